@@ -1,0 +1,324 @@
+"""Settings: one typed section per stage, read from TOML and flags, every value checked where it enters.
+
+The same keys work in `edgepose.toml` and as flags: `[engine] threads = 2` is `--engine.threads 2`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from edgepose.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings; an unknown key is an error."""
+
+
+def says(meaning: str, unit: str = "", **bounds: Any) -> Meta:
+    """Describe one setting: what it means, its unit, its bounds (ge, le, min_length, pattern)."""
+    return Meta(description=meaning, extra={"unit": unit}, **bounds)
+
+
+Size = tuple[Annotated[int, Meta(ge=16, le=8192)], Annotated[int, Meta(ge=16, le=8192)]]
+
+
+class Source(Section):
+    """Where frames come from."""
+
+    uri: Annotated[
+        str,
+        says(
+            "picture, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1), "
+            "rtsp:// or http:// address, or a GStreamer pipeline ending in appsink"
+        ),
+    ] = ""
+    kind: Annotated[
+        Literal["auto", "image", "folder", "video", "v4l2", "stream", "picamera2"],
+        says("which source reads it; auto looks at uri"),
+    ] = "auto"
+    size_wh: Annotated[Size, says("frame size asked of a camera", "pixels")] = (640, 480)
+    fps: Annotated[float, says("frame rate asked of a camera", "Hz", ge=0.1, le=1000)] = 30.0
+    loop: Annotated[bool, says("start a file or folder again when it ends")] = False
+    stall_s: Annotated[
+        float, says("a live source that gives no frame for this long is reopened", "s", ge=0.1, le=3600)
+    ] = 5.0
+    reconnect: Annotated[
+        bool, says("reopen a live source that fails after its first frame; false ends the run instead")
+    ] = True
+    backoff_max_s: Annotated[
+        float, says("longest pause between two attempts to reopen; they start at 0.5 s", "s", ge=0.5, le=3600)
+    ] = 30.0
+
+
+class Engine(Section):
+    """Which model runs, and on what."""
+
+    model: Annotated[str, says("name from `edgepose models`, or the path of a .tflite or .toml file", min_length=1)] = (
+        "movenet_lightning_192"
+    )
+    models_dir: Annotated[str, says("a folder searched for models before the shipped ones")] = ""
+    runtime: Annotated[
+        Literal["auto", "litert", "tflite_runtime"],
+        says("TFLite runtime; auto takes the first of the two that runs a test model"),
+    ] = "auto"
+    threads: Annotated[
+        int, says("threads of one inference; 0 is all cores but one, at most 4", "threads", ge=0, le=64)
+    ] = 0
+
+
+class Decode(Section):
+    """How heads become poses."""
+
+    max_people: Annotated[
+        int, says("most people in a frame; 1 takes the one nearest the centre", "people", ge=1, le=50)
+    ] = 6
+    min_person_score: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, says("people below it are dropped; unset: the model's own", "0..1")
+    ] = None
+    min_joint_score: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, says("joints below it are not found; unset: the model's own", "0..1")
+    ] = None
+    kernels: Annotated[
+        Literal["auto", "numba", "numpy"], says("compiled loops, or plain numpy where numba cannot be installed")
+    ] = "auto"
+
+
+class Mqtt(Section):
+    """Publish to an MQTT broker; on when `broker` is set."""
+
+    broker: Annotated[str, says("mqtt://host[:port] or mqtts://host[:port]; empty is off")] = ""
+    topic: Annotated[
+        str, says("root of all topics; {device} and {camera} are filled in", min_length=1, pattern=r"^[^+#\x00]+$")
+    ] = "edgepose/{device}/{camera}"
+    protocol: Annotated[Literal["auto", "5", "3.1.1"], says("MQTT version; auto tries 5 and falls back to 3.1.1")] = (
+        "auto"
+    )
+    username: Annotated[str, says("login name; empty logs in without one")] = ""
+    password_file: Annotated[str, says("file whose first line is the password")] = ""
+    ca_file: Annotated[str, says("certificate authority of the broker; empty takes the system's")] = ""
+    cert_file: Annotated[str, says("client certificate, if the broker asks for one")] = ""
+    key_file: Annotated[str, says("key of the client certificate")] = ""
+    client_id: Annotated[str, says("name at the broker; empty is edgepose-{device}-{camera}")] = ""
+    qos: Annotated[Literal[0, 1], says("0 sends a pose once, 1 until the broker has it")] = 0
+    keepalive_s: Annotated[int, says("silence after which either side gives up", "s", ge=2, le=3600)] = 10
+    expiry_s: Annotated[
+        int, says("the broker forgets a pose nobody fetched for this long; needs MQTT 5", "s", ge=1, le=3600)
+    ] = 2
+
+
+class Jsonl(Section):
+    """Write one JSON message a line; on when `path` is set."""
+
+    path: Annotated[str, says("file to append to; - is standard output, empty is off")] = ""
+
+
+class Overlay(Section):
+    """Draw the poses on the frames; on when `path` is set."""
+
+    path: Annotated[str, says("folder for annotated pictures, or a video file (.mp4, .avi, .mkv); empty is off")] = ""
+
+
+class Sink(Section):
+    """Where poses go: every sink with a destination runs; with none, JSON lines go to standard output."""
+
+    mqtt: Mqtt = Mqtt()
+    jsonl: Jsonl = Jsonl()
+    overlay: Overlay = Overlay()
+
+
+class Config(Section):
+    """All settings of one pipeline."""
+
+    device: Annotated[
+        str, says("name of this board in topics and messages; empty is its host name", pattern=r"^[^+#/\x00]*$")
+    ] = ""
+    camera: Annotated[
+        str, says("name of this camera in topics and messages", min_length=1, pattern=r"^[^+#/\x00]+$")
+    ] = "camera"
+    log: Annotated[Literal["debug", "info", "warning", "error"], says("least important message shown")] = "info"
+    source: Source = Source()
+    engine: Engine = Engine()
+    decode: Decode = Decode()
+    sink: Sink = Sink()
+
+    @property
+    def device_name(self) -> str:
+        """The device's name: as set, or the host's."""
+        return self.device or re.sub(r"[+#/\x00]", "-", socket.gethostname()) or "edgepose"
+
+
+# ------------------------------------------------------------------------------------------------ checked loading
+
+
+def convert(raw: Mapping[str, Any], type_: type[T], where: str) -> T:
+    """Turn outside data into `type_`; a ConfigError names `where`, the key path, what came and what was expected."""
+    try:
+        return msgspec.convert(dict(raw), type_, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(str(error), raw, type_)}") from None
+
+
+def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
+    """Rewrite msgspec's message as "key path: what is wrong"."""
+    text, _, at = message.partition(" - at `")
+    path = at.rstrip("`").removeprefix("$").removeprefix(".")
+    unknown = re.match(r"Object contains unknown field `(.*)`", text)
+    if unknown:
+        key = ".".join(filter(None, (path, unknown[1])))
+        return unknown_key(key, _known_keys(type_, path))
+    missing = re.match(r"Object missing required field `(.*)`", text)
+    if missing:
+        return f"{'.'.join(filter(None, (path, missing[1])))} is missing"
+    value: Any = raw
+    for part in re.findall(r"\[(\d+)\]|([^.\[\]]+)", path):
+        try:
+            value = value[int(part[0])] if part[0] else value[part[1]]
+        except (KeyError, IndexError, TypeError):
+            return f"{path}: {text}"
+    expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
+    if text.startswith("Invalid enum value"):
+        expected = "one of " + ", ".join(repr(choice) for choice in _choices(type_, path))
+    return f"{path} is {value!r}, expected {expected}"
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """Say that `key` is not a setting, and which one was probably meant."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "`edgepose config` prints every setting"
+    return f"{key} is not a setting; {hint}"
+
+
+def _at(type_: Any, path: str) -> Any:
+    for part in filter(None, re.sub(r"\[[^]]*\]", "", path).split(".")):
+        type_ = get_type_hints(type_, include_extras=True).get(part, Any)
+    return type_
+
+
+def _known_keys(type_: Any, path: str) -> list[str]:
+    section = _at(type_, path)
+    if not (isinstance(section, type) and issubclass(section, Struct)):
+        return []
+    return [".".join(filter(None, (path, name))) for name in section.__struct_fields__]
+
+
+def _choices(type_: Any, path: str) -> tuple[Any, ...]:
+    return choices(_at(type_, path))
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
+    """The values a Literal setting may take; empty for any other."""
+    if get_origin(hint) is Annotated:
+        return choices(get_args(hint)[0])
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file; a ConfigError says which line is wrong."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read the settings of `path` (None: defaults only), then `overrides` ("engine.threads": 2) on top.
+
+    Raises:
+        ConfigError: naming the file or flag, the key, the value received and what was expected.
+    """
+    raw = read_toml(path) if path else {}
+    where = str(path) if path else "settings"
+    config = convert(raw, Config, where)
+    for key, value in (overrides or {}).items():
+        merged = msgspec.to_builtins(config)
+        put(merged, key, value)
+        config = convert(merged, Config, f"--{key}")
+    return config
+
+
+def put(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested tables."""
+    *sections, last = key.split(".")
+    for section in sections:
+        raw = raw.setdefault(section, {})
+    raw[last] = value
+
+
+# ------------------------------------------------------------------------------------------------ every setting
+
+
+class Setting(Struct, frozen=True):
+    """One setting as a person meets it."""
+
+    key: str
+    """Dotted path: "engine.threads"."""
+    hint: Any
+    """Its type."""
+    default: Any
+    unit: str
+    meaning: str
+
+
+def settings(section: type[Section] = Config, prefix: str = "") -> Iterator[Setting]:
+    """Every setting there is, depth first, in the order of the classes above."""
+    hints = get_type_hints(section, include_extras=True)
+    for field in msgspec.structs.fields(section):
+        hint, key = hints[field.name], f"{prefix}{field.name}"
+        if isinstance(hint, type) and issubclass(hint, Section):
+            continue
+        meta: Meta = get_args(hint)[1]
+        yield Setting(key, hint, field.default, (meta.extra or {})["unit"], meta.description or "")
+    for field in msgspec.structs.fields(section):
+        hint = hints[field.name]
+        if isinstance(hint, type) and issubclass(hint, Section):
+            yield from settings(hint, f"{prefix}{field.name}.")
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML that loads back equal, each key with its unit and meaning."""
+    raw = msgspec.to_builtins(config)
+    lines: list[str] = []
+    section = ""
+    for setting in settings():
+        *path, name = setting.key.split(".")
+        if ".".join(path) != section:
+            section = ".".join(path)
+            lines += ["", f"[{section}]"]
+        value: Any = raw
+        for part in setting.key.split("."):
+            value = value[part]
+        unit = f" [{setting.unit}]" if setting.unit else ""
+        allowed = choices(setting.hint)
+        listed = f" ({', '.join(map(str, allowed))})" if allowed else ""
+        lines.append(f"# {setting.meaning}{unit}{listed}")
+        lines.append(f"# {name} =" if value is None else f"{name} = {toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """A bool, number, string or flat list as TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    return msgspec.json.encode(value).decode() if isinstance(value, str) else repr(value)

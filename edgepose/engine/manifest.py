@@ -1,0 +1,131 @@
+"""NAME.toml beside NAME.tflite: what the graph cannot say, checked before anything relies on it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from edgepose import config
+from edgepose.config import Section
+from edgepose.errors import ModelError
+from edgepose.poses import SKELETONS
+
+Shape = Annotated[tuple[Annotated[int, Meta(ge=1, le=1 << 16)], ...], Meta(min_length=1, max_length=6)]
+
+
+class Input(Section):
+    """The picture the model expects."""
+
+    shape: Annotated[tuple[int, int, int, int], Meta(description="batch, height, width, channels")]
+    dtype: Literal["uint8", "int8", "int16", "float32"]
+    colour: Literal["rgb", "bgr"]
+    range: tuple[float, float]
+    """Real value of byte 0 and of byte 255."""
+    resize: Literal["linear", "nearest", "area"]
+    fit: Literal["letterbox", "stretch"]
+    pad: Annotated[int, Meta(ge=0, le=255)] = 0
+    """Byte in the bars of a letterbox."""
+
+
+class Head(Section):
+    """One output of the graph and what it means."""
+
+    role: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
+    output: Annotated[int, Meta(ge=0, le=255)]
+    """Position among the graph's outputs."""
+    shape: Shape
+    """With the batch axis."""
+    dtype: Literal["uint8", "int8", "int16", "float32"]
+
+
+class Decoder(Section):
+    """Which decoder reads the heads, with its constants; the decoder checks them."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class Origin(Section):
+    """Where the weights come from and what was done to them."""
+
+    package: str
+    """Registry, name and version: "npm @vladmandic/human@3.3.6"."""
+    files: dict[str, str] = {}
+    """Path in the package -> its sha256."""
+    made: str
+    """What turned the package's files into this one."""
+
+
+class Licence(Section):
+    """Terms of the weights."""
+
+    spdx: str
+    notice: str
+    """Who to credit and what was changed."""
+
+
+class Manifest(Section):
+    """A model file and everything a pipeline must know of it."""
+
+    schema: Literal[1]
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    title: str
+    file: Annotated[str, Meta(pattern="^[^/\\\\\x00]+$")]
+    """Name of the model file in the manifest's folder."""
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    skeleton: str
+    input: Input
+    heads: Annotated[tuple[Head, ...], Meta(min_length=1)]
+    decoder: Decoder
+    origin: Origin
+    licence: Licence
+    accuracy: dict[str, Any] = {}
+    """What was measured, on what."""
+
+
+SUFFIX = ".toml"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check one manifest.
+
+    Raises:
+        ModelError: naming the file, the key, what came and what was expected.
+    """
+    try:
+        manifest = config.convert(config.read_toml(path), Manifest, str(path))
+    except config.ConfigError as error:
+        raise ModelError(str(error)) from None
+    if manifest.skeleton not in SKELETONS:
+        raise ModelError(f"{path}: skeleton is {manifest.skeleton!r}, expected one of {', '.join(SKELETONS)}")
+    roles = [head.role for head in manifest.heads]
+    if len(set(roles)) != len(roles):
+        raise ModelError(f"{path}: heads name a role twice: {', '.join(roles)}")
+    return manifest
+
+
+def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
+    """The bytes of the model beside its manifest, equal to the manifest's sha256.
+
+    Raises:
+        ModelError: missing, unreadable or different.
+    """
+    path = manifest_path.with_name(manifest.file)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: no such file, but {manifest_path.name} names it; restore it or remove both"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != manifest.sha256:
+        raise ModelError(
+            f"{path}: sha256 is {found[:12]}..., {manifest_path.name} says {manifest.sha256[:12]}...; "
+            "the file is damaged or another one, fetch it again"
+        )
+    return content

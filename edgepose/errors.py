@@ -1,0 +1,42 @@
+"""Everything edgepose raises on purpose, each with the exit code of the command it ends.
+
+EdgeposeError           1   something failed while running; a supervisor may restart it
+ |- SourceError         1   a camera, stream or recording cannot be read (any more)
+ |- EngineError         1   the interpreter failed while running
+ |- SinkError           1   poses cannot be handed on: a full disk, a closed pipe
+ `- ConfigError        78   wrong setting, file or model: restarting cannot help (EX_CONFIG)
+     `- ModelError     78   a model file or its manifest is missing, damaged or contradicts itself
+
+A caller's own mistake (a wrong shape, an impossible argument) is a plain ValueError.
+Each message is one line: where it is, what is wrong, what to do next.
+"""
+
+from __future__ import annotations
+
+
+class EdgeposeError(Exception):
+    """Base of the tree above."""
+
+    exit_code = 1
+
+
+class SourceError(EdgeposeError):
+    """Frames cannot be read (any more)."""
+
+
+class EngineError(EdgeposeError):
+    """Inference failed while running."""
+
+
+class SinkError(EdgeposeError):
+    """Poses cannot be handed on."""
+
+
+class ConfigError(EdgeposeError):
+    """A setting or a file named by one is wrong; restarting cannot help."""
+
+    exit_code = 78
+
+
+class ModelError(ConfigError):
+    """A model file or its manifest is missing, damaged, or contradicts itself."""
