@@ -38,7 +38,7 @@ def says(meaning: str, unit: str = "", **bounds: Any) -> Meta:
 Size = tuple[Annotated[int, Meta(ge=16, le=8192)], Annotated[int, Meta(ge=16, le=8192)]]
 
 
-class Source(Section):
+class Source(Section, frozen=True, kw_only=True):
     """Where frames come from."""
 
     uri: Annotated[
@@ -66,7 +66,7 @@ class Source(Section):
     ] = 30.0
 
 
-class Engine(Section):
+class Engine(Section, frozen=True, kw_only=True):
     """Which model runs, and on what."""
 
     model: Annotated[str, says("name from `edgepose models`, or the path of a .tflite or .toml file", min_length=1)] = (
@@ -82,7 +82,7 @@ class Engine(Section):
     ] = 0
 
 
-class Decode(Section):
+class Decode(Section, frozen=True, kw_only=True):
     """How heads become poses."""
 
     max_people: Annotated[
@@ -99,7 +99,7 @@ class Decode(Section):
     ] = "auto"
 
 
-class Mqtt(Section):
+class Mqtt(Section, frozen=True, kw_only=True):
     """Publish to an MQTT broker; on when `broker` is set."""
 
     broker: Annotated[str, says("mqtt://host[:port] or mqtts://host[:port]; empty is off")] = ""
@@ -122,19 +122,19 @@ class Mqtt(Section):
     ] = 2
 
 
-class Jsonl(Section):
+class Jsonl(Section, frozen=True, kw_only=True):
     """Write one JSON message a line; on when `path` is set."""
 
     path: Annotated[str, says("file to append to; - is standard output, empty is off")] = ""
 
 
-class Overlay(Section):
+class Overlay(Section, frozen=True, kw_only=True):
     """Draw the poses on the frames; on when `path` is set."""
 
     path: Annotated[str, says("folder for annotated pictures, or a video file (.mp4, .avi, .mkv); empty is off")] = ""
 
 
-class Sink(Section):
+class Sink(Section, frozen=True, kw_only=True):
     """Where poses go: every sink with a destination runs; with none, JSON lines go to standard output."""
 
     mqtt: Mqtt = Mqtt()
@@ -142,7 +142,7 @@ class Sink(Section):
     overlay: Overlay = Overlay()
 
 
-class Config(Section):
+class Config(Section, frozen=True, kw_only=True):
     """All settings of one pipeline."""
 
     device: Annotated[
@@ -231,13 +231,14 @@ def choices(hint: Any) -> tuple[Any, ...]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file; a ConfigError says which line is wrong."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return raw
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:

@@ -1,0 +1,1 @@
+"""Heads become Poses, one file per head family."""

@@ -1,0 +1,1 @@
+"""TFLite behind one small interface."""

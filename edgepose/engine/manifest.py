@@ -10,13 +10,13 @@ from msgspec import Meta
 
 from edgepose import config
 from edgepose.config import Section
-from edgepose.errors import ModelError
+from edgepose.errors import ConfigError, ModelError
 from edgepose.poses import SKELETONS
 
 Shape = Annotated[tuple[Annotated[int, Meta(ge=1, le=1 << 16)], ...], Meta(min_length=1, max_length=6)]
 
 
-class Input(Section):
+class Input(Section, frozen=True, kw_only=True):
     """The picture the model expects."""
 
     shape: Annotated[tuple[int, int, int, int], Meta(description="batch, height, width, channels")]
@@ -30,7 +30,7 @@ class Input(Section):
     """Byte in the bars of a letterbox."""
 
 
-class Head(Section):
+class Head(Section, frozen=True, kw_only=True):
     """One output of the graph and what it means."""
 
     role: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
@@ -41,14 +41,14 @@ class Head(Section):
     dtype: Literal["uint8", "int8", "int16", "float32"]
 
 
-class Decoder(Section):
+class Decoder(Section, frozen=True, kw_only=True):
     """Which decoder reads the heads, with its constants; the decoder checks them."""
 
     name: str
     options: dict[str, Any] = {}
 
 
-class Origin(Section):
+class Origin(Section, frozen=True, kw_only=True):
     """Where the weights come from and what was done to them."""
 
     package: str
@@ -59,7 +59,7 @@ class Origin(Section):
     """What turned the package's files into this one."""
 
 
-class Licence(Section):
+class Licence(Section, frozen=True, kw_only=True):
     """Terms of the weights."""
 
     spdx: str
@@ -67,7 +67,7 @@ class Licence(Section):
     """Who to credit and what was changed."""
 
 
-class Manifest(Section):
+class Manifest(Section, frozen=True, kw_only=True):
     """A model file and everything a pipeline must know of it."""
 
     schema: Literal[1]
@@ -97,7 +97,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         manifest = config.convert(config.read_toml(path), Manifest, str(path))
-    except config.ConfigError as error:
+    except ConfigError as error:
         raise ModelError(str(error)) from None
     if manifest.skeleton not in SKELETONS:
         raise ModelError(f"{path}: skeleton is {manifest.skeleton!r}, expected one of {', '.join(SKELETONS)}")

@@ -1,0 +1,1 @@
+"""Poses go out, one file per destination."""
