@@ -1,0 +1,212 @@
+"""MoveNet: a person-centre map, a coarse pose regressed at each centre, joint heatmaps and offsets.
+
+SinglePose heads give the person nearest the middle as the original graph does, or many people from the same bytes.
+MultiPose heads add a box per centre, and each joint is searched inside its person's box.
+Source: the graphs of Google's MoveNet SinglePose and MultiPose, CenterNet ("Objects as Points") in spirit.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from edgepose import config, oks
+from edgepose.config import Section
+from edgepose.errors import ModelError
+from edgepose.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
+
+F = np.float32
+Score = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Options(Section, frozen=True, kw_only=True):
+    """[decoder.options] of a MoveNet manifest."""
+
+    people_head: Literal["single", "multi"]
+    stride: Annotated[int, Meta(ge=1, le=64)]
+    """Model pixels per cell."""
+    min_person_score: Score
+    min_joint_score: Score
+    duplicate_oks: Score
+    """Two people more alike than this are one."""
+    distance_bias: Annotated[float, Meta(gt=0, le=100)] = 1.8
+    """single: cells added to the distance before a heatmap is divided by it."""
+    box_spread: Annotated[float, Meta(gt=0, le=10)] = 0.3
+    """multi: joints weigh exp(-distance^2 / (box_spread * the map's shorter side)), in cells."""
+    min_mean_joint: Score = 0.127
+    """multi: joints below it do not count in a person's mean."""
+
+
+ROLES = {
+    "single": {"center": 1, "regress": 34, "heatmap": 17, "offset": 34},
+    "multi": {"center": 1, "regress": 34, "heatmap": 17, "offset": 34, "box_scale": 2, "box_offset": 2},
+}
+"""Head roles and their channels."""
+
+PEAK_RADIUS = 2
+"""Cells: a person's centre is the highest within 5x5."""
+
+CANDIDATES = 2
+"""Centres decoded per person asked for: some turn out to be weak or the same person."""
+
+
+class MoveNet:
+    """Turn MoveNet's raw heads into Poses; buffers are made once."""
+
+    def __init__(
+        self, options: Options, heads: dict[str, HeadSpec], skeleton: Skeleton, cfg: config.Decode, kernels: ModuleType
+    ) -> None:
+        """Check the heads against the roles the options ask for.
+
+        Raises:
+            ModelError: a head is missing or has another shape.
+        """
+        check_heads(heads, ROLES[options.people_head])
+        self.options, self.skeleton, self.kernels = options, skeleton, kernels
+        self.max_people = cfg.max_people
+        self.min_person = options.min_person_score if cfg.min_person_score is None else cfg.min_person_score
+        self.min_joint = options.min_joint_score if cfg.min_joint_score is None else cfg.min_joint_score
+        self.sigmas = np.array(skeleton.sigmas, F)
+        self.quant = {role: np.array([spec.scale, spec.zero_point], F) for role, spec in heads.items()}
+
+        height, width, joints = heads["heatmap"].shape
+        center = heads["center"]
+        self.least_center = _least_raw(center, max(self.min_person, 1e-6))
+        self.weight = _middle_weight(height, width, options.distance_bias)
+        self.limit = np.array([height, width, height, width], F)
+        self.spread = F(options.box_spread * min(height, width))
+        self.level, self.first_level = _log_levels(heads["heatmap"])
+
+        people = 1 if self._only_nearest else min(CANDIDATES * cfg.max_people, height * width)
+        self.center_yx = np.zeros((people, 2), np.int32)
+        self.row_max = np.zeros((height, joints), heads["heatmap"].dtype)
+        self.coarse_yx = np.zeros((people, joints, 2), F)
+        self.cell_yx = np.zeros((people, joints, 2), np.int32)
+        self.yx = np.zeros((people, joints, 2), F)
+        self.score = np.zeros((people, joints), F)
+
+    @property
+    def _only_nearest(self) -> bool:
+        return self.max_people == 1 and self.options.people_head == "single"
+
+    def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
+        """Decode one frame's heads; `crop` maps model pixels to the frame's."""
+        found = self._find_centers(heads["center"][..., 0])
+        person_score = np.zeros(0, F)
+        if found:
+            person_score = self._find_joints(heads, found)
+        yx, score = self.yx[:found], self.score[:found]
+
+        best_first = np.argsort(-person_score, kind="stable")
+        best_first = best_first[person_score[best_first] >= self.min_person]
+        if len(best_first) > 1:
+            distinct_from = yx if self.options.people_head == "single" else self.coarse_yx
+            best_first = best_first[oks.distinct(distinct_from[best_first], self.sigmas, self.options.duplicate_oks)]
+        best_first = best_first[: self.max_people]
+
+        joint_score = score[best_first]
+        # a cell's coordinate counts from the map's edge, a pixel's from its centre: half a model pixel apart
+        xy = crop.to_source(yx[best_first][..., ::-1] * F(self.options.stride) - F(0.5))
+        lost = ~(joint_score >= max(self.min_joint, 1e-9))
+        xy[lost] = np.nan
+        joint_score[lost] = 0
+        return Poses(
+            t=frame.t,
+            taken_t=frame.taken_t,
+            seq=frame.seq,
+            name=frame.name,
+            size_wh=frame.size_wh,
+            skeleton=self.skeleton,
+            xy=xy,
+            score=joint_score,
+            person_score=person_score[best_first],
+            track_id=np.full(len(best_first), -1, np.int32),
+        )
+
+    def _find_centers(self, center: NDArray[Any]) -> int:
+        if self._only_nearest:
+            self.kernels.nearest_center(center, self.weight, self.quant["center"][1], self.center_yx)
+            return 1
+        found: int = self.kernels.center_peaks(center, self.least_center, PEAK_RADIUS, self.center_yx)
+        return found
+
+    def _find_joints(self, heads: Heads, found: int) -> NDArray[np.float32]:
+        """Fill yx and score of the first `found` people; returns their person scores (found,)."""
+        kernels, quant = self.kernels, self.quant
+        center_yx, coarse_yx, cell_yx = self.center_yx[:found], self.coarse_yx[:found], self.cell_yx[:found]
+        yx, score = self.yx[:found], self.score[:found]
+        heat, offset = heads["heatmap"], heads["offset"]
+        kernels.regressed(heads["regress"], quant["regress"], center_yx, coarse_yx)
+        kernels.row_maxima(heat, self.row_max)
+        rows, columns = center_yx[:, 0], center_yx[:, 1]
+        center = _real(heads["center"][rows, columns, 0], quant["center"])
+
+        if self.options.people_head == "single":
+            bias = F(self.options.distance_bias)
+            kernels.joints_by_distance(heat, self.row_max, quant["heatmap"][1], bias, coarse_yx, cell_yx)
+            kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
+            mean: NDArray[np.float32] = score.mean(axis=1)
+            return center * mean
+
+        box_yx = self._boxes(heads, center_yx)
+        log_score = np.zeros(score.shape, F)
+        kernels.joints_in_box(
+            heat, self.row_max, self.level, self.first_level, self.spread, box_yx, coarse_yx, cell_yx, log_score
+        )
+        kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
+        np.exp(log_score, out=score)
+        counted = score > self.options.min_mean_joint
+        mean_counted: NDArray[np.float32] = (score * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
+        return center * mean_counted
+
+    def _boxes(self, heads: Heads, center_yx: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(P, 4) top, left, bottom, right in cells, clipped to the map."""
+        rows, columns = center_yx[:, 0], center_yx[:, 1]
+        half = np.maximum(_real(heads["box_scale"][rows, columns], self.quant["box_scale"]), 0) / 2
+        middle = center_yx + _real(heads["box_offset"][rows, columns], self.quant["box_offset"])
+        return np.clip(np.concatenate((middle - half, middle + half), axis=1), 0, self.limit).astype(F)
+
+
+def check_heads(heads: dict[str, HeadSpec], channels: dict[str, int]) -> None:
+    """Raise ModelError unless every role is there as (H, W, channels) with one common H, W."""
+    for role, count in channels.items():
+        if role not in heads:
+            raise ModelError(f"decoder movenet needs a head with role {role!r}; the manifest names {', '.join(heads)}")
+        expected = (*heads["heatmap"].shape[:2], count) if "heatmap" in heads else ()
+        if heads[role].shape != expected:
+            raise ModelError(f"decoder movenet: head {role!r} is {heads[role].shape}, expected {expected}")
+
+
+def _real(raw: NDArray[Any], quant: NDArray[np.float32]) -> NDArray[np.float32]:
+    real: NDArray[np.float32] = (raw.astype(F) - quant[1]) * quant[0]
+    return real
+
+
+def _least_raw(spec: HeadSpec, real: float) -> Any:
+    """The smallest raw value, in the head's own type, whose real value is at least `real`."""
+    if spec.dtype.kind == "f":
+        return spec.dtype.type(real)
+    limits = np.iinfo(spec.dtype)
+    raw = int(np.ceil(real / spec.scale + spec.zero_point - 1e-6))
+    return spec.dtype.type(min(max(raw, limits.min), limits.max))
+
+
+def _middle_weight(height: int, width: int, bias: float) -> NDArray[np.float32]:
+    """(H, W) 1 / (cells to the middle + bias): what makes the graph choose the person nearest the middle."""
+    y, x = np.mgrid[:height, :width]
+    weight: NDArray[np.float32] = (1 / (np.hypot(y - height / 2, x - width / 2) + bias)).astype(F)
+    return weight
+
+
+def _log_levels(spec: HeadSpec) -> tuple[NDArray[np.float32] | None, int]:
+    """Logarithm of each raw value's real value, and the first raw value; (None, 0) for a float head."""
+    if spec.dtype.kind == "f":
+        return None, 0
+    limits = np.iinfo(spec.dtype)
+    real = (np.arange(limits.min, limits.max + 1) - spec.zero_point) * spec.scale
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(real, 0)).astype(F), int(limits.min)
