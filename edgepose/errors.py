@@ -31,6 +31,9 @@ class EngineError(EdgeposeError):
 class SinkError(EdgeposeError):
     """Poses cannot be handed on."""
 
+    quiet = False
+    """True when whoever read the output simply left (`| head`): a clean end, nothing to complain about."""
+
 
 class ConfigError(EdgeposeError):
     """A setting or a file named by one is wrong; restarting cannot help."""

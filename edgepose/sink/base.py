@@ -1,0 +1,35 @@
+"""What every sink is."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from edgepose.poses import Frame, Poses
+
+S = TypeVar("S", bound="Sink")
+
+
+class Sink(Protocol):
+    """Takes the poses of one frame after another. Closes itself as a context manager."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What happened so far; each sink has at least "sent", the frames whose poses went out."""
+
+    def write(self, poses: Poses, frame: Frame) -> None:
+        """Hand on the poses of `frame`; an empty `poses` goes out as well.
+
+        Raises:
+            SinkError: they cannot be handed on, now or ever.
+            ValueError: the sink is closed.
+        """
+
+    def close(self) -> None:
+        """Flush and let go of everything; a second call does nothing."""
+
+    def __enter__(self: S) -> S:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

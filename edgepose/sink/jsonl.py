@@ -1,0 +1,120 @@
+"""One JSON message a line, to a file or to standard output."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import stat
+import sys
+import time
+from io import RawIOBase
+from pathlib import Path
+from typing import cast
+
+from edgepose import wire
+from edgepose.errors import ConfigError, SinkError
+from edgepose.poses import Frame, Poses
+from edgepose.sink.base import Sink
+
+log = logging.getLogger("edgepose.sink.jsonl")
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class JsonlSink(Sink):
+    """Appends to `path` ("-" is standard output); a reader sees each line as soon as it is written."""
+
+    def __init__(self, path: str, device: str, camera: str) -> None:
+        self._device, self._camera = device, camera
+        self._is_stdout = path == "-"
+        self._where = "standard output" if self._is_stdout else path
+        self._out = _stdout() if self._is_stdout else _append(path)
+        self._closed = False
+        self._sent = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """sent: whole lines written."""
+        return {"sent": self._sent}
+
+    def write(self, poses: Poses, frame: Frame) -> None:  # noqa: ARG002 (every sink gets the frame)
+        """Write one line, whole or not at all.
+
+        Raises:
+            SinkError: the disk is full, the device gone, or (quiet) nobody reads the pipe any more.
+        """
+        if self._closed:
+            raise ValueError("JsonlSink is closed")
+        line = wire.encode(poses, self._device, self._camera, time.monotonic(), time.time()) + b"\n"
+        done = 0
+        try:
+            while done < len(line):
+                wrote = self._out.write(line[done:])
+                if wrote is None:  # somebody made the pipe non-blocking, and it is full
+                    select.select([], [self._out], [])
+                done += wrote or 0
+        except OSError as error:
+            self._take_back(done)
+            raise self._failed(error) from None
+        self._sent += 1
+
+    def _take_back(self, done: int) -> None:
+        """Cut off the `done` bytes of a line that did not fit, where they are the end of a plain file."""
+        if not done or self._is_stdout:
+            return
+        try:
+            state = os.fstat(self._out.fileno())
+            if stat.S_ISREG(state.st_mode):
+                os.ftruncate(self._out.fileno(), state.st_size - done)
+        except OSError as error:
+            log.warning("%s: ends in half a line: %s", self._where, error.strerror)
+
+    def _failed(self, error: OSError) -> SinkError:
+        lines = f"after {self._sent} lines"
+        if isinstance(error, BrokenPipeError):
+            failed = SinkError(f"{self._where}: closed by its reader {lines}")
+            failed.quiet = True
+            return failed
+        if error.errno in FULL:
+            return SinkError(f"{self._where}: {error.strerror} {lines}; free some space or set another sink.jsonl.path")
+        return SinkError(f"{self._where}: {error.strerror} {lines}; check the device or set another sink.jsonl.path")
+
+    def close(self) -> None:
+        """Close the file; standard output stays open."""
+        if not self._closed and not self._is_stdout:
+            self._out.close()
+        self._closed = True
+
+
+def _stdout() -> RawIOBase:
+    """Standard output below its buffers, so that nothing is left to flush when the reader is gone."""
+    if sys.stdout is None:
+        raise ConfigError("sink.jsonl.path is -, but standard output is closed; set it to a file")
+    sys.stdout.flush()
+    return cast(RawIOBase, getattr(sys.stdout.buffer, "raw", sys.stdout.buffer))
+
+
+def _append(path: str) -> RawIOBase:
+    """Open for appending; a last line that an earlier run left unfinished is ended first."""
+    try:
+        out = Path(path).open("ab", buffering=0)  # noqa: SIM115 (the sink closes it)
+    except OSError as error:
+        raise ConfigError(f"sink.jsonl.path {path}: {error.strerror}; set it to a file that can be written") from None
+    try:
+        if not _ends_whole(path):
+            out.write(b"\n")
+    except OSError as error:
+        out.close()
+        raise SinkError(f"{path}: {error.strerror}; free some space or set another sink.jsonl.path") from None
+    return out
+
+
+def _ends_whole(path: str) -> bool:
+    file = Path(path)
+    if not file.is_file() or not file.stat().st_size:
+        return True
+    with file.open("rb") as lines:
+        lines.seek(-1, os.SEEK_END)
+        return lines.read(1) == b"\n"

@@ -1,0 +1,127 @@
+"""The published message: Poses <-> bytes, schema edgepose.poses/1 (JSON). No clocks and no I/O in here.
+
+A reader must ignore keys it does not know: version 1 may gain some. What is here never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from math import isfinite
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from edgepose.poses import Poses
+
+SCHEMA = "edgepose.poses/1"
+
+Keypoint = Annotated[list[float], Meta(min_length=3, max_length=3)]
+"""x, y in pixels of the source picture, to 0.1; score in 0..1, to 0.001."""
+
+
+class Person(Struct, frozen=True):
+    """One person of a message."""
+
+    id: int | None
+    """Identity, stable over frames; null before tracking."""
+    score: float
+    """0..1, to 0.001."""
+    keypoints: list[Keypoint | None]
+    """One per name in `Message.joints`; null where the joint was not found."""
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The people of one frame, as published."""
+
+    schema: str
+    device: str
+    camera: str
+    source: str = ""
+    """File the frame came from; left out for a camera."""
+    seq: int
+    """Frame number at the source; gaps are dropped frames."""
+    captured: str
+    """When the frame was taken (camera) or read (file): ISO 8601, UTC, microseconds, "Z"."""
+    age_ms: float
+    """How old the frame was when it was sent, milliseconds."""
+    media_s: float | None = None
+    """Position in the file, seconds; left out for a camera."""
+    size_wh: tuple[int, int]
+    """Width and height of the source picture, pixels."""
+    skeleton: str
+    joints: list[str]
+    """Names in the order of `Person.keypoints`."""
+    people: list[Person]
+    """Highest score first; empty when nobody is there."""
+
+
+_GRID = np.array((10.0, 10.0, 1000.0))
+"""Steps per unit of x, y and score."""
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Message)
+
+
+def encode(poses: Poses, device: str, camera: str, now_t: float, now_wall: float) -> bytes:
+    """One JSON object, no newline.
+
+    now_t     monotonic seconds, the clock of `poses.taken_t`
+    now_wall  the same instant in seconds since 1970
+    """
+    age_s = now_t - poses.taken_t
+    captured = datetime.fromtimestamp(now_wall - age_s, timezone.utc).isoformat(timespec="microseconds")
+    return _encoder.encode(
+        Message(
+            schema=SCHEMA,
+            device=device,
+            camera=camera,
+            source=poses.name,
+            seq=poses.seq,
+            captured=captured.removesuffix("+00:00") + "Z",
+            age_ms=round(age_s * 1e3, 1),
+            media_s=None if poses.t == poses.taken_t else round(poses.t, 6),
+            size_wh=poses.size_wh,
+            skeleton=poses.skeleton.name,
+            joints=list(poses.skeleton.joints),
+            people=_people(poses) if len(poses) else [],
+        )
+    )
+
+
+def _people(poses: Poses) -> list[Person]:
+    """Round on the grid in float64, so that 0.1 prints as 0.1; adding 0 turns -0.0 into 0.0."""
+    joints = np.empty((*poses.score.shape, 3))
+    joints[..., :2] = poses.xy
+    joints[..., 2] = poses.score
+    joints *= _GRID
+    np.rint(joints, out=joints)
+    joints /= _GRID
+    joints += 0.0
+    rows: list[list[Keypoint | None]] = joints.tolist()
+    for person, joint in zip(*np.nonzero(~np.isfinite(joints).all(axis=2)), strict=True):
+        rows[person][joint] = None
+    return [
+        Person(None if id_ < 0 else id_, round(score, 3) if isfinite(score) else 0.0, keypoints)
+        for id_, score, keypoints in zip(poses.track_id.tolist(), poses.person_score.tolist(), rows, strict=True)
+    ]
+
+
+def decode(data: bytes) -> Message:
+    """Read a message; unknown keys are ignored.
+
+    Raises:
+        ValueError: not JSON, a wrong type, another schema, or keypoints that do not match `joints`.
+    """
+    try:
+        message = _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"message: {error}") from None
+    if message.schema != SCHEMA:
+        raise ValueError(f"message: schema is {message.schema!r}, expected {SCHEMA!r}")
+    for index, person in enumerate(message.people):
+        if len(person.keypoints) != len(message.joints):
+            raise ValueError(
+                f"message: people[{index}] has {len(person.keypoints)} keypoints, expected {len(message.joints)}"
+            )
+    return message
