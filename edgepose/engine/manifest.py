@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -87,6 +88,7 @@ class Manifest(Section, frozen=True, kw_only=True):
 
 
 SUFFIX = ".toml"
+MAX_FILE_BYTES = 1 << 28
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -115,13 +117,20 @@ def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
     """
     path = manifest_path.with_name(manifest.file)
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError(f"{path}: is not a file; {manifest_path.name} needs the model there")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ModelError(f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}")
         content = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(
             f"{path}: no such file, but {manifest_path.name} names it; restore it or remove both"
         ) from None
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+    if not content:
+        raise ModelError(f"{path}: is empty; fetch it again")
     found = hashlib.sha256(content).hexdigest()
     if found != manifest.sha256:
         raise ModelError(

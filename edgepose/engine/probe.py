@@ -1,0 +1,66 @@
+"""Tries a model in a process of its own: `python -m edgepose.engine.probe RUNTIME THREADS < MODEL`.
+
+tflite-runtime reads past the end of what it is given: of damaged files that are sound in structure some still kill the
+process or hang it. A model that does not come with edgepose is therefore opened and run once where that does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from edgepose.engine.runtime import LOADING_FAILS, load_runtime, one_line
+from edgepose.errors import ModelError
+
+LIMIT_S = 60.0
+"""A first run that takes longer will not be a pose sensor."""
+
+
+def try_in_child(content: bytes, where: str, runtime: str, threads: int, limit_s: float = LIMIT_S) -> None:
+    """Open and run a model once in a child process.
+
+    Raises:
+        ModelError: it crashed, hung or failed there.
+    """
+    package_root = str(Path(__file__).resolve().parents[2])
+    search = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", "edgepose.engine.probe", runtime, str(threads)]
+    try:
+        done = subprocess.run(
+            command, input=content, capture_output=True, timeout=limit_s, env={**os.environ, "PYTHONPATH": search}
+        )
+    except subprocess.TimeoutExpired:
+        _refuse(where, runtime, f"did not finish one run in {limit_s:g} s")
+    if done.returncode < 0:
+        _refuse(where, runtime, f"crashed on it ({signal.Signals(-done.returncode).name})")
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        _refuse(where, runtime, f"cannot run it: {lines[-1]}")
+
+
+def _refuse(where: str, runtime: str, what: str) -> None:
+    raise ModelError(
+        f"{where}: {runtime} {what}; the file is damaged or needs a newer runtime: "
+        "fetch it again, or set engine.runtime = 'litert'"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run the model on standard input once; 0 if that went well, else a line on standard error."""
+    name, threads = arguments
+    try:
+        runtime = load_runtime(name)  # type: ignore[arg-type]
+        interpreter = runtime.interpreter(model_content=sys.stdin.buffer.read(), num_threads=int(threads))
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+    except LOADING_FAILS as error:
+        sys.stderr.write(f"{one_line(error)}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""Finds a TFLite runtime that really runs here.
+
+Importing one proves nothing: tflite-runtime 2.14 beside numpy 2 imports, then dies at its first interpreter. So each
+candidate runs a model of one operator before it is trusted, once per process.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from edgepose.errors import ConfigError
+
+NEGATE = base64.b64decode(
+    "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAAAcAAAA2AAAAAMAAAABAAAACAAAAAQABAAEAAAAAQAAABAAAAAMABQAEAAMAAgABAAMAAAAEAAAADwA"
+    "AABAAAAARAAAAAEAAAAQAAAAAAAKAAwAAAAIAAQACgAAAAgAAAAMAAAAAQAAAAEAAAABAAAAAAAAAAEAAAABAAAAAQAAAAAAAAACAAAANAAAAAQAAADg////"
+    "CAAAAAwAAAABAAAAeQAAAAIAAAABAAAABAAAAAwADAAIAAAAAAAEAAwAAAAIAAAADAAAAAEAAAB4AAAAAgAAAAEAAAAEAAAAAQAAABAAAAAMAAwACwAAAAAA"
+    "BAAMAAAAOwAAAAAAADs="
+)
+"""y = -x on (1, 4) float32, 284 bytes: one NEG operator, two tensors, one empty buffer, written with the object API of
+ai_edge_litert.schema_py_generated (ModelT, SubGraphT, TensorT, OperatorT) and finished with the mark TFL3."""
+
+LOADING_FAILS = (ImportError, OSError, SystemError, AttributeError, TypeError, ValueError, RuntimeError)
+"""What a runtime built for another Python, numpy or C library raises when it is imported or first used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A runtime that may be installed."""
+
+    module: str
+    distribution: str
+    install: str
+    """What to type."""
+    newest_numpy: int | None = None
+    """Major version of numpy above which it cannot run; None: any."""
+    fragile: bool = False
+    """Whether a damaged model can kill the process."""
+
+
+RUNTIMES = {
+    "litert": Candidate("ai_edge_litert.interpreter", "ai-edge-litert", "pip install ai-edge-litert"),
+    "tflite_runtime": Candidate(
+        "tflite_runtime.interpreter",
+        "tflite-runtime",
+        'pip install tflite-runtime "numpy<2"',
+        newest_numpy=1,
+        fragile=True,
+    ),
+}
+"""Name -> where to find it; `auto` tries them in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A TFLite runtime that ran a test model in this process."""
+
+    name: str
+    version: str
+    interpreter: Callable[..., Any]
+    """Its Interpreter class."""
+    load_delegate: Callable[..., Any]
+
+
+def load_runtime(choice: Literal["auto", "litert", "tflite_runtime"] = "auto") -> Runtime:
+    """The chosen runtime, or the first that works.
+
+    Raises:
+        ConfigError: for each runtime tried, why it does not work and what to type.
+    """
+    failures = []
+    for name in RUNTIMES if choice == "auto" else (choice,):
+        found = _try(name)
+        if isinstance(found, Runtime):
+            return found
+        failures.append(f"{name}: {found}")
+    raise ConfigError(f"engine.runtime = {choice!r}: no TFLite runtime works here; {'; '.join(failures)}")
+
+
+@functools.cache
+def _try(name: str) -> Runtime | str:
+    """The runtime, or why not and what to type."""
+    candidate = RUNTIMES[name]
+    package = candidate.module.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        return f"not installed, type: {candidate.install}"
+    if candidate.newest_numpy is not None and int(np.__version__.partition(".")[0]) > candidate.newest_numpy:
+        return f"cannot run with numpy {np.__version__}, type: {candidate.install}"
+    try:
+        module = importlib.import_module(candidate.module)
+        runtime = Runtime(name, _version(candidate.distribution), module.Interpreter, module.load_delegate)
+        _run_negate(runtime)
+    except LOADING_FAILS as error:
+        return f"is installed but broken ({one_line(error)}), type: {candidate.install}"
+    return runtime
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _run_negate(runtime: Runtime) -> None:
+    interpreter = runtime.interpreter(model_content=NEGATE, num_threads=1)
+    interpreter.allocate_tensors()
+    sent = np.array([[1, -2, 3, -4]], np.float32)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sent)
+    interpreter.invoke()
+    received = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    if not np.array_equal(received, -sent):
+        raise RuntimeError(f"the test model gave {received.tolist()}, expected {(-sent).tolist()}")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

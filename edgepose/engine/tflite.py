@@ -1,0 +1,129 @@
+"""A model, opened: one picture's tensor in, raw heads out."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose import config
+from edgepose.engine.bytemap import byte_map
+from edgepose.engine.flatfile import Graph
+from edgepose.engine.manifest import Manifest
+from edgepose.engine.memory import Memory, map_memory
+from edgepose.engine.runtime import RUNTIMES, Runtime, load_runtime, one_line
+from edgepose.engine.zoo import find_model, shipped_dir, verify_model
+from edgepose.errors import EngineError, ModelError
+from edgepose.poses import Heads, HeadSpec, InputSpec
+
+INVOKE_FAILS = (RuntimeError, ValueError)
+"""What both runtimes raise for a model they cannot build, allocate or run."""
+
+
+class Engine:
+    """An opened model. Not for use from two threads at once."""
+
+    def __init__(self, manifest: Manifest, graph: Graph, runtime: Runtime, threads: int, memory: Memory) -> None:
+        self.manifest = manifest
+        self.runtime = runtime
+        self.threads = threads
+        """Of one inference."""
+        self._memory: Memory | None = memory
+        self.input = _input_spec(manifest, graph, memory.tensor[0])
+        """What preprocess fills; its tensor is the model's own memory."""
+        self.heads = _head_specs(manifest, graph)
+        """Role -> what a decoder must know of it."""
+        self._out: Heads = {head.role: memory.heads[head.output][0] for head in manifest.heads}
+
+    def run(self, tensor: NDArray[Any]) -> Heads:
+        """Role -> (H, W, C) raw head; the same arrays each time, overwritten by the next run.
+
+        tensor  (H, W, 3) of the input's dtype; `self.input.tensor` itself is not copied
+
+        Raises:
+            EngineError: the interpreter failed.
+        """
+        if self._memory is None:
+            raise ValueError("engine is closed")
+        if tensor is not self.input.tensor:
+            self._fill(tensor)
+        try:
+            self._memory.invoke()
+        except INVOKE_FAILS as error:
+            raise EngineError(f"engine: {self.manifest.name} failed while running: {one_line(error)}") from error
+        return self._out
+
+    def _fill(self, tensor: NDArray[Any]) -> None:
+        own = self.input.tensor
+        if tensor.shape != own.shape or tensor.dtype != own.dtype:
+            raise ValueError(f"tensor is {tensor.dtype} {tensor.shape}, expected {own.dtype} {own.shape}")
+        np.copyto(own, tensor)
+
+    def close(self) -> None:
+        """Let go of the interpreter; its memory lives until the last array of it is gone."""
+        self._memory = None
+        self._out = {}
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_engine(cfg: config.Engine) -> Engine:
+    """Find, check and start the model that `cfg` names.
+
+    Raises:
+        ModelError: there is no such model, or its file or manifest is damaged or contradicts itself.
+        ConfigError: no TFLite runtime works here.
+    """
+    path = find_model(cfg.model, cfg.models_dir)
+    manifest, graph, content = verify_model(path)
+    runtime = load_runtime(cfg.runtime)
+    threads = cfg.threads or default_threads()
+    where = str(path.with_name(manifest.file))
+    if RUNTIMES[runtime.name].fragile and path.parent != shipped_dir():
+        from edgepose.engine.probe import try_in_child
+
+        try_in_child(content, where, runtime.name, threads)
+    try:
+        interpreter = runtime.interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()
+        memory = map_memory(interpreter)
+    except INVOKE_FAILS as error:
+        raise ModelError(
+            f"{where}: {runtime.name} {runtime.version} cannot run it: {one_line(error)}; "
+            "use another build of the model or another engine.runtime"
+        ) from error
+    for head in manifest.heads:
+        found = memory.heads[head.output]
+        if found.shape != head.shape or found.dtype != head.dtype:
+            raise ModelError(
+                f"{where}: head {head.role} came as {found.dtype} {list(found.shape)}, not as its file says"
+            )
+    return Engine(manifest, graph, runtime, threads, memory)
+
+
+def default_threads() -> int:
+    """Cores this process may use but one, which camera and system need; at most 4."""
+    return max(1, min(4, len(os.sched_getaffinity(0)) - 1))
+
+
+def _input_spec(manifest: Manifest, graph: Graph, tensor: NDArray[Any]) -> InputSpec:
+    wants = manifest.input
+    kind, lut = byte_map(graph.inputs[0], wants.range, manifest.name)
+    return InputSpec(tensor, wants.colour, wants.resize, wants.fit, wants.pad, kind, lut)
+
+
+def _head_specs(manifest: Manifest, graph: Graph) -> dict[str, HeadSpec]:
+    specs = {}
+    for head in manifest.heads:
+        out = graph.outputs[head.output]
+        specs[head.role] = HeadSpec(head.role, head.shape[1:], np.dtype(head.dtype), out.scale, out.zero_point)
+    return specs
