@@ -1,0 +1,61 @@
+"""What every source is: frames in order, counters, and a close that may come from anywhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+from edgepose.poses import Frame
+
+SourceT = TypeVar("SourceT")
+BaseT = TypeVar("BaseT", bound="BaseSource")
+
+COUNTS = ("frames", "dropped", "reconnects", "unreadable")
+"""Frames handed out, live frames overwritten by newer ones, times a camera came back, pictures skipped."""
+
+
+class Source(Protocol):
+    """Frames from somewhere. Use it as a context manager, iterate it from one thread."""
+
+    live: bool
+    """A camera that does not wait: the newest frame wins. False: a recording, nothing is dropped."""
+    total: int | None
+    """Number of frames, where it is known beforehand."""
+    counts: dict[str, int]
+    """One number for each of COUNTS, rising."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames until the recording ends or the source is closed; a SourceError if it cannot be read."""
+
+    def close(self) -> None:
+        """End an iteration in progress, soon; any thread may call it, any number of times."""
+
+    def __enter__(self: SourceT) -> SourceT: ...
+
+    def __exit__(self, *args: object) -> None: ...
+
+
+class BaseSource:
+    """Counters, closing and the context manager."""
+
+    live: bool = False
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.closed = False
+        self.changed = threading.Condition()
+        """Guards what threads share. Re-entrant: a signal handler may close a source its own thread waits for."""
+
+    def close(self) -> None:
+        """As Source.close."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+    def __enter__(self: BaseT) -> BaseT:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()

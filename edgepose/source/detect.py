@@ -1,0 +1,71 @@
+"""Which source reads an address, and what is wrong with one that none reads."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from edgepose.errors import ConfigError
+
+PICTURES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".avif", ".tif", ".tiff",
+        ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".sr", ".ras", ".hdr",
+    )
+)  # fmt: skip
+"""Suffixes of pictures, lower case."""
+
+STREAMS = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt"))
+"""Address schemes of streams."""
+
+READABLE = "a picture, a folder, a video file, a camera (0, /dev/video0, picamera2) or a stream (rtsp://...)"
+
+
+def kind_of(uri: str) -> str:
+    """The row of SOURCES that reads `uri`; a ConfigError says what to pass instead."""
+    if not uri:
+        raise ConfigError(f"source.uri is empty: pass {READABLE}")
+    if " ! " in uri:
+        return "stream"
+    scheme, separator, _ = uri.partition("://")
+    if separator:
+        if scheme.lower() not in STREAMS:
+            raise ConfigError(f"source.uri: {scheme}:// is no stream that can be read; pass {READABLE}")
+        return "stream"
+    if (uri.isascii() and uri.isdigit()) or uri.startswith("/dev/"):
+        return "v4l2"
+    if re.fullmatch(r"picamera2(:.*)?", uri):
+        return "picamera2"
+    path = existing(uri)
+    if path.is_dir():
+        return "folder"
+    return "image" if path.suffix.lower() in PICTURES else "video"
+
+
+def existing(uri: str) -> Path:
+    """The path that `uri` names; a ConfigError with the nearest name beside it where there is none."""
+    if not uri:
+        raise ConfigError(f"source.uri is empty: pass {READABLE}")
+    path = Path(uri).expanduser()
+    try:
+        if path.exists():
+            return path
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{uri}: cannot be looked up: {error}") from None
+    if not path.parent.is_dir():
+        raise ConfigError(f"{uri}: no such file or folder; there is no folder {path.parent} either")
+    near = difflib.get_close_matches(path.name, [*beside, "picamera2"], n=1)
+    hint = f"did you mean {_beside(path, near[0])}?" if near else f"pass {READABLE}"
+    raise ConfigError(f"{uri}: no such file or folder; {hint}")
+
+
+def _beside(path: Path, name: str) -> str:
+    return name if name == "picamera2" else str(path.with_name(name))
+
+
+def masked(uri: str) -> str:
+    """`uri` as it may be shown and logged: no user name, password or token."""
+    uri = re.sub(r"://[^\s\"']*@", "://***@", uri)
+    return re.sub(r"(?i)\b([\w-]*(?:pass|pwd|pw|user|token|key|auth|secret|sig)[\w-]*=)[^&\s]+", r"\1***", uri)
