@@ -1,0 +1,110 @@
+"""What the MQTT sink knows and decides, without a broker: the queue, the pauses, what is told once."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from edgepose.poses import Poses
+
+
+class Outbox:
+    """Poses on their way from the pipeline to the sender, oldest first. Never holds more than `size` for long.
+
+    patience_s None  live: the newest win, put() never waits
+    otherwise        put() waits for room; after patience_s without any it is `stuck`, and the newest win
+                     until something went out again
+    """
+
+    def __init__(self, size: int, patience_s: float | None) -> None:
+        self._size, self._patience_s = size, patience_s
+        self._queue: deque[Poses] = deque()
+        self._changed = threading.Condition()
+        self.stuck = False
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, poses: Poses) -> None:
+        """Add the newest."""
+        with self._changed:
+            if self._patience_s is not None and not self.stuck:
+                self.stuck = not self._changed.wait_for(lambda: len(self._queue) < self._size, self._patience_s)
+            self._queue.append(poses)
+            if self._patience_s is None or self.stuck:
+                self._trim()
+
+    def take(self) -> Poses | None:
+        """Remove the oldest; None when empty."""
+        with self._changed:
+            poses = self._queue.popleft() if self._queue else None
+            self._changed.notify_all()
+            return poses
+
+    def put_back(self, poses: Iterable[Poses]) -> None:
+        """Return, in their old order, those that were taken and did not go out."""
+        with self._changed:
+            self._queue.extendleft(reversed(list(poses)))
+            if self._patience_s is None or self.stuck:
+                self._trim()
+
+    def went_out(self) -> None:
+        """Tell that one of those taken reached the broker."""
+        with self._changed:
+            self.stuck = False
+
+    def drop_all(self) -> int:
+        """Give up what is left; how many that were."""
+        with self._changed:
+            left = len(self._queue)
+            self.dropped += left
+            self._queue.clear()
+            self._changed.notify_all()
+            return left
+
+    def _trim(self) -> None:
+        while len(self._queue) > self._size:
+            self._queue.popleft()
+            self.dropped += 1
+
+
+class Backoff:
+    """Pauses between attempts to connect: doubling from `first_s` to `max_s`, each cut by up to half at random.
+
+    Without the chance a fleet that lost its broker would come back in step.
+    """
+
+    def __init__(self, first_s: float, max_s: float, chance: Callable[[], float] = random.random) -> None:
+        self._first_s, self._max_s, self._chance = first_s, max_s, chance
+        self._next_s = first_s
+
+    def next_s(self) -> float:
+        """How long to wait now, seconds."""
+        pause_s = self._next_s * (1 - self._chance() / 2)
+        self._next_s = min(self._next_s * 2, self._max_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """Start again from the shortest pause."""
+        self._next_s = self._first_s
+
+
+class Changes:
+    """Logs a state when it is new for its subject; later only as a debug message, or not at all if it was one."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._states: dict[str, str] = {}
+
+    def tell(self, subject: str, state: str, level: int, text: str) -> None:
+        """Log `text` at `level` if `subject` was not in `state` already."""
+        known = self._states.get(subject) == state
+        self._states[subject] = state
+        if not known:
+            self._log.log(level, text)
+        elif level > logging.DEBUG:
+            self._log.debug(text)
