@@ -295,6 +295,21 @@ def settings(section: type[Section] = Config, prefix: str = "") -> Iterator[Sett
             yield from settings(hint, f"{prefix}{field.name}.")
 
 
+def parse_value(text: str, setting: Setting) -> Any:
+    """What a person typed for a setting: text as it is, sizes as 640x480, the rest as in TOML.
+
+    Raises:
+        ConfigError: not a TOML value.
+    """
+    if isinstance(setting.default, str):
+        return text
+    size = re.fullmatch(r"(\d+)x(\d+)", text)
+    try:
+        return [int(size[1]), int(size[2])] if size else tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(f"--{setting.key} {text}: not a value for it; {setting.meaning}") from None
+
+
 def to_toml(config: Config) -> str:
     """The configuration as TOML that loads back equal, each key with its unit and meaning."""
     raw = msgspec.to_builtins(config)

@@ -24,7 +24,7 @@ Options = dict[str, Any]
 def _movenet(options: Options, heads: dict[str, HeadSpec], skeleton: Skeleton, cfg: config.Decode) -> Decode:
     from edgepose.decode import movenet
 
-    checked = config.convert(options, movenet.Options, "decoder.options")
+    checked = config.convert(options, movenet.Options, "[decoder.options]")
     return movenet.MoveNet(checked, heads, skeleton, cfg, kernels.family("movenet", cfg.kernels))
 
 
@@ -33,17 +33,21 @@ DECODERS: dict[str, Callable[[Options, dict[str, HeadSpec], Skeleton, config.Dec
 }
 
 
-def open_decoder(name: str, options: Options, skeleton: str, heads: dict[str, HeadSpec], cfg: config.Decode) -> Decode:
-    """The decoder a manifest names, for these heads.
+def open_decoder(
+    model: str, name: str, options: Options, skeleton: str, heads: dict[str, HeadSpec], cfg: config.Decode
+) -> Decode:
+    """The decoder `name` that the manifest of `model` asks for, for these heads.
 
     Raises:
         ModelError: no such decoder, wrong options, or heads it cannot read.
         ConfigError: numba is asked for and not installed.
     """
     if name not in DECODERS:
-        raise ModelError(f"decoder.name is {name!r}, expected one of {', '.join(DECODERS)}")
+        raise ModelError(f"model {model}: decoder.name is {name!r}, expected one of {', '.join(DECODERS)}")
     try:
         return DECODERS[name](options, heads, SKELETONS[skeleton], cfg)
+    except ConfigError as error:
+        raise ModelError(f"model {model}: {error}") from None
     except ImportError as error:
         raise ConfigError(
             f"decode.kernels is {cfg.kernels!r} but numba cannot be imported ({error}); "

@@ -1,0 +1,260 @@
+"""The `edgepose` command. Each command imports what it needs inside, so that --help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import edgepose
+from edgepose import config
+from edgepose.errors import EdgeposeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgepose.pipeline import Pipeline
+
+log = logging.getLogger("edgepose")
+
+SHORT_FLAGS = {
+    "--source": "source.uri",
+    "--model": "engine.model",
+    "--broker": "sink.mqtt.broker",
+    "--jsonl": "sink.jsonl.path",
+    "--overlay": "sink.overlay.path",
+}
+"""Shorter names of the flags people need first."""
+
+CONFIG_FILE = Path("edgepose.toml")
+"""Read from the working folder when --config is not given."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C while nothing had started yet."""
+
+
+# ------------------------------------------------------------------------------------------------ commands
+
+
+def run(args: argparse.Namespace) -> int:
+    """Take poses from a source to the sinks until it ends or Ctrl-C."""
+    from edgepose.pipeline import build
+    from edgepose.progress import Progress
+
+    cfg = read_settings(args)
+    with build(cfg) as pipeline, stops_on_signals(pipeline):
+        engine = pipeline.engine
+        log.info(
+            "model %s on %s %s, %d thread(s)",
+            engine.manifest.name, engine.runtime.name, engine.runtime.version, engine.threads,
+        )  # fmt: skip
+        progress = Progress(pipeline.source.total)
+        try:
+            pipeline.run(progress.saw)
+        finally:
+            progress.finish(pipeline.source.counts)
+    return 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Show that everything works: real pictures through a real broker, checked on the way back."""
+    from edgepose.demo.show import show
+
+    return show(read_settings(args), args.seconds, Path(args.picture))
+
+
+def show_config(args: argparse.Namespace) -> int:
+    """Print every setting in force, with its unit and meaning, as a file that loads back the same."""
+    cfg = read_settings(args)
+    print("# edgepose settings: every key, what it means, and the value in force. Flags have the same names.")
+    print(config.to_toml(cfg), end="")
+    return 0
+
+
+def models(args: argparse.Namespace) -> int:
+    """List the models, show one, or check that they are what they say."""
+    from edgepose.models_command import COMMANDS
+
+    return COMMANDS[args.action](args.names, args.models_dir)
+
+
+# ------------------------------------------------------------------------------------------------ settings
+
+
+def read_settings(args: argparse.Namespace) -> config.Config:
+    """Settings file, then flags on top."""
+    path = Path(args.config) if args.config else CONFIG_FILE if CONFIG_FILE.is_file() else None
+    flags = {setting.key: setting for setting in config.settings()}
+    given = {key: value for key, value in vars(args).items() if key in flags and value is not None}
+    cfg = config.load(path, {key: config.parse_value(text, flags[key]) for key, text in given.items()})
+    logging.basicConfig(
+        level=cfg.log.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
+    if path and not args.config:
+        log.info("settings from ./%s", path)
+    return cfg
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting, grouped by section, and the short names."""
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"settings file; default: {CONFIG_FILE} in this folder if there is one"
+    )
+    short = parser.add_argument_group("what people set first")
+    defaults = {setting.key: setting for setting in config.settings()}
+    for flag, key in SHORT_FLAGS.items():
+        short.add_argument(flag, dest=key, metavar="...", help=f"{defaults[key].meaning} (= --{key})")
+    groups: dict[str, Any] = {}
+    for setting in config.settings():
+        section = setting.key.rpartition(".")[0]
+        if section not in groups:
+            groups[section] = parser.add_argument_group(f"[{section}]" if section else "all settings")
+        allowed = config.choices(setting.hint)
+        default = "the model's own" if setting.default is None else config.toml_value(setting.default)
+        groups[section].add_argument(
+            f"--{setting.key}",
+            dest=setting.key,
+            metavar="|".join(map(str, allowed)) if allowed else "...",
+            nargs="?" if setting.default is False else None,
+            const="true" if setting.default is False else None,
+            help=f"{setting.meaning}{f' [{setting.unit}]' if setting.unit else ''}; default {default}".replace(
+                "%", "%%"
+            ),
+        )
+
+
+@contextmanager
+def stops_on_signals(pipeline: Pipeline) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run after the frame it is at, the second at once."""
+
+    def first(number: int, _frame: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        log.info("stopping; once more to stop at once")
+        pipeline.stop()
+
+    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ------------------------------------------------------------------------------------------------ the command line
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors name the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2 and one line."""
+        wrong = message.removeprefix("unrecognized arguments: ").split("=")[0].split(" ")[0]
+        known = [flag for action in self._actions for flag in action.option_strings]
+        near = difflib.get_close_matches(wrong, known, n=1) if wrong.startswith("--") else []
+        hint = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
+        self.exit(2, f"{self.prog}: {message}; {hint}\n")
+
+
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the command line, and that of each command."""
+    parser = Parser(
+        prog="edgepose",
+        description="A pose sensor: a camera, a video or pictures in, human poses out, over MQTT or as JSON lines.",
+        epilog="""start here:
+  edgepose demo                                    see it work, nothing needed
+  edgepose run --source photo.jpg                  poses of a picture, as JSON
+  edgepose run --source /dev/video0 --broker mqtt://localhost
+  edgepose config > edgepose.toml                  every setting, to edit""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"edgepose {edgepose.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
+    made: dict[str, Parser] = {}
+
+    def command(name: str, does: Callable[[argparse.Namespace], int], examples: str) -> Parser:
+        made[name] = commands.add_parser(
+            name,
+            help=does.__doc__,
+            description=does.__doc__,
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        made[name].set_defaults(does=does)
+        return made[name]
+
+    add_settings(
+        command(
+            "run",
+            run,
+            """  edgepose run --source photo.jpg
+  edgepose run --source walk.mp4 --overlay out.mp4 --jsonl poses.jsonl
+  edgepose run --source picamera2 --broker mqtt://homeassistant.local --sink.mqtt.username pose \\
+               --sink.mqtt.password_file /etc/edgepose/mqtt-password
+  edgepose run --config edgepose.toml --engine.threads 2""",
+        )
+    )
+    shown = command(
+        "demo",
+        demo,
+        """  edgepose demo                                    two photographs, a broker of its own
+  edgepose demo --source /dev/video0               your camera instead
+  edgepose demo --broker mqtt://localhost:1883     your broker instead""",
+    )
+    shown.add_argument("--seconds", type=float, default=8.0, help="how long to watch; default %(default)s")
+    shown.add_argument("--picture", default="edgepose-demo.jpg", help="where the annotated picture goes")
+    add_settings(shown)
+
+    listed = command(
+        "models",
+        models,
+        """  edgepose models                                  the list
+  edgepose models show movenet_lightning_192       all that is known of one
+  edgepose models verify                           hash, structure, and one run of each""",
+    )
+    listed.add_argument("action", nargs="?", choices=("list", "show", "verify"), default="list")
+    listed.add_argument("names", nargs="*", metavar="NAME", help="names or files; default: all")
+    listed.add_argument("--models_dir", default="", metavar="DIR", help="a folder searched before the shipped models")
+
+    add_settings(
+        command(
+            "config",
+            show_config,
+            """  edgepose config > edgepose.toml                  start a settings file
+  edgepose config --config edgepose.toml           check one: what is in force""",
+        )
+    )
+    return parser, made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser, commands = make_parser()
+    args, extra = parser.parse_known_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    if extra:
+        commands[args.command].error(f"unrecognized arguments: {' '.join(extra)}")
+    logging.basicConfig(level="INFO", format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    does: Callable[[argparse.Namespace], int] = args.does
+    try:
+        return does(args)
+    except EdgeposeError as error:
+        if getattr(error, "quiet", False):
+            return 0
+        print(f"edgepose {args.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The main job, shown and checked: pictures, model, decoder, broker and back."""

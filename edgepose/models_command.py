@@ -1,0 +1,111 @@
+"""`edgepose models`: what there is, what is known of it, and whether it is what it says."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgepose import config
+from edgepose.engine import open_engine
+from edgepose.engine.manifest import Manifest, read_manifest
+from edgepose.engine.zoo import find_model, list_models, verify_model
+from edgepose.errors import ModelError
+
+
+def say(text: str = "") -> None:
+    """One line of the answer."""
+    sys.stdout.write(text + "\n")
+
+
+def _chosen(names: Sequence[str], models_dir: str) -> list[Path]:
+    return [find_model(name, models_dir) for name in names] if names else list_models(models_dir)
+
+
+def list_all(names: Sequence[str], models_dir: str) -> int:
+    """A line per model."""
+    rows = [("NAME", "INPUT", "MB", "DECODER", "WHAT")]
+    for path in _chosen(names, models_dir):
+        manifest = read_manifest(path)
+        _, height, width, _ = manifest.input.shape
+        model = path.with_name(manifest.file)
+        size = f"{model.stat().st_size / 1e6:.1f}" if model.is_file() else "missing"
+        rows.append((manifest.name, f"{width}x{height}", size, manifest.decoder.name, manifest.title))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]))
+    say()
+    say("choose one with --model NAME (engine.model); `edgepose models show NAME` tells all of it")
+    return 0
+
+
+def show(names: Sequence[str], models_dir: str) -> int:
+    """Everything the manifests and graphs say."""
+    if not names:
+        raise ModelError("show which model? edgepose models show NAME; `edgepose models` lists them")
+    for path in _chosen(names, models_dir):
+        manifest, graph, content = verify_model(path)
+        _show_one(path, manifest, len(content))
+        say("heads")
+        for head in manifest.heads:
+            out = graph.outputs[head.output]
+            step = "" if head.dtype == "float32" else f"  real = (raw - {out.zero_point}) * {out.scale:.6g}"
+            say(f"  {head.role:<11} {head.dtype} {'x'.join(map(str, head.shape[1:]))}{step}")
+    return 0
+
+
+def _show_one(path: Path, manifest: Manifest, size: int) -> None:
+    wants = manifest.input
+    _, height, width, _ = wants.shape
+    say(f"{manifest.name}: {manifest.title}")
+    say(f"  file      {path.with_name(manifest.file)}, {size} bytes")
+    say(f"  sha256    {manifest.sha256}")
+    say(f"  input     {width}x{height} {wants.dtype} {wants.colour}, {wants.fit}, {wants.resize} resize, {wants.range}")
+    say(f"  skeleton  {manifest.skeleton}")
+    say(f"  decoder   {manifest.decoder.name}")
+    _table(manifest.decoder.options, "            ")
+    say(f"  origin    {manifest.origin.package}")
+    say(f"  made      {manifest.origin.made}")
+    say(f"  licence   {manifest.licence.spdx}: {manifest.licence.notice}")
+    if manifest.accuracy:
+        say("  accuracy")
+        _table(manifest.accuracy, "            ")
+
+
+def _table(values: Mapping[str, Any], indent: str) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            say(f"{indent}{name}")
+            _table(value, indent + "  ")
+        else:
+            say(f"{indent}{name} = {value}")
+
+
+def verify(names: Sequence[str], models_dir: str) -> int:
+    """Check hash, structure and manifest of each, run it once and decode what comes out."""
+    from edgepose.decode import open_decoder
+
+    failed = 0
+    for path in _chosen(names, models_dir):
+        started_t = time.monotonic()
+        try:
+            with open_engine(config.Engine(model=str(path))) as engine:
+                made = engine.manifest
+                open_decoder(
+                    made.name, made.decoder.name, made.decoder.options, made.skeleton, engine.heads, config.Decode()
+                )
+                engine.run(engine.input.tensor)
+                runtime = f"{engine.runtime.name} {engine.runtime.version}"
+        except ModelError as error:
+            failed += 1
+            say(f"BAD   {path.stem}: {error}")
+            continue
+        say(f"ok    {path.stem}  runs on {runtime}, {time.monotonic() - started_t:.2f} s")
+    if failed:
+        raise ModelError(f"{failed} of {len(_chosen(names, models_dir))} models are not usable; see above")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"list": list_all, "show": show, "verify": verify}

@@ -1,0 +1,53 @@
+"""How a run is doing, for a person at a terminal or a line in the log now and then."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+
+from edgepose.poses import Frame, Poses
+
+log = logging.getLogger("edgepose")
+
+TERMINAL_S = 0.2
+LOG_S = 30.0
+
+
+class Progress:
+    """Counts frames and people; rewrites one line on a terminal, else logs every half minute."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        """Frames to come, where known."""
+        self.frames = self.people = 0
+        self.started_t = self.told_t = time.monotonic()
+        self.terminal = sys.stderr.isatty() and not sys.stdout.isatty()
+
+    def saw(self, poses: Poses, _frame: Frame) -> None:
+        """One more frame is done."""
+        self.frames += 1
+        self.people += len(poses)
+        now = time.monotonic()
+        if now - self.told_t < (TERMINAL_S if self.terminal else LOG_S):
+            return
+        self.told_t = now
+        if self.terminal:
+            sys.stderr.write(f"\r{self._line(now)}, {len(poses)} in view \033[K")
+            sys.stderr.flush()
+        else:
+            log.info("%s", self._line(now))
+
+    def finish(self, counts: Mapping[str, int]) -> None:
+        """Say what was done, and what the source lost."""
+        if self.terminal:
+            sys.stderr.write("\r\033[K")
+        told = {name: count for name, count in counts.items() if count and name != "frames"}
+        lost = "".join(f", {count} {name}" for name, count in told.items())
+        log.info("done: %s%s", self._line(time.monotonic()), lost)
+
+    def _line(self, now: float) -> str:
+        of = f"/{self.total}" if self.total else ""
+        rate = self.frames / max(now - self.started_t, 1e-6)
+        return f"{self.frames}{of} frames, {rate:.1f} per second, {self.people} people"
