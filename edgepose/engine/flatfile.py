@@ -13,7 +13,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ MAX_TABLES = 1 << 16
 MAX_RANK = 8
 MAX_TENSOR_BYTES = 1 << 28
 """Largest tensor a small board could want."""
+MAX_SCALE = 1e4
+"""Real value of one quantised step; with 1e30 LiteRT's kernels write outside their memory."""
 MAX_OPCODE = 512
 """Above every builtin operator TFLite has."""
 CUSTOM_OPCODE = 32
@@ -116,7 +118,7 @@ class _File:
         self._content = content
         self._where = where
         self._tables = 0
-        self._budget = 2 * len(content) + (1 << 16)
+        self._budget = 4 * len(content) + (1 << 16)
         """Bytes that may still be looked at; more means that pieces overlap."""
 
     def fail(self, what: str) -> NoReturn:
@@ -202,7 +204,7 @@ class _File:
             self.fail(f"{what} points outside the file")
         return self.span(at + 4, count * item if walk else 0, what), count
 
-    def array(self, table: _Table, number: int, dtype: str, what: str) -> NDArray[np.generic]:
+    def array(self, table: _Table, number: int, dtype: str, what: str) -> NDArray[Any]:
         """A vector of numbers; empty where it is absent."""
         kind = np.dtype(dtype)
         found = self.vector(table, number, kind.itemsize, what)
@@ -342,8 +344,8 @@ def _quantisation(file: _File, tensor: _Table, at: str, shape: tuple[int, ...], 
         file.fail(f"{at} has {len(scale)} scales for axis {axis} of {list(shape)}")
     if len(zero_point) not in (0, 1, len(scale)):
         file.fail(f"{at} has {len(scale)} scales but {len(zero_point)} zero points")
-    if not np.all(np.isfinite(scale) & (scale >= np.float32(0))):  # type: ignore[operator]
-        file.fail(f"{at} has a scale that is no positive number")
+    if not np.all((scale >= 0) & (scale <= MAX_SCALE)):  # also refuses NaN
+        file.fail(f"{at} has a scale outside 0..{MAX_SCALE:g}")
     if dtype in ("int8", "uint8") and len(zero_point):
         limits = np.iinfo(dtype)
         if np.any((zero_point < limits.min) | (zero_point > limits.max)):

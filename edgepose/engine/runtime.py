@@ -42,8 +42,6 @@ class Candidate:
     """What to type."""
     newest_numpy: int | None = None
     """Major version of numpy above which it cannot run; None: any."""
-    fragile: bool = False
-    """Whether a damaged model can kill the process."""
 
 
 RUNTIMES = {
@@ -53,7 +51,6 @@ RUNTIMES = {
         "tflite-runtime",
         'pip install tflite-runtime "numpy<2"',
         newest_numpy=1,
-        fragile=True,
     ),
 }
 """Name -> where to find it; `auto` tries them in this order."""

@@ -14,7 +14,7 @@ from edgepose.engine.bytemap import byte_map
 from edgepose.engine.flatfile import Graph
 from edgepose.engine.manifest import Manifest
 from edgepose.engine.memory import Memory, map_memory
-from edgepose.engine.runtime import RUNTIMES, Runtime, load_runtime, one_line
+from edgepose.engine.runtime import Runtime, load_runtime, one_line
 from edgepose.engine.zoo import find_model, shipped_dir, verify_model
 from edgepose.errors import EngineError, ModelError
 from edgepose.poses import Heads, HeadSpec, InputSpec
@@ -88,7 +88,7 @@ def open_engine(cfg: config.Engine) -> Engine:
     runtime = load_runtime(cfg.runtime)
     threads = cfg.threads or default_threads()
     where = str(path.with_name(manifest.file))
-    if RUNTIMES[runtime.name].fragile and path.parent != shipped_dir():
+    if path.parent != shipped_dir():  # the shipped ones are known to run
         from edgepose.engine.probe import try_in_child
 
         try_in_child(content, where, runtime.name, threads)
