@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from edgepose import config
 from edgepose.source.base import COUNTS, Source
-from edgepose.source.detect import kind_of
+from edgepose.source.detect import kind_of, require_address
 from edgepose.source.memory import ListSource
+from edgepose.source.picamera2 import picamera2_source
 from edgepose.source.picture import FolderSource, ImageSource
+from edgepose.source.stream import stream_source
+from edgepose.source.v4l2 import v4l2_source
 from edgepose.source.video import VideoSource
 
 __all__ = ["COUNTS", "SOURCES", "ListSource", "Source", "kind_of", "open_source"]
@@ -17,6 +20,9 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "image": ImageSource,
     "folder": FolderSource,
     "video": VideoSource,
+    "v4l2": v4l2_source,
+    "stream": stream_source,
+    "picamera2": picamera2_source,
     "list": ListSource,
 }
 """Kind -> what opens it from its settings; a list is made from frames instead."""
@@ -29,4 +35,5 @@ def open_source(cfg: config.Source) -> Source:
         ConfigError: nothing can be read there, or what is needed is not installed.
         SourceError: it is there and cannot be read. Cameras and pictures are first touched by the iteration.
     """
+    require_address(cfg.uri)
     return SOURCES[kind_of(cfg.uri) if cfg.kind == "auto" else cfg.kind](cfg)

@@ -22,10 +22,15 @@ STREAMS = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "
 READABLE = "a picture, a folder, a video file, a camera (0, /dev/video0, picamera2) or a stream (rtsp://...)"
 
 
-def kind_of(uri: str) -> str:
-    """The row of SOURCES that reads `uri`; a ConfigError says what to pass instead."""
+def require_address(uri: str) -> None:
+    """Refuse an empty address."""
     if not uri:
         raise ConfigError(f"source.uri is empty: pass {READABLE}")
+
+
+def kind_of(uri: str) -> str:
+    """The row of SOURCES that reads `uri`; a ConfigError says what to pass instead."""
+    require_address(uri)
     if " ! " in uri:
         return "stream"
     scheme, separator, _ = uri.partition("://")
@@ -45,8 +50,6 @@ def kind_of(uri: str) -> str:
 
 def existing(uri: str) -> Path:
     """The path that `uri` names; a ConfigError with the nearest name beside it where there is none."""
-    if not uri:
-        raise ConfigError(f"source.uri is empty: pass {READABLE}")
     path = Path(uri).expanduser()
     try:
         if path.exists():

@@ -1,0 +1,130 @@
+"""Network cameras and GStreamer pipelines, through OpenCV."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from edgepose import config
+from edgepose.errors import ConfigError, SourceError
+from edgepose.poses import Layout
+from edgepose.source.detect import masked
+from edgepose.source.live import OPEN_S, Grab, LiveSource
+
+if TYPE_CHECKING:
+    import cv2
+
+PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+"""TCP port of a scheme, for asking what is wrong with an address that does not open."""
+
+PROBE_S = 2.0
+"""Longest wait for the answer to that."""
+
+YUV: dict[str, Layout] = {"I420": "i420", "NV12": "nv12"}
+"""Format in a pipeline's last caps -> layout of its frames; all others are told by their shape."""
+
+
+def stream_source(cfg: config.Source) -> LiveSource:
+    """An address FFmpeg reads, or a GStreamer pipeline that ends in appsink.
+
+    Raises:
+        ConfigError: a pipeline, and an OpenCV without GStreamer.
+    """
+    if " ! " in cfg.uri:
+        _require_gstreamer()
+        return LiveSource(cfg, partial(PipelineGrabber, cfg, pipeline_yuv(cfg.uri)), masked(cfg.uri))
+    return LiveSource(cfg, partial(AddressGrabber, cfg), masked(cfg.uri))
+
+
+class _StreamGrabber:
+    """As live.Grabber, without `open`. The time of a frame is that of its arrival."""
+
+    def __init__(self, cfg: config.Source, yuv: Layout | None = None) -> None:
+        self._cfg = cfg
+        self._yuv = yuv
+        self._capture: cv2.VideoCapture | None = None
+
+    def grab(self) -> Grab | None:
+        """As Grabber.grab."""
+        from edgepose.source.opencv import colour, read_live
+
+        if self._capture is None or (image := read_live(self._capture)) is None:
+            return None
+        now = time.monotonic()
+        image, layout = colour(image)
+        return Grab(image, self._yuv if self._yuv and layout == "gray" else layout, now)
+
+    def close(self) -> None:
+        """As Grabber.close."""
+        if self._capture is not None:
+            self._capture.release()
+
+
+class AddressGrabber(_StreamGrabber):
+    """RTSP (over TCP unless OPENCV_FFMPEG_CAPTURE_OPTIONS says otherwise), HTTP, RTMP, UDP."""
+
+    def open(self) -> None:
+        """As Grabber.open."""
+        from edgepose.source.opencv import cv2
+
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+        limits = [
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round((OPEN_S - PROBE_S) * 1000)),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(self._cfg.stall_s * 1000)),
+        ]
+        self._capture = cv2.VideoCapture(self._cfg.uri, cv2.CAP_FFMPEG, limits)
+        if not self._capture.isOpened():
+            raise SourceError(f"{masked(self._cfg.uri)}: cannot be opened; {_why_not(self._cfg.uri)}")
+
+
+class PipelineGrabber(_StreamGrabber):
+    """A GStreamer pipeline, its frames bgr, bgrx, grey, I420 or NV12."""
+
+    def open(self) -> None:
+        """As Grabber.open."""
+        from edgepose.source.opencv import cv2
+
+        self._capture = cv2.VideoCapture(self._cfg.uri, cv2.CAP_GSTREAMER)
+        if not self._capture.isOpened():
+            raise SourceError(
+                f"{masked(self._cfg.uri)}: does not start; try it with gst-launch-1.0, and end it in "
+                "`appsink drop=true max-buffers=1 sync=false`"
+            )
+
+
+def pipeline_yuv(uri: str) -> Layout | None:
+    """The YUV layout that a pipeline's last caps ask for, if they do."""
+    formats: list[str] = re.findall(r"format\s*=\s*(?:\(\w+\))?\s*\"?(\w+)", uri)
+    return YUV.get(formats[-1]) if formats else None
+
+
+def _require_gstreamer() -> None:
+    from edgepose.source.opencv import cv2
+
+    if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
+        raise ConfigError(
+            f"source.uri is a GStreamer pipeline, and this OpenCV {cv2.__version__} is built without GStreamer, "
+            "as all that pip installs; `sudo apt install python3-opencv`, make the environment with "
+            "--system-site-packages, and uninstall opencv-python-headless there"
+        )
+
+
+def _why_not(uri: str) -> str:
+    """What a plain TCP connection says about an address that FFmpeg could not open."""
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme.lower())
+    except ValueError as error:
+        return f"the address is malformed: {error}"
+    if not host or not port:
+        return "check the address, and that something is sent to it"
+    try:
+        socket.create_connection((host, port), PROBE_S).close()
+    except OSError as error:
+        return f"{host}:{port} does not answer: {error.strerror or error}"
+    return f"{host}:{port} answers but gives no video: check path, user name and password"
