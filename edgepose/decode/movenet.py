@@ -31,13 +31,13 @@ class Options(Section, frozen=True, kw_only=True):
     """Model pixels per cell."""
     min_person_score: Score
     min_joint_score: Score
-    duplicate_oks: Score
+    duplicate_oks: Score = 0.5
     """Two people more alike than this are one."""
     distance_bias: Annotated[float, Meta(gt=0, le=100)] = 1.8
     """single: cells added to the distance before a heatmap is divided by it."""
-    box_spread: Annotated[float, Meta(gt=0, le=10)] = 0.3
-    """multi: joints weigh exp(-distance^2 / (box_spread * the map's shorter side)), in cells."""
-    min_mean_joint: Score = 0.127
+    sigma: Annotated[float, Meta(gt=0, le=10)] = 0.3
+    """multi: joints weigh exp(-distance^2 / (sigma * the map's shorter side)), in cells."""
+    min_joint_mean: Score = 0.127
     """multi: joints below it do not count in a person's mean."""
 
 
@@ -78,7 +78,7 @@ class MoveNet:
         self.least_center = _least_raw(center, max(self.min_person, 1e-6))
         self.weight = _middle_weight(height, width, options.distance_bias)
         self.limit = np.array([height, width, height, width], F)
-        self.spread = F(options.box_spread * min(height, width))
+        self.spread = F(options.sigma * min(height, width))
         self.level, self.first_level = _log_levels(heads["heatmap"])
 
         people = 1 if self._only_nearest else min(CANDIDATES * cfg.max_people, height * width)
@@ -159,7 +159,7 @@ class MoveNet:
         )
         kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
         np.exp(log_score, out=score)
-        counted = score > self.options.min_mean_joint
+        counted = score > self.options.min_joint_mean
         mean_counted: NDArray[np.float32] = (score * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
         return center * mean_counted
 
