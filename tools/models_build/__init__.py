@@ -1,0 +1,1 @@
+"""The parts of tools/build_models: fetch, convert, calibrate, quantise, describe, measure."""
