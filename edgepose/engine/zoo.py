@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from edgepose.engine.flatfile import Graph, Tensor, read_graph
+from edgepose.engine.flatfile import Graph, Tensor, quoted, read_graph
 from edgepose.engine.manifest import SUFFIX, Manifest, read_manifest, read_model
 from edgepose.errors import ModelError
 
@@ -115,7 +115,7 @@ def _check_ops(graph: Graph, path: str) -> None:
     unknown = [name for name in graph.custom_ops if name not in BUILTIN_CUSTOM_OPS]
     if unknown:
         raise ModelError(
-            f"{path}: has operators that no TFLite runtime brings along: {', '.join(map(repr, unknown))}; "
+            f"{path}: has operators that no TFLite runtime brings along: {', '.join(map(quoted, unknown[:5]))}; "
             "use a build of the model without them"
         )
 
