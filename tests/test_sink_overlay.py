@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgepose.errors import ConfigError, SinkError
+from edgepose.poses import Layout
+from edgepose.sink.draw import COLOURS, bgr, draw
+from edgepose.sink.overlay import OverlaySink
+from tests.people import frame, poses
+
+
+def near(image: np.ndarray, xy: tuple[int, int], colour: tuple[int, int, int]) -> bool:
+    return bool(np.abs(image[xy[1], xy[0]].astype(int) - colour).max() < 40)
+
+
+def one_bone(a: tuple[float, float], b: tuple[float, float]) -> np.ndarray:
+    """Shoulders only."""
+    xy = np.full((1, 17, 2), np.nan, np.float32)
+    xy[0, 5], xy[0, 6] = a, b
+    return xy
+
+
+def test_a_bone_is_drawn_between_its_joints_and_nowhere_else() -> None:
+    black = np.zeros((240, 320, 3), np.uint8)
+
+    image = draw(black, poses(1, xy=one_bone((100, 150), (200, 150))))
+
+    assert near(image, (150, 150), COLOURS[0])
+    assert near(image, (100, 150), (255, 255, 255))
+    assert not image[165:].any()
+    assert not image[:, :80].any()
+    assert not black.any()
+
+
+def test_a_person_keeps_the_colour_of_its_identity() -> None:
+    xy = one_bone((100, 150), (200, 150))
+
+    image = draw(np.zeros((240, 320, 3), np.uint8), poses(1, xy=xy, track_id=np.array([13], np.int32)))
+
+    assert near(image, (150, 150), COLOURS[3])
+
+
+def test_nobody_and_no_joint_leave_the_picture_as_it_is() -> None:
+    picture = frame().image
+
+    assert np.array_equal(draw(picture, poses(0)), picture)
+    assert np.array_equal(draw(picture, poses(1, xy=np.full((1, 17, 2), np.nan, np.float32))), picture)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (3, 5000), (5000, 3)])
+def test_odd_pictures_and_joints_far_outside_are_survived(size_hw: tuple[int, int]) -> None:
+    xy = poses(1).xy.copy()
+    xy[0, :4] = (1e30, -1e30), (-5, -5), (np.inf, 0), (1e6, 1e6)
+
+    assert draw(np.zeros((*size_hw, 3), np.uint8), poses(1, xy=xy)).shape == (*size_hw, 3)
+
+
+RED_BGR = np.full((4, 6, 3), (0, 0, 255), np.uint8)
+
+
+def nv12() -> np.ndarray:
+    planes = cv2.cvtColor(RED_BGR, cv2.COLOR_BGR2YUV_I420)
+    chroma = planes[4:].reshape(2, 6)
+    return np.concatenate((planes[:4], np.stack((chroma[0], chroma[1]), 1).reshape(2, 6)))
+
+
+@pytest.mark.parametrize(
+    ("layout", "image", "expected"),
+    [
+        pytest.param("bgr", RED_BGR, (0, 0, 255), id="bgr"),
+        pytest.param("rgb", RED_BGR[..., ::-1].copy(), (0, 0, 255), id="rgb"),
+        pytest.param("gray", np.full((4, 6), 90, np.uint8), (90, 90, 90), id="gray"),
+        pytest.param("i420", cv2.cvtColor(RED_BGR, cv2.COLOR_BGR2YUV_I420), (0, 0, 255), id="i420"),
+        pytest.param("nv12", nv12(), (0, 0, 255), id="nv12"),
+    ],
+)
+def test_every_layout_becomes_blue_green_red(layout: Layout, image: np.ndarray, expected: tuple[int, int, int]) -> None:
+    converted = bgr(frame(image=image, layout=layout))
+
+    assert converted.shape == (4, 6, 3)
+    assert np.abs(converted.astype(int) - expected).max() <= 3
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_pictures_are_named_after_theirs(tmp_path: Path) -> None:
+    with OverlaySink(str(tmp_path / "out"), live=False, fps=30) as sink:
+        for seq, name in enumerate(("a.jpg", "b.png", "b.jpg", "street.mp4", "street.mp4", "")):
+            sink.write(poses(1), frame(seq=seq, name=name))
+
+    assert names(tmp_path / "out") == sorted(
+        [
+            "a_poses.jpg",
+            "b_poses.jpg",
+            "b_000002_poses.jpg",
+            "street_000003_poses.jpg",
+            "street_000004_poses.jpg",
+            "000005_poses.jpg",
+        ]
+    )
+    picture = cv2.imread(str(tmp_path / "out" / "a_poses.jpg"))
+    assert picture is not None
+    assert picture.shape == (240, 320, 3)
+
+
+def read(path: Path) -> tuple[float, list[np.ndarray]]:
+    video = cv2.VideoCapture(str(path))
+    images = []
+    while True:
+        more, image = video.read()
+        if not more:
+            break
+        images.append(image)
+    rate = video.get(cv2.CAP_PROP_FPS)
+    video.release()
+    return rate, images
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".mkv"])
+def test_a_video_has_the_frames_and_the_rate_of_its_source(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"out{ending}"
+    with OverlaySink(str(path), live=False, fps=99) as sink:
+        for seq in range(5):
+            sink.write(poses(1), frame(seq=seq, t=seq / 20, name="street.mp4"))
+
+    rate, images = read(path)
+    assert rate == pytest.approx(20, abs=0.1)
+    assert len(images) == 5
+    assert images[0].shape == (240, 320, 3)
+
+
+def test_a_single_frame_makes_a_video_too(tmp_path: Path) -> None:
+    with OverlaySink(str(tmp_path / "out.avi"), live=False, fps=25) as sink:
+        sink.write(poses(1), frame())
+
+    assert len(read(tmp_path / "out.avi")[1]) == 1
+
+
+def test_a_cameras_missed_frames_become_stills(tmp_path: Path) -> None:
+    with OverlaySink(str(tmp_path / "out.avi"), live=True, fps=10) as sink:
+        for t in (7.0, 7.1, 7.5):
+            sink.write(poses(0), frame(t=t))
+
+    rate, images = read(tmp_path / "out.avi")
+    assert rate == pytest.approx(10)
+    assert len(images) == 6
+
+
+def test_a_frame_of_another_size_is_letterboxed(tmp_path: Path) -> None:
+    with OverlaySink(str(tmp_path / "out.avi"), live=False, fps=10) as sink:
+        sink.write(poses(0), frame(t=0.0))
+        sink.write(poses(0), frame(t=0.1, image=np.full((240, 80, 3), 255, np.uint8)))
+
+    second = read(tmp_path / "out.avi")[1][1]
+    assert second.shape == (240, 320, 3)
+    assert second[:, 130:190].min() > 200
+    assert second[:, :110].max() < 40
+
+
+@pytest.mark.parametrize("path", ["out.gif", "poses.jpg"])
+def test_an_ending_that_is_no_video_is_a_wrong_setting(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=r"sink\.overlay\.path .* neither a folder nor one of \.mp4"):
+        OverlaySink(str(tmp_path / path), live=False, fps=30)
+
+
+def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match="cannot make the folder"):
+        OverlaySink(str(tmp_path / "file" / "out"), live=False, fps=30)
+
+
+def test_a_video_that_cannot_be_opened_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "out.avi").symlink_to(tmp_path / "gone" / "out.avi")
+
+    with (
+        OverlaySink(str(tmp_path / "out.avi"), live=True, fps=30) as sink,
+        pytest.raises(SinkError, match="cannot be written as a 320x240 video"),
+    ):
+        sink.write(poses(0), frame())
+
+
+def test_a_picture_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
+    with OverlaySink(str(tmp_path / "out"), live=True, fps=30) as sink:
+        (tmp_path / "out" / "000000_poses.jpg").symlink_to("/dev/full")
+        with pytest.raises(SinkError, match="No space left on device; free some space"):
+            sink.write(poses(0), frame())
+
+
+def test_a_full_disk_under_a_video_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+
+    with (
+        OverlaySink(str(tmp_path / "out.avi"), live=True, fps=30) as sink,
+        pytest.raises(SinkError, match="the disk is full"),
+    ):
+        sink.write(poses(0), frame())
