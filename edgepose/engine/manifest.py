@@ -121,7 +121,9 @@ def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ModelError(f"{path}: is not a file; {manifest_path.name} needs the model there")
         if status.st_size > MAX_FILE_BYTES:
-            raise ModelError(f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}")
+            raise ModelError(
+                f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}; fetch it again"
+            )
         content = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(
