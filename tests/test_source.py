@@ -431,7 +431,7 @@ def test_a_real_recording_is_read_in_full() -> None:
     assert frames[-1].t == pytest.approx(39.2)
 
 
-# ------------------------------------------------------------------------------------------------ lists, and what an import costs
+# ------------------------------------------------------------------------------------------------ memory and imports
 
 
 def test_a_list_hands_out_its_frames_and_wraps_bare_pictures() -> None:
