@@ -1,9 +1,9 @@
-"""Scores a one-person model on ground-truth crops: mean OKS, and a plain numpy reading of the heads. For tests and tools."""
+"""Scores a one-person model on ground-truth crops by mean OKS. For tests and tools/build_models."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87,
 
 CROP = 1.25
 """Side of a crop over the longer side of the ground-truth box."""
+
+LEAST_JOINTS = 8
+"""Labelled joints that a person must have to count."""
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]
 """Square rgb crop -> (17, 2) joints as x, y in pixels of the crop."""
@@ -35,12 +38,12 @@ class Person:
 
 
 def people(folder: Path) -> Iterator[Person]:
-    """Everybody with a labelled joint in a set: person_keypoints.json and images/."""
+    """Everybody with LEAST_JOINTS labelled joints in a set: person_keypoints.json and images/."""
     data = json.loads((folder / "person_keypoints.json").read_text())
     files = {image["id"]: image["file_name"] for image in data["images"]}
     for note in data["annotations"]:
         joints = np.array(note["keypoints"], np.float64).reshape(17, 3)
-        if note.get("iscrowd") or not joints[:, 2].any():
+        if note.get("iscrowd") or np.count_nonzero(joints[:, 2]) < LEAST_JOINTS:
             continue
         image = cv2.imread(str(folder / "images" / files[note["image_id"]]), cv2.IMREAD_COLOR)
         assert image is not None, files[note["image_id"]]
@@ -72,20 +75,3 @@ def crop_oks(persons: list[Person], predict: Predict, size: int) -> NDArray[np.f
         xy = (predict(crop) - matrix[:, 2]) / matrix[0, 0]
         found[index] = oks(person, xy)
     return found
-
-
-def read_single(heads: Mapping[str, NDArray[Any]], distance_bias: float = 1.8) -> NDArray[np.float64]:
-    """(17, 3) y, x in cells and score of the person nearest the middle, from float heads (H, W, C)."""
-    center, heatmap = heads["center"][..., 0].astype(np.float64), heads["heatmap"].astype(np.float64)
-    height, width = center.shape
-    rows, columns = np.mgrid[:height, :width]
-    nearness = np.hypot(rows - height / 2, columns - width / 2) + distance_bias
-    row, column = np.unravel_index(np.argmax(center / nearness), center.shape)
-    start = np.array([row, column]) + heads["regress"][row, column].reshape(-1, 2)
-    joints = np.zeros((heatmap.shape[2], 3))
-    for joint, (start_y, start_x) in enumerate(start):
-        likely = heatmap[..., joint] / (np.hypot(rows - start_y, columns - start_x) + distance_bias)
-        y, x = np.unravel_index(np.argmax(likely), likely.shape)
-        move_y, move_x = heads["offset"][y, x, 2 * joint : 2 * joint + 2]
-        joints[joint] = y + move_y, x + move_x, heatmap[y, x, joint]
-    return joints
