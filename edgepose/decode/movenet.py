@@ -37,8 +37,8 @@ class Options(Section, frozen=True, kw_only=True):
     """single: cells added to the distance before a heatmap is divided by it."""
     sigma: Annotated[float, Meta(gt=0, le=10)] = 0.3
     """multi: joints weigh exp(-distance^2 / (sigma * the map's shorter side)), in cells."""
-    min_joint_mean: Score = 0.127
-    """multi: joints below it do not count in a person's mean."""
+    min_joint_mean: Score = 0.2
+    """Joints below it do not count in a person's mean: half a person is not half as likely."""
 
 
 ROLES = {
@@ -88,6 +88,9 @@ class MoveNet:
         self.cell_yx = np.zeros((people, joints, 2), np.int32)
         self.yx = np.zeros((people, joints, 2), F)
         self.score = np.zeros((people, joints), F)
+        # one person in empty heads: every kernel is compiled or read from its cache before the first frame
+        self._find_centers(np.zeros(center.shape[:2], center.dtype))
+        self._find_joints({role: np.zeros(spec.shape, spec.dtype) for role, spec in heads.items()}, 1)
 
     @property
     def _only_nearest(self) -> bool:
@@ -149,19 +152,18 @@ class MoveNet:
             bias = F(self.options.distance_bias)
             kernels.joints_by_distance(heat, self.row_max, quant["heatmap"][1], bias, coarse_yx, cell_yx)
             kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
-            mean: NDArray[np.float32] = score.mean(axis=1)
-            return center * mean
+        else:
+            log_score = np.zeros(score.shape, F)
+            box_yx = self._boxes(heads, center_yx)
+            kernels.joints_in_box(
+                heat, self.row_max, self.level, self.first_level, self.spread, box_yx, coarse_yx, cell_yx, log_score
+            )
+            kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
+            np.exp(log_score, out=score)
 
-        box_yx = self._boxes(heads, center_yx)
-        log_score = np.zeros(score.shape, F)
-        kernels.joints_in_box(
-            heat, self.row_max, self.level, self.first_level, self.spread, box_yx, coarse_yx, cell_yx, log_score
-        )
-        kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
-        np.exp(log_score, out=score)
         counted = score > self.options.min_joint_mean
-        mean_counted: NDArray[np.float32] = (score * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-        return center * mean_counted
+        mean: NDArray[np.float32] = (score * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
+        return center * mean
 
     def _boxes(self, heads: Heads, center_yx: NDArray[np.int32]) -> NDArray[np.float32]:
         """(P, 4) top, left, bottom, right in cells, clipped to the map."""

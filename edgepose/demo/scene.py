@@ -18,6 +18,10 @@ FPS = 30.0
 TURN_S = 4.0
 """Seconds the camera stays on one picture."""
 
+ZOOM = {"astronaut.jpg": 0.86, "camera.jpg": 1.27}
+"""Frame pixels per picture pixel, on average: the first hangs on a wall, the second fills the view."""
+WALL_BGR = (96, 100, 104)
+
 # Joints marked by hand, in pixels of the picture; what cannot be seen is left out.
 MARKED: dict[str, dict[str, tuple[float, float]]] = {
     "astronaut.jpg": {
@@ -89,18 +93,19 @@ class SceneSource(BaseSource):
         import cv2
 
         name, view = self.views[seq]
-        return np.asarray(cv2.warpAffine(self.pictures[name], view, SIZE_WH, flags=cv2.INTER_LINEAR), np.uint8)
+        seen = cv2.warpAffine(self.pictures[name], view, SIZE_WH, flags=cv2.INTER_LINEAR, borderValue=WALL_BGR)
+        return np.asarray(seen, np.uint8)
 
     def _view(self, t: float) -> tuple[str, NDArray[np.float64]]:
         """What the camera looks at, `t` seconds into the scene."""
         names = list(MARKED)
         name = names[int(t / TURN_S) % len(names)]
         height, width = self.pictures[name].shape[:2]
-        zoom = SIZE_WH[0] / width * (1.06 + 0.05 * math.sin(1.3 * t))
+        zoom = ZOOM[name] * (1 + 0.03 * math.sin(1.3 * t))
         angle = math.radians(1.5 * math.sin(0.9 * t))
         room_x, room_y = (width * zoom - SIZE_WH[0]) / 2, (height * zoom - SIZE_WH[1]) / 2
         look_x = width / 2 + 0.8 * room_x / zoom * math.sin(0.7 * t)
-        look_y = height / 2 - room_y / zoom * (0.6 + 0.3 * math.cos(0.5 * t))
+        look_y = height / 2 - abs(room_y) / zoom * (0.5 + 0.3 * math.cos(0.5 * t))
         cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
         shift_x = SIZE_WH[0] / 2 - cos * look_x + sin * look_y
         shift_y = SIZE_WH[1] / 2 - sin * look_x - cos * look_y
