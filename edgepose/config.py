@@ -199,8 +199,9 @@ def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
 
 def unknown_key(key: str, known: list[str]) -> str:
     """Say that `key` is not a setting, and which one was probably meant."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "`edgepose config` prints every setting"
+    names = {name.rpartition(".")[2]: name for name in known}
+    near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
+    hint = f"did you mean {names[near[0]]}?" if near else "`edgepose config` prints every setting"
     return f"{key} is not a setting; {hint}"
 
 
