@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import stat
 import sys
 from collections.abc import Callable
@@ -442,6 +443,23 @@ def test_a_truncated_file_never_reaches_the_interpreter(tmp_path: Path, runtime:
     cut = content[: size if size >= 0 else len(content) + size]
     path = tiny_models.write(tmp_path, content=cut)
     one_line(lambda: opened(path, runtime=runtime), "tiny.tflite: ", "; ")
+
+
+@each_runtime
+def test_a_model_with_flipped_bits_runs_or_is_refused_but_never_kills_the_process(tmp_path: Path, runtime: str) -> None:
+    """Each comes with a manifest made for it, so that no hash gives it away."""
+    rng, source = random.Random(4), tiny_models.build()
+    for number in range(6):
+        content = bytearray(source)
+        for _ in range(3):
+            content[rng.randrange(8, len(content))] ^= 1 << rng.randrange(8)
+        path = tiny_models.write(tmp_path, f"flipped{number}", bytes(content))
+        try:
+            opened(path, runtime=runtime, threads=1).close()
+        except ModelError as error:
+            message = str(error)
+            assert "\n" not in message  # noqa: PT017
+            assert f"flipped{number}.t" in message  # noqa: PT017
 
 
 STOCK = {

@@ -1,9 +1,9 @@
 """Tries a model in a process of its own: `python -m edgepose.engine.probe RUNTIME THREADS < MODEL`.
 
 A file may be sound in structure and still kill a runtime. Of files with flipped bits that passed flatfile LiteRT 2.3
-died of 3 in 300 (scales of 1e35, refused since; then of 0 in 300), tflite-runtime 2.14 of 1 in 360 (an operator fed with
-another one's tensor). So a model that does not come with edgepose is opened and run once where a crash or a hang does no
-harm, whichever runtime it is for; a crash without a word would leave a service restarting for ever.
+died of 3 in 300 (scales of 1e35, refused since; then of 0 in 300), tflite-runtime 2.14 of 1 in 360 (an operator fed
+another one's tensor). So a model that does not come with edgepose is opened and run once where a crash or a hang does
+no harm, whichever runtime it is for; a crash without a word would leave a service restarting for ever.
 """
 
 from __future__ import annotations
