@@ -199,7 +199,7 @@ class MqttSink(Sink):
             if time.monotonic() - connected_t > self._timing.healthy_s:
                 self._backoff.reset()
             link.close()
-            self._outbox.put_back(sent.poses for sent in unsettled.values() if sent.poses)
+            self._outbox.put_back(sent.poses for sent in unsettled.values() if sent.poses is not None)
 
     def _fill(self, link: Link, unsettled: dict[int, _Sent]) -> None:
         """Hand over what the broker can take now."""
@@ -218,7 +218,7 @@ class MqttSink(Sink):
 
     def _settle(self, sent: _Sent, denied: str) -> None:
         """Count a message; tell when the broker's mind about it changed."""
-        what = "poses" if sent.poses else "availability"
+        what = "availability" if sent.poses is None else "poses"
         if denied:
             text = f"does not let us publish {self._target.root}/{what}: {denied}; change its access rules"
             self._tell("denied", logging.WARNING, text, what)
