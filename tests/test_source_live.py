@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -31,10 +31,13 @@ def picture(value: int = 0) -> NDArray[np.uint8]:
     return np.full((4, 6, 3), value, np.uint8)
 
 
+Steps: TypeAlias = Sequence["int | Callable[[], object]"]
+
+
 class Camera:
     """A scripted camera. Each opening plays the next life; each step of a life is a picture's value or an action."""
 
-    def __init__(self, *lives: Sequence[int | Callable[[], object]]) -> None:
+    def __init__(self, *lives: Steps) -> None:
         self.lives = list(lives)
         self.opened = 0
         self.given = 0
@@ -287,8 +290,8 @@ def test_when_hanging_reads_pile_up_the_run_ends_so_that_a_supervisor_restarts_i
 
 
 def test_a_hanging_read_that_keeps_the_device_busy_ends_the_run_in_the_end(gate: threading.Event) -> None:
-    busy: list[Callable[[], object]] = [raised(SourceError("cam: busy"))]
-    camera = Camera([1, gate.wait], *[busy] * 1000)
+    camera = Camera([1, gate.wait])
+    camera.lives += [[raised(SourceError("cam: busy"))]] * 1000
     with live(camera, stall_s=0.05, hung_s=0.1) as source, pytest.raises(SourceError, match="1 reads hang"):
         list(source)
     assert camera.opened < 1000
