@@ -22,6 +22,7 @@ from edgepose.poses import Frame
 from edgepose.source import Source, open_source, stream, v4l2
 from edgepose.source.live import Grab, LiveSource, capture_time
 from edgepose.source.opencv import colour
+from tests.fake_capture import FakeCapture, plugged_in
 
 SOON_S = 20.0
 """Patience of a test with another thread; reached only by one that fails."""
@@ -299,7 +300,8 @@ def test_a_hanging_read_that_keeps_the_device_busy_ends_the_run_in_the_end(gate:
 
 def test_a_hanging_read_that_ends_later_is_no_longer_held_against_the_camera(gate: threading.Event) -> None:
     gates = [threading.Event() for _ in range(6)]
-    camera = Camera(*[[index, gates[index].wait] for index in range(6)])
+    camera = Camera()
+    camera.lives += [[index, gates[index].wait] for index in range(6)]
     with live(camera, stall_s=0.05) as source:
         frames = iter(source)
         for index in range(6):
@@ -359,52 +361,13 @@ def test_leaving_the_loop_gives_the_camera_back(gate: threading.Event) -> None:
 # ------------------------------------------------------------------------------------------------ V4L2
 
 
-class FakeCapture:
-    """cv2.VideoCapture as far as it is used, with the script of one camera."""
-
-    opens = True
-    pictures: list[NDArray[np.uint8] | None] = []
-    stamp_ms = 0.0
-    made: list[FakeCapture] = []
-
-    def __init__(self, *address: object) -> None:
-        self.address = address
-        self.settings: dict[int, float] = {}
-        self.released = False
-        self.left = list(self.pictures)
-        self.made.append(self)
-
-    def isOpened(self) -> bool:  # noqa: N802
-        return self.opens
-
-    def set(self, prop: int, value: float) -> bool:
-        self.settings[prop] = value
-        return True
-
-    def get(self, prop: int) -> float:
-        return self.stamp_ms if prop == cv2.CAP_PROP_POS_MSEC else self.settings.get(prop, 0.0)
-
-    def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
-        image = self.left.pop(0) if self.left else None
-        return image is not None, image
-
-    def release(self) -> None:
-        self.released = True
-
-
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeCapture]:
-    """A /dev with two cameras, and an OpenCV that opens them."""
-
-    class Capture(FakeCapture):
-        made: list[FakeCapture] = []
-        pictures: list[NDArray[np.uint8] | None] = [picture(7)]
-
+    """A /dev with three cameras, and an OpenCV that opens them."""
     for name in ("video0", "video10", "video2"):
         (tmp_path / name).touch()
     monkeypatch.setattr(v4l2, "DEV", tmp_path)
-    monkeypatch.setattr(cv2, "VideoCapture", Capture)
-    return Capture
+    return plugged_in(monkeypatch, [picture(7)])
 
 
 def camera_source(uri: str, **settings: Any) -> Source:
