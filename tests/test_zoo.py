@@ -90,6 +90,13 @@ def test_a_folder_of_models_that_is_not_there_is_named(tmp_path: Path) -> None:
     refused(lambda: list_models(str(tmp_path / "gone")), "engine.models_dir", "gone: no such folder")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_of_models_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o000)
+    refused(lambda: list_models(str(locked)), "engine.models_dir", "locked: cannot be read")
+
+
 def test_a_model_file_without_a_manifest_says_what_is_missing(tmp_path: Path) -> None:
     tiny_models.write(tmp_path).unlink()
     refused(lambda: find_model(str(tmp_path / "tiny.tflite")), "tiny.tflite: has no manifest tiny.toml beside it")

@@ -8,7 +8,6 @@ no harm, whichever runtime it is for; a crash without a word would leave a servi
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -27,13 +26,10 @@ def try_in_child(content: bytes, where: str, runtime: str, threads: int, limit_s
     Raises:
         ModelError: it crashed, hung or failed there.
     """
-    package_root = str(Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "edgepose.engine.probe", runtime, str(threads)]
+    package_root = Path(__file__).resolve().parents[2]  # python -m finds edgepose in the current folder first
     try:
-        done = subprocess.run(
-            command, input=content, capture_output=True, timeout=limit_s, env={**os.environ, "PYTHONPATH": search}
-        )
+        done = subprocess.run(command, input=content, capture_output=True, timeout=limit_s, cwd=package_root)
     except subprocess.TimeoutExpired:
         _refuse(where, runtime, f"did not finish one run in {limit_s:g} s")
     if done.returncode < 0:

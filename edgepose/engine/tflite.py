@@ -88,7 +88,7 @@ def open_engine(cfg: config.Engine) -> Engine:
     runtime = load_runtime(cfg.runtime)
     threads = cfg.threads or default_threads()
     where = str(path.with_name(manifest.file))
-    if path.parent != shipped_dir():  # the shipped ones are known to run
+    if path.parent.resolve() != shipped_dir():  # the shipped ones are known to run
         from edgepose.engine.probe import try_in_child
 
         try_in_child(content, where, runtime.name, threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from edgepose.engine.flatfile import Graph, Tensor, quoted, read_graph
@@ -40,6 +41,8 @@ def _folders(models_dir: str) -> list[Path]:
     folder = Path(models_dir).expanduser()
     if not _is("dir", folder):
         raise ModelError(f"engine.models_dir: {folder}: no such folder")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ModelError(f"engine.models_dir: {folder}: cannot be read; check its permissions")
     return [folder, shipped_dir()]
 
 
