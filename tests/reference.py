@@ -51,8 +51,8 @@ def joint_by_distance(heat: Array, zero: float, bias: float, start_yx: Array) ->
     return at
 
 
-def joint_in_box(log_value: Array, spread: float, box: Array, start_yx: Array) -> tuple[Cell, np.float32]:
-    """The cell inside the box with the highest log(value) - distance^2 / spread, and that number."""
+def joint_in_box(log_value: Array, spread: float, box: Array, start_yx: Array) -> Cell:
+    """The cell inside the box with the highest log(value) - distance^2 / spread; (-1, -1) where there is none."""
     best, at = F(-np.inf), (-1, -1)
     for y, x in np.ndindex(log_value.shape):
         if not (box[0] <= y < box[2] and box[1] <= x < box[3]):
@@ -61,4 +61,4 @@ def joint_in_box(log_value: Array, spread: float, box: Array, start_yx: Array) -
         weighted = log_value[y, x] - (dy * dy + dx * dx) / F(spread)
         if weighted > best:
             best, at = weighted, (y, x)
-    return at, best
+    return at

@@ -278,3 +278,47 @@ def test_numba_asked_for_but_absent_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_skeleton_has_a_sigma_and_a_place_for_every_joint() -> None:
     assert len(COCO17.joints) == len(COCO17.sigmas) == 17
     assert {joint for bone in COCO17.bones for joint in bone} == set(range(17))
+
+
+def golden(name: str) -> tuple[dict[str, NDArray[Any]], NDArray[Any], NDArray[Any]]:
+    """Heads of an original float graph, its answer, and its size of a cell; see tests/golden/README.md."""
+    with np.load(GOLDEN / f"movenet_float_{name}.npz") as kept:
+        heads = {role: kept[role] for role in CHANNELS if role in kept}
+        return heads, kept["original"], kept["cell_unit"]
+
+
+def decode_float(heads: dict[str, NDArray[Any]], options: dict[str, Any], kernels: str, max_people: int) -> Poses:
+    float_specs = {role: HeadSpec(role, head.shape, head.dtype, 1.0, 0) for role, head in heads.items()}
+    loose = options | {"min_person_score": 0.0, "min_joint_score": 0.0, "duplicate_oks": 1.0}
+    settings = config.Decode(max_people=max_people, kernels=kernels)  # type: ignore[arg-type]
+    return open_decoder("golden", "movenet", loose, "coco17", float_specs, settings)(heads, AS_IS, FRAME)
+
+
+def original_xy(joints: NDArray[Any], cell_unit: NDArray[Any]) -> NDArray[Any]:
+    """The graph's normalised (K, 3) y, x, score as (K, 2) x, y in model pixels."""
+    xy: NDArray[Any] = (joints[:, :2] / cell_unit)[:, ::-1] * STRIDE - 0.5
+    return xy
+
+
+@KERNELS
+@pytest.mark.parametrize("name", ["single_astronaut", "single_camera"])
+def test_one_person_equals_the_original_float_graph(name: str, kernels: str) -> None:
+    heads, original, cell_unit = golden(name)
+    poses = decode_float(heads, OPTIONS, kernels, max_people=1)
+    assert np.abs(poses.xy[0] - original_xy(original, cell_unit)).max() < 0.05
+    np.testing.assert_allclose(poses.score[0], original[:, 2], atol=1e-4)
+
+
+@KERNELS
+def test_many_people_equal_the_original_float_graph(kernels: str) -> None:
+    heads, original, cell_unit = golden("multi_both")
+    poses = decode_float(heads, MULTI_OPTIONS, kernels, max_people=6)
+    likely = original[original[:, 55] > 0.05]
+    assert len(likely) >= 2
+    for person in likely:
+        xy = original_xy(person[:51].reshape(17, 3), cell_unit)
+        nearest = np.nanmean(np.abs(poses.xy - xy), axis=(1, 2)).argmin()
+        clear = person[:51].reshape(17, 3)[:, 2] > 1e-3
+        assert np.abs(poses.xy[nearest] - xy)[clear].max() < 0.05
+        np.testing.assert_allclose(poses.score[nearest], person[:51].reshape(17, 3)[:, 2], atol=1e-4)
+        assert poses.person_score[nearest] == pytest.approx(person[55], abs=1e-4)

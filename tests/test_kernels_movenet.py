@@ -97,16 +97,12 @@ def test_joints_in_box_equal_the_slow_search(loops: ModuleType, heat: NDArray[An
         level = np.log(np.arange(256, dtype=F) / F(256))
         log_value = np.log(heat) if heat.dtype == F else level[heat.astype(int) - ZERO[heat.dtype.name]]
     row_max = heat.max(axis=1)
-    found, score = np.zeros((2, joints, 2), np.int32), np.zeros((2, joints), F)
+    found = np.zeros((2, joints, 2), np.int32)
     given_level = None if heat.dtype == F else level
-    loops.joints_in_box(heat, row_max, given_level, ZERO[heat.dtype.name], F(7.5), box, start, found, score)
+    loops.joints_in_box(heat, row_max, given_level, ZERO[heat.dtype.name], F(7.5), box, start, found)
     for person, joint in np.ndindex(2, joints):
-        cell, best = reference.joint_in_box(log_value[..., joint], 7.5, box[person], start[person, joint])
-        assert tuple(found[person, joint]) == cell
-        if heat.dtype != F:
-            assert score[person, joint] == best
-        elif np.isfinite(best):
-            assert score[person, joint] == pytest.approx(best, abs=1e-5)
+        slow = reference.joint_in_box(log_value[..., joint], 7.5, box[person], start[person, joint])
+        assert tuple(found[person, joint]) == slow
 
 
 @given(heads(), st.data())

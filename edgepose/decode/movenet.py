@@ -54,6 +54,10 @@ CANDIDATES = 2
 """Centres decoded per person asked for: some turn out to be weak or the same person."""
 
 
+RIVALS = 6
+"""People the MultiPose graph knows of."""
+
+
 class MoveNet:
     """Turn MoveNet's raw heads into Poses; buffers are made once."""
 
@@ -153,17 +157,32 @@ class MoveNet:
             kernels.joints_by_distance(heat, self.row_max, quant["heatmap"][1], bias, coarse_yx, cell_yx)
             kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
         else:
-            log_score = np.zeros(score.shape, F)
             box_yx = self._boxes(heads, center_yx)
             kernels.joints_in_box(
-                heat, self.row_max, self.level, self.first_level, self.spread, box_yx, coarse_yx, cell_yx, log_score
+                heat, self.row_max, self.level, self.first_level, self.spread, box_yx, coarse_yx, cell_yx
             )
             kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
-            np.exp(log_score, out=score)
+            score *= self._nearness(cell_yx, coarse_yx, box_yx)
 
         counted = score > self.options.min_joint_mean
         mean: NDArray[np.float32] = (score * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
         return center * mean
+
+    def _nearness(
+        self, cell_yx: NDArray[np.int32], start_yx: NDArray[np.float32], box_yx: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(P, K) exp(-distance^2 / spread) of each joint's cell, as the original graph scores it.
+
+        The distance is to the person it suits best: the person itself, or one of the RIVALS strongest centres.
+        """
+        distance2 = ((cell_yx[:, None] - start_yx) ** 2).sum(axis=3)
+        corner = box_yx[:, None, :]
+        inside = ((cell_yx[:, None] >= corner[..., :2]) & (cell_yx[:, None] < corner[..., 2:])).all(axis=3)
+        person = np.arange(len(cell_yx))
+        counts = (person < RIVALS) | (person[:, None] == person)
+        distance2[~(inside & counts[..., None])] = np.inf
+        nearness: NDArray[np.float32] = np.exp(-distance2.min(axis=1) / self.spread).astype(F)
+        return nearness
 
     def _boxes(self, heads: Heads, center_yx: NDArray[np.int32]) -> NDArray[np.float32]:
         """(P, 4) top, left, bottom, right in cells, clipped to the map."""

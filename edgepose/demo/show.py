@@ -21,7 +21,7 @@ from edgepose.demo.scene import SceneSource
 from edgepose.errors import SinkError
 from edgepose.pipeline import Pipeline, build
 from edgepose.poses import SKELETONS, Frame, Poses
-from edgepose.sink.overlay import draw
+from edgepose.sink.draw import bgr, draw
 
 log = logging.getLogger("edgepose.demo")
 
@@ -132,7 +132,7 @@ class Watcher:
         if self.last is None or self.last[1] not in self.listener.messages:
             return []
         frame, seq = self.last
-        return [(to_bgr(frame), self.listener.messages[seq])]
+        return [(bgr(frame), self.listener.messages[seq])]
 
 
 def poses_of(message: dict[str, Any]) -> Poses:
@@ -222,12 +222,3 @@ def save(scenes: list[Scene], path: Path) -> None:
         raise SinkError(f"{path}: not a picture's name ({error.err}); give --picture NAME.jpg") from None
     if not written:
         raise SinkError(f"{path}: cannot be written; give another place with --picture")
-
-
-def to_bgr(frame: Frame) -> NDArray[np.uint8]:
-    """A frame's picture in blue, green, red."""
-    from edgepose.sink.overlay import TO_BGR
-
-    if frame.layout == "bgr":
-        return frame.image
-    return np.asarray(cv2.cvtColor(frame.image, TO_BGR[frame.layout]), np.uint8)

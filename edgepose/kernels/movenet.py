@@ -162,7 +162,7 @@ def joints_by_distance(heat, row_max, zero, bias, start_yx, cell_yx):
 
 
 @njit(cache=True, nogil=True)
-def joints_in_box(heat, row_max, level, first_level, spread, box_yx, start_yx, cell_yx, log_score):
+def joints_in_box(heat, row_max, level, first_level, spread, box_yx, start_yx, cell_yx):
     """For each joint find the cell inside its person's box with the highest value x exp(-distance^2 / spread).
 
     Compared as log(value) - distance^2 / spread: no exponential per cell, and `level` holds the logarithms.
@@ -174,7 +174,6 @@ def joints_in_box(heat, row_max, level, first_level, spread, box_yx, start_yx, c
     box_yx       (P, 4)     float32 top, left, bottom, right in cells; top <= y < bottom
     start_yx     (P, K, 2)  float32 cells
     cell_yx      (P, K, 2)  out: row, column, int32; -1 where the box holds nothing above zero
-    log_score    (P, K)     out: float32 log of the winner's weighted value; -inf where none
     """
     height, width, joints = heat.shape
     for p in range(start_yx.shape[0]):
@@ -206,7 +205,6 @@ def joints_in_box(heat, row_max, level, first_level, spread, box_yx, start_yx, c
                         best_x = x
             cell_yx[p, k, 0] = best_y
             cell_yx[p, k, 1] = best_x
-            log_score[p, k] = best
 
 
 @njit(cache=True, nogil=True)

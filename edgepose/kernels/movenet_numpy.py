@@ -65,7 +65,6 @@ def joints_in_box(
     box_yx: Array,
     start_yx: Array,
     cell_yx: Array,
-    log_score: Array,
 ) -> None:
     """As movenet.joints_in_box; row_max is not needed here."""
     if level is None:
@@ -75,11 +74,11 @@ def joints_in_box(
         value = level[heat.astype(np.int64) - first_level]
     height, width, _ = heat.shape
     for person, start in enumerate(start_yx):
-        top, left, bottom, right = np.ceil(box_yx[person]).astype(int)
+        top, left, bottom, right = np.maximum(np.ceil(box_yx[person]), 0).astype(int)
         weighted = np.full(heat.shape, -np.inf, F)
-        inside = slice(max(0, top), min(height, bottom)), slice(max(0, left), min(width, right))
+        inside = slice(top, min(height, bottom)), slice(left, min(width, right))
         weighted[inside] = (value - _distance2(heat.shape, start) / spread)[inside]
-        log_score[person] = _best_cells(weighted, F(-np.inf), cell_yx[person])
+        _best_cells(weighted, F(-np.inf), cell_yx[person])
 
 
 def read_joints(
@@ -104,11 +103,10 @@ def _distance2(shape: tuple[int, ...], start_yx: Array) -> NDArray[np.float32]:
     return distance2
 
 
-def _best_cells(weighted: Array, above: np.float32, cell_yx: Array) -> Array:
-    """Cell of the highest value of each channel, -1 where none is above `above`; returns those values."""
+def _best_cells(weighted: Array, above: np.float32, cell_yx: Array) -> None:
+    """Cell of the highest value of each channel, -1 where none is above `above`."""
     flat = weighted.reshape(-1, weighted.shape[2])
     at = flat.argmax(axis=0)
     best = flat[at, np.arange(flat.shape[1])]
     cell_yx[:] = np.stack(np.unravel_index(at, weighted.shape[:2]), axis=-1)
     cell_yx[best <= above] = -1
-    return np.where(best > above, best, above)

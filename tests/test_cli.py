@@ -1,0 +1,190 @@
+"""The command a person types: what it prints, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from edgepose import config, wire
+from edgepose.cli import SHORT_FLAGS, main, make_parser
+
+PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
+EDGEPOSE = [sys.executable, "-m", "edgepose.cli"]
+
+
+def edgepose(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*EDGEPOSE, *args], capture_output=True, text=True, timeout=120, cwd=cwd)
+
+
+def write_video(path: Path, frames: int) -> None:
+    """A short film: the camera picture, moving sideways."""
+    picture = cv2.imread(str(PICTURES / "camera.jpg"))
+    assert picture is not None
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (320, 240))
+    assert writer.isOpened()
+    for number in range(frames):
+        writer.write(np.ascontiguousarray(picture[100:340, number : number + 320]))
+    writer.release()
+
+
+def test_help_teaches_every_command_and_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "edgepose demo" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for setting in config.settings():
+        assert f"--{setting.key}" in text
+
+
+def test_every_short_flag_is_a_setting() -> None:
+    keys = {setting.key for setting in config.settings()}
+    assert set(SHORT_FLAGS.values()) <= keys
+
+
+def test_a_folder_of_pictures_becomes_a_line_of_json_each() -> None:
+    done = edgepose("run", "--source", str(PICTURES))
+    assert done.returncode == 0, done.stderr
+    messages = [wire.decode(line.encode()) for line in done.stdout.splitlines()]
+    assert [message.source for message in messages] == ["astronaut.jpg", "camera.jpg"]
+    assert all(len(message.people) == 1 for message in messages)
+
+
+def test_a_video_gives_every_frame_and_an_overlay(tmp_path: Path) -> None:
+    write_video(tmp_path / "walk.avi", 30)
+    done = edgepose("run", "--source", "walk.avi", "--jsonl", "poses.jsonl", "--overlay", "seen.avi", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    messages = [json.loads(line) for line in (tmp_path / "poses.jsonl").read_text().splitlines()]
+    assert [message["seq"] for message in messages] == list(range(30))
+    assert messages[25]["media_s"] == pytest.approx(1.0, abs=0.01)
+    video = cv2.VideoCapture(str(tmp_path / "seen.avi"))
+    assert (video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FRAME_WIDTH)) == (30, 320)
+    video.release()
+
+
+def test_settings_come_from_the_file_in_this_folder_and_flags_go_first(tmp_path: Path) -> None:
+    (tmp_path / "edgepose.toml").write_text('camera = "door"\ndevice = "pi"\n')
+    done = edgepose("run", "--source", str(PICTURES / "camera.jpg"), "--camera", "gate", cwd=tmp_path)
+    message = wire.decode(done.stdout.encode())
+    assert (message.device, message.camera) == ("pi", "gate")
+    assert "settings from ./edgepose.toml" in done.stderr
+
+
+def test_the_printed_config_is_in_force_and_loads_back(tmp_path: Path) -> None:
+    done = edgepose("config", "--engine.threads", "3", "--source", "0")
+    path = tmp_path / "edgepose.toml"
+    path.write_text(done.stdout)
+    assert config.load(path) == config.load(None, {"engine.threads": 3, "source.uri": "0"})
+
+
+REFUSED = {
+    "no command of that name": (["walk"], 2, "walk"),
+    "unknown flag": (["run", "--engine.thread", "2"], 2, "did you mean --engine.threads?"),
+    "value out of range": (["run", "--engine.threads", "900"], 78, "engine.threads is 900, expected int <= 64"),
+    "no source": (["run"], 78, "source"),
+    "missing source": (["run", "--source", "no/such.jpg"], 78, "no/such.jpg"),
+    "missing settings file": (["run", "--config", "none.toml"], 78, "none.toml: no such file"),
+    "unknown model": (["run", "--source", "x", "--model", "movenet"], 78, "there are: "),
+    "broker without scheme": (["run", "--source", str(PICTURES), "--broker", "http://x"], 78, "mqtt://"),
+    "model to show": (["models", "show"], 78, "edgepose models show NAME"),
+}
+
+
+@pytest.mark.parametrize(("args", "code", "says"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_work_is_one_line_and_an_exit_code(args: list[str], code: int, says: str, tmp_path: Path) -> None:
+    done = edgepose(*args, cwd=tmp_path)
+    assert done.returncode == code
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("edgepose")
+    assert says in last
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unreadable_picture_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    done = edgepose("run", "--source", str(tmp_path / "empty.jpg"))
+    assert done.returncode == 1
+    assert "empty.jpg" in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_under_the_json_lines_is_told() -> None:
+    done = edgepose("run", "--source", str(PICTURES), "--jsonl", "/dev/full")
+    assert done.returncode == 1
+    assert "/dev/full" in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
+    write_video(tmp_path / "walk.avi", 60)
+    command = " ".join((*EDGEPOSE, "run", "--source", str(tmp_path / "walk.avi"), "| head -n 1"))
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_cleanly_with_whole_lines(tmp_path: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*EDGEPOSE, "run", "--source", str(PICTURES), "--source.loop", "--jsonl", str(tmp_path / "poses.jsonl")],
+        stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        until = time.monotonic() + 60
+        while not (tmp_path / "poses.jsonl").exists() or (tmp_path / "poses.jsonl").stat().st_size == 0:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        run.send_signal(number)
+        _, told = run.communicate(timeout=30)
+    assert run.returncode == 0, told
+    assert "done:" in told
+    assert "Traceback" not in told
+    for line in (tmp_path / "poses.jsonl").read_bytes().splitlines():
+        wire.decode(line)
+
+
+def test_models_are_listed_shown_and_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert "movenet_lightning_192" in capsys.readouterr().out
+    assert main(["models", "show", "movenet_lightning_192"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("sha256", "Apache-2.0", "heatmap", "192x192", "real = (raw - "):
+        assert part in shown
+    assert main(["models", "verify", "movenet_lightning_192"]) == 0
+    assert capsys.readouterr().out.startswith("ok ")
+
+
+def test_a_damaged_model_fails_verification(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from edgepose.engine.zoo import shipped_dir
+
+    for suffix in (".toml", ".tflite"):
+        content = (shipped_dir() / f"movenet_lightning_192{suffix}").read_bytes()
+        (tmp_path / f"movenet_lightning_192{suffix}").write_bytes(content[: -1 if suffix == ".tflite" else None])
+    assert main(["models", "verify", str(tmp_path / "movenet_lightning_192.toml")]) == 78
+    assert "sha256" in capsys.readouterr().out
+
+
+def test_the_parser_offers_what_the_readme_names() -> None:
+    _, commands = make_parser()
+    assert set(commands) == {"run", "demo", "models", "config"}
+
+
+def test_messages_are_plain_json() -> None:
+    done = edgepose("run", "--source", str(PICTURES / "camera.jpg"))
+    message = msgspec.json.decode(done.stdout)
+    (person,) = message["people"]
+    assert len(person["keypoints"]) == len(message["joints"]) == 17
+    assert person["id"] is None
+    for joint in person["keypoints"]:
+        assert joint is None or (len(joint) == 3 and joint[:2] != [0, 0])
