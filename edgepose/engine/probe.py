@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from edgepose.engine.runtime import LOADING_FAILS, load_runtime, one_line
 from edgepose.errors import ModelError
@@ -39,11 +40,9 @@ def try_in_child(content: bytes, where: str, runtime: str, threads: int, limit_s
         _refuse(where, runtime, f"cannot run it: {lines[-1]}")
 
 
-def _refuse(where: str, runtime: str, what: str) -> None:
-    raise ModelError(
-        f"{where}: {runtime} {what}; the file is damaged or needs a newer runtime: "
-        "fetch it again, or set engine.runtime = 'litert'"
-    )
+def _refuse(where: str, runtime: str, what: str) -> NoReturn:
+    other = "" if runtime == "litert" else " or set engine.runtime = 'litert'"
+    raise ModelError(f"{where}: {runtime} {what}; the file is damaged or needs a newer runtime: fetch it again{other}")
 
 
 def main(arguments: list[str]) -> int:
