@@ -27,6 +27,9 @@ from edgepose.sink.mqtt_target import target
 
 log = logging.getLogger("edgepose.sink.mqtt")
 
+TOO_NEW = ("version", "hung up", "frozen")
+"""What brokers do that know no MQTT 5: the honest ones say so, others hang up or choke on the first packet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -71,6 +74,7 @@ class MqttSink(Sink):
     def __init__(self, settings: Mqtt, device: str, camera: str, *, live: bool = True, timing: Timing | None = None):
         """Raises ConfigError; a broker that is away is no error."""
         self._target = target(settings, device, camera)
+        self._versions = self._target.versions
         self._device, self._camera = device, camera
         self._live, self._timing = live, timing or Timing()
         self._qos = settings.qos if live else 1
@@ -137,7 +141,8 @@ class MqttSink(Sink):
                     return
                 except LinkDown as down:
                     self._refused += down.kind == "refused"
-                    self._tell(down.kind, logging.WARNING, f"{down}; trying again")
+                    if not self._over(0):
+                        self._tell(down.kind, logging.WARNING, f"{down}; trying again")
                 except Exception as error:  # noqa: BLE001 (a bug here must not end publishing: tell, connect anew)
                     self._tell(f"bug {error!r}", logging.ERROR, f"unexpected {error!r}; connecting anew")
                 self._pause(self._backoff.next_s())
@@ -152,23 +157,29 @@ class MqttSink(Sink):
         time.sleep(max(0.0, min(pause_s, 0.2, self._deadline - time.monotonic())))
 
     def _connect(self) -> Link:
-        """Connect with the best version of MQTT that the broker speaks."""
-        *better, last = self._target.versions
+        """Connect with the best version of MQTT that the broker speaks; what worked once is kept."""
+        *better, last = self._versions
         for version in better:
             try:
                 return self._open(version)
             except LinkDown as down:
-                if down.kind not in ("version", "hung up"):
+                if down.kind not in TOO_NEW:
                     raise
-        return self._open(last)
+        try:
+            return self._open(last)
+        except LinkDown as down:
+            if down.kind == "version":
+                self._versions = self._target.versions
+            raise
 
     def _open(self, version: str) -> Link:
         link = Link(self._target, version, self._timing.answer_s)
         try:
-            link.open(self._wake)
+            link.open(self._wake, lambda: self._over(0))
         except BaseException:
             link.close()
             raise
+        self._versions = (version,)
         return link
 
     def _serve(self) -> None:

@@ -13,6 +13,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from paho.mqtt import MQTTException
@@ -45,7 +46,7 @@ REFUSED: dict[int, tuple[str, str]] = {
 ENDED: dict[int, tuple[str, str]] = {
     135: ("refused", "ended the connection: not authorised; check what the broker allows"),
     141: ("frozen", "does not answer any more"),
-    142: ("taken over", "ended the connection: another client uses the same name; set sink.mqtt.client_id"),
+    142: ("taken over", "ended the connection: another client is called the same; set sink.mqtt.client_id"),
 }
 """Reason code of a DISCONNECT -> kind of LinkDown, text."""
 
@@ -115,8 +116,8 @@ class Link:
             self._pose_properties.UserProperty = ("schema", wire.SCHEMA)
         client.will_set(f"{target.root}/availability", b"offline", 1, True, will_properties)
 
-    def open(self, wake: socket.socket) -> None:
-        """Connect and log in.
+    def open(self, wake: socket.socket, gave_up: Callable[[], bool]) -> None:
+        """Connect and log in, unless `gave_up`.
 
         Raises:
             LinkDown: with the reason.
@@ -128,7 +129,9 @@ class Link:
             raise _no_connection(error) from None
         deadline = time.monotonic() + self._answer_s
         while not self._welcome:
-            self.turn(deadline - time.monotonic(), wake)
+            self.turn(min(deadline - time.monotonic(), 0.25), wake)
+            if gave_up():
+                raise LinkDown("gave up", "did not answer in time")
             if time.monotonic() > deadline and not self._welcome:
                 raise LinkDown("frozen", "takes the connection but does not answer; it hangs, or is no MQTT broker")
 
@@ -220,7 +223,8 @@ class Link:
             alert = self._ear.last.rpartition("] ")[2].partition(" (")[0]
             self._down = LinkDown("tls", f"TLS failed: {alert}; check sink.mqtt.cert_file")
         elif self._welcome:
-            self._down = LinkDown("lost", "closed the connection")
+            hint = f"it restarts, or another client is called {self._target.client_id} too"
+            self._down = LinkDown("lost", f"closed the connection; {hint}")
         else:
             mixed_up = "without" if self._target.tls else "with"
             self._down = LinkDown(
