@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ class ImageSource(Recording):
         self._image: NDArray[np.uint8] | None = None
         self.total = None if cfg.loop else 1
 
-    def _pictures(self) -> Iterator[Picture]:
+    def _pictures(self) -> Generator[Picture, None, None]:
         if self._image is None:
             self._image = read_picture(self._path)
         yield Picture(self._image, 0.0, self._path.name)
@@ -94,7 +94,7 @@ class FolderSource(Recording):
         self._told: set[Path] = set()
         self.total = None if cfg.loop else len(self._paths)
 
-    def _pictures(self) -> Iterator[Picture]:
+    def _pictures(self) -> Generator[Picture, None, None]:
         readable = 0
         for index, path in enumerate(self._paths):
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,7 @@ class VideoSource(Recording):
         fps = capture.get(cv2.CAP_PROP_FPS)
         return fps if math.isfinite(fps) and 0 < fps <= 1000 else otherwise
 
-    def _pictures(self) -> Iterator[Picture]:
+    def _pictures(self) -> Generator[Picture, None, None]:
         from edgepose.source.opencv import cv2
 
         capture = self._taken() or self._open()
