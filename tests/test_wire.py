@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgepose import wire
-from edgepose.poses import COCO17, Poses
+from edgepose.poses import COCO17, Poses, Skeleton
 from tests.people import poses
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=timezone.utc).timestamp()
@@ -69,6 +69,9 @@ def test_minus_zero_is_zero() -> None:
     assert b"-0" not in wire.encode(poses(1, xy=xy), "board", "door", 2.0, NOON).split(b'"people"')[1]
 
 
+THREE = Skeleton("three", ("head", "hand", "foot"), ((0, 1),), (0.1, 0.1, 0.1))
+
+
 @st.composite
 def any_poses(draw: st.DrawFn) -> Poses:
     people = draw(st.integers(0, 3))
@@ -76,9 +79,10 @@ def any_poses(draw: st.DrawFn) -> Poses:
     unit = st.floats(0, 1, width=32) | st.just(float("nan"))
     return poses(
         people,
+        skeleton=THREE,
         seq=draw(st.integers(0, 2**40)),
-        xy=draw(hnp.arrays(np.float32, (people, 17, 2), elements=anything)),
-        score=draw(hnp.arrays(np.float32, (people, 17), elements=unit)),
+        xy=draw(hnp.arrays(np.float32, (people, 3, 2), elements=anything)),
+        score=draw(hnp.arrays(np.float32, (people, 3), elements=unit)),
         person_score=draw(hnp.arrays(np.float32, people, elements=unit)),
         track_id=draw(hnp.arrays(np.int32, people, elements=st.integers(-1, 2**31 - 1))),
     )

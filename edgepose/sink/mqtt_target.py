@@ -94,6 +94,7 @@ def _tls(settings: Mqtt, encrypted: bool) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
     except ssl.SSLError as error:
         raise ConfigError(f"sink.mqtt.ca_file {settings.ca_file}: not a PEM certificate: {error.reason}") from None
+    context.sslsocket_class = _TidySocket
     if settings.cert_file:
         try:  # the empty password keeps OpenSSL from asking for one on the terminal
             context.load_cert_chain(settings.cert_file, settings.key_file or None, password="")
@@ -103,6 +104,17 @@ def _tls(settings: Mqtt, encrypted: bool) -> ssl.SSLContext | None:
                 "both must be PEM, belong together and have no password"
             ) from None
     return context
+
+
+class _TidySocket(ssl.SSLSocket):
+    """Closes when the handshake fails; paho forgets it then."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _password(settings: Mqtt) -> str:
