@@ -1,0 +1,1 @@
+"""The benchmark: each file adds rows to one table."""

@@ -1,0 +1,64 @@
+"""Runs the rows and prints the table: `./tools/bench`."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tools.benches import frame, process
+from tools.benches.row import Row, SkipRowError
+
+ROWS: dict[str, Callable[[], Row]] = {
+    "frame_vs_stock_1t": partial(frame.frame_vs_stock, 1, 0.70),
+    "frame_vs_stock_2t": partial(frame.frame_vs_stock, 2, 0.60),
+    "frame_vs_invoke_1t": partial(frame.frame_vs_invoke, 1, 1.06),
+    "start_s": process.start,
+    "rss_mib": process.memory,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="bench",
+        description="Speed and memory as ratios in one run: interleaved, medians. Ratios carry over between machines; "
+        "milliseconds do not.",
+        epilog="rows: " + ", ".join(ROWS),
+    )
+    parser.add_argument(
+        "--only", metavar="PATTERN", default="*", help="rows whose name fits, as in a shell; default all"
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write one JSON object per row")
+    args = parser.parse_args()
+    chosen = [name for name in ROWS if fnmatch.fnmatch(name, args.only)]
+    if not chosen:
+        parser.error(f"no row fits {args.only!r}; rows: {', '.join(ROWS)}")
+
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
+    print(f"{'ROW':<22}{'VALUE':>9}  {'UNIT':<6}{'AIM':>8}  MADE OF")
+    lines = []
+    for name in chosen:
+        print(f"measuring {name} ...", end="\r", file=sys.stderr)
+        try:
+            row = ROWS[name]()
+        except SkipRowError as reason:
+            print(f"{name:<22}  skipped: {reason}")
+            continue
+        aim = "" if row.target is None else f"<= {row.target:g}"
+        met = "" if row.target is None else "  met" if row.value <= row.target else "  MISSED"
+        sides = ", ".join(f"{side} {value:.4g}" for side, value in row.sides.items())
+        print(f"{row.name:<22}{row.value:>9.3f}  {row.unit:<6}{aim:>8}  {sides}{met}", flush=True)
+        lines.append({"name": row.name, "value": row.value, "unit": row.unit, "target": row.target, **row.sides})
+    if args.json:
+        Path(args.json).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""One frame, from picture to pose: ours against the loop that people run today, and against our bare invoke.
+
+stock  resize, set_tensor, invoke of the stock int8 MoveNet Lightning, get_tensor
+ours   resize into the model's input, invoke, decode (many people)
+bare   invoke of our model, nothing else
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgepose import config
+from edgepose.demo.scene import SceneSource
+from edgepose.engine import Engine, open_engine
+from edgepose.engine.zoo import find_model, verify_model
+from edgepose.pipeline import Pipeline, build
+from edgepose.poses import Frame
+from edgepose.sink import MemorySink
+from edgepose.source import ListSource
+from tools.benches.row import Row, SkipRowError, interleaved_ms
+from tools.benches.stock import stock_model
+
+ROUNDS = 40
+
+
+def frames() -> list[Frame]:
+    """Eight 640x480 views of the demo's photographs."""
+    scene = SceneSource(8.0)
+    seen = []
+    for seq in range(0, 240, 30):
+        scene.views[seq] = scene._view(seq / 30)
+        seen.append(Frame(scene.image(seq), "bgr", 0.0, 0.0, seq))
+    return seen
+
+
+def _ours(pipeline: Pipeline, pictures: Iterator[Frame]) -> Callable[[], object]:
+    def one() -> object:
+        frame = next(pictures)
+        tensor, crop = pipeline.preprocess(frame)
+        return pipeline.decode(pipeline.engine.run(tensor), crop, frame)
+
+    return one
+
+
+def _stock(interpreter: Any, pictures: Iterator[Frame]) -> Callable[[], object]:
+    wanted, out = interpreter.get_input_details()[0], interpreter.get_output_details()[0]["index"]
+    _, height, width, _ = wanted["shape"]
+
+    def one() -> object:
+        small = cv2.resize(next(pictures).image, (int(width), int(height)))
+        interpreter.set_tensor(wanted["index"], np.expand_dims(small, 0))
+        interpreter.invoke()
+        return interpreter.get_tensor(out)
+
+    return one
+
+
+def _interpreter(engine: Engine, content: bytes, threads: int) -> Any:
+    interpreter = engine.runtime.interpreter(model_content=content, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _measure(threads: int) -> dict[str, float]:
+    cv2.setNumThreads(threads)
+    cfg = config.Config(engine=config.Engine(threads=threads))
+    with build(cfg, source=ListSource([]), sinks=[MemorySink(1)]) as pipeline:
+        content = verify_model(find_model(cfg.engine.model))[2]
+        bare = _interpreter(pipeline.engine, content, threads)
+        seen = frames()
+        runs = {"ours": _ours(pipeline, cycle(seen)), "bare": bare.invoke}
+        try:
+            stock = stock_model().read_bytes()
+            runs["stock"] = _stock(_interpreter(pipeline.engine, stock, threads), cycle(seen))
+        except SkipRowError:
+            pass
+        return interleaved_ms(runs, ROUNDS)
+
+
+def frame_vs_stock(threads: int, target: float) -> Row:
+    """Ours / the loop of today."""
+    stock_model()
+    taken = _measure(threads)
+    sides = {"ours_ms": taken["ours"], "stock_ms": taken["stock"]}
+    return Row(f"frame_vs_stock_{threads}t", taken["ours"] / taken["stock"], "ratio", target, sides)
+
+
+def frame_vs_invoke(threads: int, target: float) -> Row:
+    """Ours / our bare invoke."""
+    taken = _measure(threads)
+    sides = {"ours_ms": taken["ours"], "invoke_ms": taken["bare"]}
+    return Row(f"frame_vs_invoke_{threads}t", taken["ours"] / taken["bare"], "ratio", target, sides)
+
+
+def default_threads() -> int:
+    """What `engine.threads = 0` means here."""
+    with open_engine(config.Engine()) as engine:
+        return engine.threads

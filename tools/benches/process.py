@@ -1,0 +1,78 @@
+"""A process of its own for each: from its start to its first pose, and the most memory it held."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+from edgepose.demo import scene
+from edgepose.engine.zoo import find_model
+from tools.benches.row import Row, SkipRowError
+from tools.benches.stock import stock_model
+
+RUNS = 7
+PICTURE = Path(scene.__file__).parent / "pictures" / "astronaut.jpg"
+
+OURS = "import sys; from edgepose.cli import main; main(sys.argv[1:])"
+LOOP = """
+import sys, cv2, numpy as np
+from ai_edge_litert.interpreter import Interpreter
+run = Interpreter(sys.argv[1], num_threads=1); run.allocate_tensors()
+wanted = run.get_input_details()[0]
+small = cv2.resize(cv2.imread(sys.argv[2]), tuple(int(side) for side in wanted["shape"][2:0:-1]))
+run.set_tensor(wanted["index"], small[None].astype(wanted["dtype"])); run.invoke()
+print(run.get_tensor(run.get_output_details()[0]["index"]).ravel()[:51].tolist(), flush=True)
+"""
+PEAK = """
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")), file=sys.stderr)
+"""
+"""What a process says at its end: most kB of memory it held since it began."""
+
+
+def commands() -> dict[str, list[str]]:
+    """Name -> command that prints one line when its first pose is there, and its peak memory when it ends."""
+    python = [sys.executable, "-c"]
+    ours = str(find_model("movenet_lightning_192").with_suffix(".tflite"))
+    found = {
+        "ours": [*python, OURS + PEAK, "run", "--source", str(PICTURE), "--engine.threads", "1"],
+        "bare": [*python, LOOP + PEAK, ours, str(PICTURE)],
+    }
+    with contextlib.suppress(SkipRowError):
+        found["stock"] = [*python, LOOP + PEAK, str(stock_model()), str(PICTURE)]
+    return found
+
+
+def run_once(command: list[str]) -> tuple[float, float]:
+    """Seconds to the first line on standard output, and MiB of peak resident memory."""
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline() if process.stdout else ""
+        taken = time.perf_counter() - started
+        _, told = process.communicate()
+    if process.returncode or not line:
+        raise RuntimeError(f"{command[2:]} gave nothing, exit code {process.returncode}: {told[-300:]}")
+    return taken, int(told.split()[-1]) / 1024
+
+
+def _medians(column: int) -> dict[str, float]:
+    taken: dict[str, list[float]] = {name: [] for name in commands()}
+    for _ in range(RUNS):
+        for name, command in commands().items():
+            taken[name].append(run_once(command)[column])
+    return {name: median(values) for name, values in taken.items()}
+
+
+def start() -> Row:
+    """From process start to the first pose, `edgepose run` on one picture; caches warm."""
+    taken = _medians(0)
+    return Row("start_s", taken["ours"], "s", None, {f"{name}_s": value for name, value in taken.items()})
+
+
+def memory() -> Row:
+    """Most resident memory of `edgepose run` on one picture."""
+    held = _medians(1)
+    return Row("rss_mib", held["ours"], "MiB", None, {f"{name}_mib": value for name, value in held.items()})
