@@ -42,7 +42,8 @@ def show(cfg: config.Config, seconds: float, picture: Path) -> int:
     with ExitStack() as stack:
         if not cfg.sink.mqtt.broker:
             url, name = stack.enter_context(local_broker())
-            cfg = _with_broker(cfg, url)
+            # the Python broker knows no MQTT 5; finding that out would take the sink some seconds
+            cfg = _with_broker(cfg, broker=url, **({"protocol": "3.1.1"} if name == "amqtt" else {}))
             say(f"broker   {name} at {url}, started for this demo")
         else:
             say(f"broker   {cfg.sink.mqtt.broker}")
@@ -74,8 +75,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _with_broker(cfg: config.Config, url: str) -> config.Config:
-    mqtt = msgspec.structs.replace(cfg.sink.mqtt, broker=url)
+def _with_broker(cfg: config.Config, **change: str) -> config.Config:
+    mqtt = msgspec.structs.replace(cfg.sink.mqtt, **change)
     return msgspec.structs.replace(cfg, sink=msgspec.structs.replace(cfg.sink, mqtt=mqtt))
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import atexit
 import importlib
 import importlib.util
+import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
+
+log = logging.getLogger("edgepose.kernels")
 
 
 def family(name: str, choice: Literal["auto", "numba", "numpy"] = "auto") -> ModuleType:
@@ -25,7 +28,9 @@ def family(name: str, choice: Literal["auto", "numba", "numpy"] = "auto") -> Mod
     """
     if choice == "numpy" or (choice == "auto" and importlib.util.find_spec("numba") is None):
         return importlib.import_module(f"edgepose.kernels.{name}_numpy")
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache_dir()))
+    cache = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache_dir())))
+    if not any(cache.rglob(f"{name}.*.nbi")):
+        log.info("compiling the %s decoder for this machine, once: seconds here, up to a minute on a small board", name)
     return importlib.import_module(f"edgepose.kernels.{name}")
 
 
