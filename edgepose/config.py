@@ -115,7 +115,9 @@ class Mqtt(Section, frozen=True, kw_only=True):
     cert_file: Annotated[str, says("client certificate, if the broker asks for one")] = ""
     key_file: Annotated[str, says("key of the client certificate")] = ""
     client_id: Annotated[str, says("name at the broker; empty is edgepose-{device}-{camera}")] = ""
-    qos: Annotated[Literal[0, 1], says("0 sends a pose once, 1 until the broker has it")] = 0
+    qos: Annotated[
+        Literal[0, 1], says("0 sends a pose once, 1 until the broker has it; from a file it is always 1")
+    ] = 0
     keepalive_s: Annotated[int, says("silence after which either side gives up", "s", ge=2, le=3600)] = 10
     expiry_s: Annotated[
         int, says("the broker forgets a pose nobody fetched for this long; needs MQTT 5", "s", ge=1, le=3600)

@@ -3,9 +3,9 @@
 A thread of ours owns the connection. The pipeline never waits for a live broker and never hears of its faults: they
 are counted, and logged once per change. Encoding happens right before sending, so that `age_ms` is true.
 
-One pose a second goes with QoS 1 even where the rest goes with 0. Its answer proves that the broker lives, and on
-MQTT 5 that it lets us publish; without an answer nothing more is sent, so a frozen broker collects few old poses.
-MQTT 3.1.1 has no way to say "you may not": such a broker drops the poses and nobody can know.
+The first pose and then one a second go with QoS 1 even where the rest goes with 0. The answer proves that the broker
+lives, and on MQTT 5 that it lets us publish; while one is missing nothing more is sent, so a frozen broker collects
+few old poses. MQTT 3.1.1 has no way to say "you may not": it drops the poses and nobody can know.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class MqttSink(Sink):
         self._backoff = Backoff(*self._timing.backoff_s)
         self._changes = Changes(log)
         self._sent = self._refused = self._connections = 0
-        self._denied = False
+        self._allowed = False
         self._probe_t = float("-inf")
         self._closed = threading.Event()
         self._deadline = float("inf")
@@ -191,7 +191,7 @@ class MqttSink(Sink):
             "connected", logging.INFO, f"connected, MQTT {link.version}; publishing {self._target.root}/poses{unsure}"
         )
         unsettled: dict[int, _Sent] = {}
-        self._probe_t = float("-inf")
+        self._allowed = False
         connected_t = progress_t = time.monotonic()
         try:
             unsettled[link.publish_availability(b"online")] = _Sent(None, 1, progress_t)
@@ -222,7 +222,7 @@ class MqttSink(Sink):
             if poses is None:
                 return
             qos = self._qos
-            if self._denied or now - self._probe_t >= self._timing.probe_s:
+            if not self._allowed or now - self._probe_t >= self._timing.probe_s:
                 qos, self._probe_t = 1, now
             payload = wire.encode(poses, self._device, self._camera, now, time.time())
             unsettled[link.publish_pose(payload, qos)] = _Sent(poses, qos, now)
@@ -238,7 +238,7 @@ class MqttSink(Sink):
         if sent.poses is None:
             return
         if sent.qos:
-            self._denied = bool(denied)
+            self._allowed = not denied
         self._refused += bool(denied)
         self._sent += not denied
         if self._outbox.stuck:
