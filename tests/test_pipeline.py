@@ -15,7 +15,7 @@ from edgepose import config
 from edgepose.demo.scene import MARKED, marked_xy
 from edgepose.errors import ConfigError, ModelError
 from edgepose.pipeline import build
-from edgepose.poses import Poses
+from edgepose.poses import Crop, Frame, Heads, Poses
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource
 from tests.shared import shared
@@ -114,7 +114,7 @@ def test_stop_ends_a_run_that_would_never_end() -> None:
 
 
 def test_a_failing_stage_ends_the_run_and_closes_the_rest() -> None:
-    def broken(*_: object) -> Poses:
+    def broken(heads: Heads, crop: Crop, frame: Frame) -> Poses:
         raise RuntimeError("decoder broke")
 
     source, memory = ListSource([picture("camera.jpg")]), MemorySink()

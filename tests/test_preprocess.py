@@ -95,7 +95,7 @@ def as_layout(bgr: NDArray[np.uint8], layout: Layout) -> NDArray[np.uint8]:
         return i420
     height, width = bgr.shape[:2]
     chroma = i420[height:].reshape(2, height // 2, width // 2)
-    return np.concatenate((i420[:height], np.stack(chroma, -1).reshape(height // 2, width)))
+    return np.concatenate((i420[:height], np.stack([chroma[0], chroma[1]], -1).reshape(height // 2, width)))
 
 
 @pytest.mark.parametrize("layout", ["i420", "nv12"])
