@@ -382,6 +382,24 @@ def test_a_video_gives_every_frame_at_its_time(tmp_path: Path, suffix: str) -> N
     assert {frame.name for frame in frames} == {f"clip{suffix}"}
 
 
+@pytest.mark.parametrize(
+    ("stamps_ms", "times"),
+    [
+        pytest.param([0, 40, 300, 340], [0, 0.04, 0.3, 0.34], id="variable rate"),
+        pytest.param([0, 40, 300, 200], [0, 0.04, 0.3, 0.3], id="backwards"),
+        pytest.param([0, 0, 0, 0], [0, 0.04, 0.08, 0.12], id="none"),
+    ],
+)
+def test_a_videos_time_is_that_of_its_stamps_as_far_as_they_make_sense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stamps_ms: list[float], times: list[float]
+) -> None:
+    stamps = iter(stamps_ms)
+    capture = plugged_in(monkeypatch, [plain(0)] * 4)
+    monkeypatch.setattr(capture, "get", lambda _, prop: next(stamps) if prop == cv2.CAP_PROP_POS_MSEC else 0.0)
+    (tmp_path / "clip.mkv").write_bytes(b"x")
+    assert [frame.t for frame in frames_of(tmp_path / "clip.mkv", fps=25)] == pytest.approx(times)
+
+
 def test_a_looped_video_goes_on_counting(tmp_path: Path) -> None:
     with opened(write_video(tmp_path / "clip.avi", count=3, fps=10), loop=True) as source:
         frames = [frame for frame, _ in zip(source, range(7), strict=False)]

@@ -247,6 +247,24 @@ def test_pauses_between_attempts_double_with_jitter_up_to_the_longest(monkeypatc
     assert len({pause / nominal for pause, nominal in zip(pauses, [2, 4, 8, 10, 10], strict=True)}) == 5
 
 
+def test_a_camera_that_lived_for_a_while_is_reopened_soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nominal 2 and 4 ms after lives of one frame, 2 ms after a life of 50 ms."""
+    pauses: list[float] = []
+    camera = Camera([1], [2], [3, partial(time.sleep, 0.05), 4])
+    source = live(camera, first_backoff_s=0.002)
+
+    def wait_for(_: Callable[[], bool], timeout: float) -> bool:
+        pauses.append(timeout)
+        if len(pauses) == 3:
+            source.close()
+        return True
+
+    monkeypatch.setattr(source.changed, "wait_for", wait_for, raising=False)
+    assert value(list(source)[-1]) == 4
+    for pause, nominal in zip(pauses, [0.002, 0.004, 0.002], strict=True):
+        assert 0.75 * nominal <= pause <= nominal
+
+
 def test_a_bug_in_a_grabber_is_raised_not_retried() -> None:
     with live(Camera([1, raised(ZeroDivisionError("oops"))], [2])) as source, pytest.raises(ZeroDivisionError):
         list(source)
@@ -279,6 +297,11 @@ def test_a_camera_that_hangs_from_the_start_is_an_error(gate: threading.Event) -
     source = live(Camera([gate.wait]), stall_s=0.05, open_s=0.1)
     with source, pytest.raises(SourceError, match=r"no frame for 0\.15 s"):
         next(iter(source))
+
+
+def test_a_camera_may_take_longer_to_open_than_to_give_a_frame() -> None:
+    with live(Camera([partial(time.sleep, 0.2), 1]), stall_s=0.05) as source:
+        assert value(next(iter(source))) == 1
 
 
 def test_when_hanging_reads_pile_up_the_run_ends_so_that_a_supervisor_restarts_it(gate: threading.Event) -> None:
