@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.opencv import cv2
 from edgepose.poses import Crop, Frame, InputSpec
 
 RESIZE = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST, "area": cv2.INTER_AREA}

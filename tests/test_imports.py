@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
-LEAVES = {"poses", "errors", "config", "wire", "oks"}
+LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv"}
 STAGES = {"source", "preprocess", "engine", "decode", "sink"}
 ABOVE = {"pipeline", "progress", "models_command", "demo", "cli"}
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")

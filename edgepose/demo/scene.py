@@ -61,7 +61,7 @@ class SceneSource(BaseSource):
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
-        import cv2
+        from edgepose.opencv import cv2
 
         self.frames = max(1, round(seconds * FPS))
         self.total = self.frames
@@ -90,7 +90,7 @@ class SceneSource(BaseSource):
 
     def image(self, seq: int) -> NDArray[np.uint8]:
         """What the camera sees in frame `seq`, once it was given out."""
-        import cv2
+        from edgepose.opencv import cv2
 
         name, view = self.views[seq]
         seen = cv2.warpAffine(self.pictures[name], view, SIZE_WH, flags=cv2.INTER_LINEAR, borderValue=WALL_BGR)

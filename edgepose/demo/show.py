@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from edgepose.demo.broker import local_broker
 from edgepose.demo.listener import Listener
 from edgepose.demo.scene import SceneSource
 from edgepose.errors import SinkError
+from edgepose.opencv import cv2
 from edgepose.pipeline import Pipeline, build
 from edgepose.poses import SKELETONS, Frame, Poses
 from edgepose.sink.draw import bgr, draw

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.opencv import cv2
 from edgepose.poses import Frame, Poses
 
 Image = NDArray[np.uint8]

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from edgepose.errors import ConfigError, SinkError
+from edgepose.opencv import cv2
 from edgepose.poses import Frame, Poses
 from edgepose.sink.base import Sink
 from edgepose.sink.draw import Image, bgr, draw

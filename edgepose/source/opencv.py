@@ -1,28 +1,14 @@
-"""OpenCV, told to keep its own messages off the terminal: failures are reported by the sources, in one line.
-
-Imported only where a picture is really read. OPENCV_LOG_LEVEL and OPENCV_FFMPEG_LOGLEVEL bring the messages back.
-"""
+"""What OpenCV hands over, as frames want it."""
 
 from __future__ import annotations
 
-import os
 import time
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.opencv import cv2
 from edgepose.poses import Layout
-
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")  # seconds; read once, when the library is loaded
-
-import cv2
-
-if "OPENCV_LOG_LEVEL" not in os.environ:
-    silence = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
-    silence(0)
-
-__all__ = ["colour", "cv2", "read_live"]
 
 RETRIES = 10
 """Damaged frames in a row that a camera may send."""

@@ -32,7 +32,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         SourceError: naming the file and what is wrong with it.
     """
-    from edgepose.source.opencv import cv2
+    from edgepose.opencv import cv2
 
     try:
         data = np.fromfile(path, np.uint8)

@@ -70,7 +70,7 @@ class AddressGrabber(_StreamGrabber):
 
     def open(self) -> None:
         """As Grabber.open."""
-        from edgepose.source.opencv import cv2
+        from edgepose.opencv import cv2
 
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
         limits = [
@@ -87,7 +87,7 @@ class PipelineGrabber(_StreamGrabber):
 
     def open(self) -> None:
         """As Grabber.open."""
-        from edgepose.source.opencv import cv2
+        from edgepose.opencv import cv2
 
         self._capture = cv2.VideoCapture(self._cfg.uri, cv2.CAP_GSTREAMER)
         if not self._capture.isOpened():
@@ -104,7 +104,7 @@ def pipeline_yuv(uri: str) -> Layout | None:
 
 
 def _require_gstreamer() -> None:
-    from edgepose.source.opencv import cv2
+    from edgepose.opencv import cv2
 
     if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
         raise ConfigError(

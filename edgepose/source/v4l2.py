@@ -41,7 +41,7 @@ class V4l2Grabber:
 
     def open(self) -> None:
         """As Grabber.open."""
-        from edgepose.source.opencv import cv2
+        from edgepose.opencv import cv2
 
         if not self._path.exists():
             raise SourceError(f"{self._path}: no such camera; {_cameras()}")
@@ -70,7 +70,8 @@ class V4l2Grabber:
 
     def grab(self) -> Grab | None:
         """As Grabber.grab; the time is the driver's where it uses the monotonic clock."""
-        from edgepose.source.opencv import colour, cv2, read_live
+        from edgepose.opencv import cv2
+        from edgepose.source.opencv import colour, read_live
 
         if self._capture is None or (image := read_live(self._capture)) is None:
             return None

@@ -42,7 +42,7 @@ class VideoSource(Recording):
         self.total = None if cfg.loop else self._frames
 
     def _open(self) -> cv2.VideoCapture:
-        from edgepose.source.opencv import cv2
+        from edgepose.opencv import cv2
 
         capture = cv2.VideoCapture(self._address)
         if not capture.isOpened():
@@ -51,20 +51,20 @@ class VideoSource(Recording):
 
     @staticmethod
     def _count(capture: cv2.VideoCapture) -> int | None:
-        from edgepose.source.opencv import cv2
+        from edgepose.opencv import cv2
 
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         return int(count) if 0 < count < 1e9 else None
 
     @staticmethod
     def _rate(capture: cv2.VideoCapture, otherwise: float) -> float:
-        from edgepose.source.opencv import cv2
+        from edgepose.opencv import cv2
 
         fps = capture.get(cv2.CAP_PROP_FPS)
         return fps if math.isfinite(fps) and 0 < fps <= 1000 else otherwise
 
     def _pictures(self) -> Generator[Picture, None, None]:
-        from edgepose.source.opencv import cv2
+        from edgepose.opencv import cv2
 
         capture = self._taken() or self._open()
         index, misses, read, t = 0, 0, 0, 0.0
