@@ -117,7 +117,7 @@ class Picamera2:
 
     @contextlib.contextmanager
     def captured_request(self, wait=None, flush=None):  # type: ignore[no-untyped-def]
-        request = self.capture_request(wait=wait, flush=flush)
+        request = self.capture_request(wait=wait, flush=flush)  # type: ignore[no-untyped-call]
         try:
             yield request
         finally:
