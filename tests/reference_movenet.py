@@ -59,7 +59,7 @@ def _box(heads: Heads, row: int, column: int) -> NDArray[np.float64]:
     height, width = heads["center"].shape[:2]
     middle = np.array([row, column]) + heads["box_offset"][row, column]
     half = np.maximum(heads["box_scale"][row, column], 0) / 2
-    return np.clip([*(middle - half), *(middle + half)], 0, [height, width, height, width])
+    return np.asarray(np.clip([*(middle - half), *(middle + half)], 0, [height, width, height, width]))
 
 
 def _likely(heads: Heads, at: tuple[int, int], box: NDArray[np.float64], spread: float) -> NDArray[np.float64]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from models_build.balance import balance
 from models_build.convert import ROOT, convert
 from models_build.environment import say
-from models_build.manifest import manifest
+from models_build.manifest import write_manifest
 from models_build.pictures import calibration_views
 from models_build.quantize import Ranges, calibrate, quantize, settle
-from models_build.recipes import SEED, VIEWS, Recipe
+from models_build.recipes import BALANCE_VIEWS, RANGE_VIEWS, Recipe
 from models_build.tfjs import Graph, read_graph
 
 
@@ -32,8 +33,8 @@ class Builder:
         """What each tensor of the int8 model must reach."""
         key = recipe.checkpoint, recipe.calibration_hw
         if key not in self._ranges:
-            say(f"{recipe.name}: calibrating on {VIEWS} views")
-            views = calibration_views(VIEWS, recipe.calibration_hw, SEED)
+            say(f"{recipe.name}: measuring ranges on {RANGE_VIEWS} views")
+            views = calibration_views(RANGE_VIEWS, recipe.calibration_hw, seed=0)
             measured = calibrate(self.float_model(recipe, recipe.calibration_hw), views)
             self._ranges[key] = settle(measured, [ROOT + node for node in recipe.logits])
         return self._ranges[key]
@@ -41,8 +42,9 @@ class Builder:
     def build(self, recipe: Recipe, folder: Path) -> None:
         """Write NAME.tflite and NAME.toml."""
         ranges = self.ranges(recipe)
-        say(f"{recipe.name}: quantising")
-        model = quantize(self.float_model(recipe, recipe.input_hw), ranges)
-        for suffix, content in ((".tflite", model), (".toml", manifest(recipe, model).encode())):
-            (folder / (recipe.name + suffix)).write_bytes(content)
+        exact = self.float_model(recipe, recipe.input_hw)
+        say(f"{recipe.name}: quantising, then correcting biases on {BALANCE_VIEWS} views")
+        model = balance(exact, quantize(exact, ranges), calibration_views(BALANCE_VIEWS, recipe.input_hw, seed=1))
+        (folder / f"{recipe.name}.tflite").write_bytes(model)
+        write_manifest(recipe, folder)
         say(f"{recipe.name}: {len(model):,} bytes")

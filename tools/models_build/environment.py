@@ -1,4 +1,4 @@
-"""The build's own environment: a venv with pinned wheels, and files out of pinned npm packages. Standard library only."""
+"""The build's own environment: a venv with pinned wheels, and files out of npm packages. Standard library only."""
 
 from __future__ import annotations
 

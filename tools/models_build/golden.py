@@ -11,8 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from numpy.typing import NDArray
-
 from models_build.build import Builder
 from models_build.convert import ROOT
 from models_build.environment import BuildError, install_npm, say
@@ -20,6 +18,9 @@ from models_build.pictures import read_picture
 from models_build.recipes import MULTI_HEADS, RECIPES, STRIDE, Recipe
 from models_build.tfjs import read_graph
 from models_build.tflite import output_name
+from numpy.typing import NDArray
+
+from tests.reference_movenet import read_multi, read_single
 
 TFJS = ("@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-cpu@4.22.0", "@tensorflow/tfjs-converter@4.22.0")
 SCRIPT = Path(__file__).with_name("original.mjs")
@@ -40,6 +41,12 @@ HEAD_TOLERANCE = {
 }
 """How far our float graph may be from the original's node: in probability, else in cells."""
 
+ANSWER_TOLERANCE_PX = 0.1
+"""How far a joint may be from the original's answer."""
+
+SEEN = 0.01
+"""Score above which a joint is compared: below, any cell is as good as another."""
+
 Heads = dict[str, NDArray[np.float32]]
 
 
@@ -52,8 +59,12 @@ class Golden:
     pictures: tuple[str, ...]
     input_hw: tuple[int, int]
 
+    kept: bool = True
+    """Written to tests/golden; the others only hold our float graph against the original."""
+
     @property
     def file(self) -> str:
+        """Name in tests/golden."""
         return f"movenet_float_{self.name}.npz"
 
 
@@ -61,14 +72,17 @@ GOLDENS = (
     Golden("single_astronaut", "movenet_lightning_192", ("astronaut.png",), (192, 192)),
     Golden("single_camera", "movenet_lightning_192", ("camera.png",), (192, 192)),
     Golden("multi_both", "movenet_multipose_256x256", ("astronaut.png", "camera.png"), (96, 128)),
+    Golden("multi_low", "movenet_multipose_256x256", ("camera.png", "astronaut.png"), (192, 256), kept=False),
+    Golden("multi_square", "movenet_multipose_256x256", ("astronaut.png",), (256, 256), kept=False),
+    Golden("thunder", "movenet_thunder_256", ("camera.png",), (256, 256), kept=False),
 )
 
 
 def write_goldens(builder: Builder, folder: Path, cache: Path) -> None:
-    """Run each golden's original graph, compare our float graph with it, and write what it said.
+    """Run each golden's original graph, hold our float graph against it, and write what it said.
 
     Raises:
-        BuildError: our float graph is further from the original than HEAD_TOLERANCE.
+        BuildError: our float graph is further from the original than HEAD_TOLERANCE or ANSWER_TOLERANCE_PX.
     """
     node_folder = install_npm(TFJS, cache)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,15 +92,46 @@ def write_goldens(builder: Builder, folder: Path, cache: Path) -> None:
         topology = builder.package / "models" / f"{recipe.checkpoint}.json"
         heads, answer = _run_original(node_folder, topology, recipe, picture)
         ours = run_float(builder.float_model(recipe, golden.input_hw), picture)
-        for role, values in heads.items():
-            worst = float(np.abs(values - ours[role]).max())
-            say(f"{golden.name}: our float {role} is at most {worst:.2g} from the original")
-            if worst > HEAD_TOLERANCE[role]:
-                raise BuildError(f"{golden.name}: {role} differs by {worst}, allowed is {HEAD_TOLERANCE[role]}")
+        far = {role: float(np.abs(values - ours[role]).max()) for role, values in heads.items()}
+        say(f"{golden.name}: heads differ by at most " + ", ".join(f"{role} {far[role]:.1e}" for role in far))
+        if too_far := [role for role in far if far[role] > HEAD_TOLERANCE[role]]:
+            raise BuildError(f"{golden.name}: our float graph is not the original's in {', '.join(too_far)}")
         unit = _cell_unit(topology, golden.input_hw)
-        kept = heads if recipe.heads is MULTI_HEADS else _smaller(heads, answer, unit)
-        np.savez_compressed(folder / golden.file, **kept, original=answer, cell_unit=unit)
-        say(f"{golden.name}: wrote {golden.file}, {(folder / golden.file).stat().st_size:,} bytes")
+        _hold(golden, ours, answer, unit)
+        if golden.kept:
+            kept = heads if recipe.heads is MULTI_HEADS else _smaller(heads, answer, unit)
+            np.savez_compressed(folder / golden.file, **kept, original=answer, cell_unit=unit)
+            say(f"{golden.name}: wrote {golden.file}, {(folder / golden.file).stat().st_size:,} bytes")
+
+
+def check_goldens(builder: Builder, folder: Path) -> None:
+    """Hold our float graphs against the answers in tests/golden.
+
+    Raises:
+        BuildError: further than ANSWER_TOLERANCE_PX.
+    """
+    for golden in GOLDENS:
+        if golden.kept:
+            with np.load(folder / golden.file) as stored:
+                answer, unit = stored["original"], stored["cell_unit"]
+            model = builder.float_model(RECIPES[golden.recipe], golden.input_hw)
+            _hold(golden, run_float(model, _picture(golden)), answer, unit)
+
+
+def _hold(golden: Golden, ours: Heads, answer: NDArray[np.float32], unit: NDArray[np.float32]) -> None:
+    """Compare the joints that our float heads give with the original graph's."""
+    if answer.shape[0] == 17:
+        found, wanted = read_single(ours)[None], answer[None]
+    else:
+        found, wanted = read_multi(ours)[0], answer[:, :51].reshape(-1, 17, 3)
+    seen = wanted[..., 2] > SEEN
+    pixels = np.abs(found[..., :2] - wanted[..., :2] / unit)[seen].max() * STRIDE
+    score = np.abs(found - wanted)[..., 2][seen].max()
+    say(f"{golden.name}: {seen.sum()} joints, at most {pixels:.4f} px and {score:.1e} of a score from the original's")
+    if pixels > ANSWER_TOLERANCE_PX:
+        raise BuildError(
+            f"{golden.name}: a joint is {pixels:.3f} px from the original's, allowed {ANSWER_TOLERANCE_PX}"
+        )
 
 
 def run_float(model: bytes, picture: NDArray[np.uint8]) -> Heads:
@@ -127,7 +172,7 @@ def _run_original(
         values = np.fromfile(out, np.float32)
     shapes = json.loads(result.stdout.strip().splitlines()[-1])
     parts = np.split(values, np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1])
-    found = [part.reshape([side for side in shape[1:]]) for part, shape in zip(parts, shapes, strict=True)]
+    found = [part.reshape(shape[1:]) for part, shape in zip(parts, shapes, strict=True)]
     answer = found[-1][0] if found[-1].ndim == 3 else found[-1]
     return dict(zip(recipe.heads, found[:-1], strict=True)), answer
 

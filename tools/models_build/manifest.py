@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ai_edge_litert.interpreter import Interpreter
-
 from models_build.environment import sha256
-from models_build.recipes import PACKAGE, VIEWS, Recipe
+from models_build.recipes import BALANCE_VIEWS, PACKAGE, RANGE_VIEWS, Recipe
 from models_build.tflite import output_name
 
 ACCURACY = Path(__file__).with_name("accuracy.json")
@@ -17,8 +17,9 @@ ACCURACY = Path(__file__).with_name("accuracy.json")
 
 MADE = (
     "tools/build_models: the graph from the normalised picture to the heads, written as float .tflite without "
-    f"TensorFlow; ai-edge-quantizer, static, int8 weights per channel, int8 activations; ranges from {VIEWS} "
-    "views of scikit-image's astronaut, camera, coffee, chelsea and rocket (public domain and CC0)"
+    "TensorFlow; ai-edge-quantizer, static, int8 weights per channel, int8 activations; ranges from "
+    f"{RANGE_VIEWS} and bias correction from {BALANCE_VIEWS} views of scikit-image's astronaut, camera, coffee, "
+    "chelsea and rocket (public domain and CC0)"
 )
 NOTICE = (
     "MoveNet by Google, published under Apache-2.0; cut at its heads, converted and quantised by the edgepose "
@@ -26,8 +27,13 @@ NOTICE = (
 )
 
 
-def manifest(recipe: Recipe, model: bytes) -> str:
-    """The text of the manifest of a finished model."""
+def write_manifest(recipe: Recipe, folder: Path) -> None:
+    """Write NAME.toml beside the finished NAME.tflite."""
+    model = (folder / f"{recipe.name}.tflite").read_bytes()
+    (folder / f"{recipe.name}.toml").write_text(_manifest(recipe, model), encoding="utf-8")
+
+
+def _manifest(recipe: Recipe, model: bytes) -> str:
     interpreter = Interpreter(model_content=model)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]
@@ -62,19 +68,18 @@ def manifest(recipe: Recipe, model: bytes) -> str:
         place, tensor = outputs[output_name(role)]
         shape, dtype = tensor["shape"].tolist(), tensor["dtype"].__name__
         _table(lines, "[[heads]]", {"role": role, "output": place, "shape": shape, "dtype": dtype})
-    options = dict(recipe.decoder)
     _table(lines, "[decoder]", {"name": "movenet"})
-    _table(lines, "[decoder.options]", options)
+    _table(lines, "[decoder.options]", recipe.decoder)
     _table(lines, "[origin]", {"package": f"npm {PACKAGE}", "made": MADE})
     _table(lines, "[origin.files]", recipe.files)
     _table(lines, "[licence]", {"spdx": "Apache-2.0", "notice": NOTICE})
     measured = json.loads(ACCURACY.read_text()).get(recipe.name, {}) if ACCURACY.exists() else {}
-    if measured:
-        _table(lines, "[accuracy]", measured)
+    for part, values in measured.items():
+        _table(lines, f"[accuracy.{part}]", values)
     return "\n".join(lines) + "\n"
 
 
-def _table(lines: list[str], header: str, values: dict[str, Any]) -> None:
+def _table(lines: list[str], header: str, values: Mapping[str, Any]) -> None:
     """Append one TOML table. JSON's text, numbers and flat lists read the same in TOML."""
     lines += ["", header] if header else []
     lines += [f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]

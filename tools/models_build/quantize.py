@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +11,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import quantizer, recipe
-from numpy.typing import NDArray
-
 from models_build.tflite import INPUT, output_name, pack, unpack
+from numpy.typing import NDArray
 
 Ranges = dict[str, tuple[float, float]]
 """Tensor name -> least and greatest value that its int8 must reach."""
@@ -25,7 +26,7 @@ last digits still give the same file."""
 
 
 def calibrate(model: bytes, views: Sequence[NDArray[np.uint8]]) -> Ranges:
-    """The range of every tensor the model computes: mean over the views of each one's least and greatest value."""
+    """The range of every tensor the model computes: median over the views of each one's least and greatest value."""
     warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors", category=UserWarning)
     interpreter = Interpreter(model_content=model, num_threads=2, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
@@ -44,7 +45,9 @@ def calibrate(model: bytes, views: Sequence[NDArray[np.uint8]]) -> Ranges:
         for pair, index in zip(row, tensors, strict=True):
             values = interpreter.get_tensor(index)
             pair[:] = values.min(), values.max()
-    return {name: (float(low), float(high)) for name, (low, high) in zip(tensors.values(), ends.mean(0), strict=True)}
+    return {
+        name: (float(low), float(high)) for name, (low, high) in zip(tensors.values(), np.median(ends, 0), strict=True)
+    }
 
 
 def settle(ranges: Ranges, logits: Sequence[str]) -> Ranges:
@@ -65,7 +68,8 @@ def quantize(model: bytes, ranges: Ranges) -> bytes:
         name: {"min": np.full((1,) * 4, low, np.float32), "max": np.full((1,) * 4, high, np.float32)}
         for name, (low, high) in ranges.items()
     }
-    with np.errstate(invalid="raise"):  # a bias that does not fit its int32
+    silence = io.StringIO()  # its progress bar
+    with np.errstate(invalid="raise"), contextlib.redirect_stderr(silence):  # invalid: a bias beyond its int32
         result = tool.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
     return pack(unpack(bytes(_content(result))))
 

@@ -17,11 +17,11 @@ PACKAGE_FILES = {
 }
 """Path in the package -> its sha256."""
 
-VIEWS = 100
-"""Calibration views for each checkpoint."""
+RANGE_VIEWS = 100
+"""Views of the photographs on which ranges are measured."""
 
-SEED = 0
-"""Of the random views."""
+BALANCE_VIEWS = 16
+"""Other views on which biases are corrected."""
 
 STRIDE = 4
 """Input pixels per cell of every head."""
@@ -72,6 +72,7 @@ SINGLE_DECODER: dict[str, str | int | float] = {
     "distance_bias": 1.8,
     "min_person_score": 0.2,
     "min_joint_score": 0.2,
+    "duplicate_oks": 0.5,
 }
 
 MULTI_DECODER: dict[str, str | int | float] = {
@@ -79,8 +80,9 @@ MULTI_DECODER: dict[str, str | int | float] = {
     "stride": STRIDE,
     "sigma": 0.30004883,
     "min_joint_mean": 0.12695312,
-    "min_person_score": 0.05,
+    "min_person_score": 0.15,
     "min_joint_score": 0.1,
+    "duplicate_oks": 0.3,
 }
 
 

@@ -16,6 +16,8 @@ ALIGNMENT = 16
 
 TYPES = {np.dtype(np.float32): schema.TensorType.FLOAT32, np.dtype(np.int32): schema.TensorType.INT32}
 
+STORED = {kind: dtype for dtype, kind in TYPES.items()} | {schema.TensorType.INT8: np.dtype(np.int8)}
+
 
 class Writer:
     """One subgraph in the making; `add` returns the index of the tensor an operator writes."""
@@ -100,6 +102,23 @@ def unpack(content: bytes) -> Any:
             buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
         buffer.offset = buffer.size = 0
     return model
+
+
+def code_of(model: Any, operator: Any) -> int:
+    """Which built-in operator it is."""
+    entry = model.operatorCodes[operator.opcodeIndex]
+    return int(max(entry.builtinCode, entry.deprecatedBuiltinCode))
+
+
+def constant_of(model: Any, tensor: Any) -> NDArray[Any]:
+    """The stored values of a constant tensor."""
+    content = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+    return content.view(STORED[tensor.type]).reshape([int(side) for side in tensor.shape])
+
+
+def set_constant(model: Any, tensor: Any, values: NDArray[Any]) -> None:
+    """Replace the stored values of a constant tensor."""
+    model.buffers[tensor.buffer].data = np.frombuffer(values.astype(STORED[tensor.type]).tobytes(), np.uint8)
 
 
 def pack(model: Any) -> bytes:
