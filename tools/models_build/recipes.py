@@ -80,7 +80,7 @@ MULTI_DECODER: dict[str, str | int | float] = {
     "stride": STRIDE,
     "sigma": 0.30004883,
     "min_joint_mean": 0.12695312,
-    "min_person_score": 0.15,
+    "min_person_score": 0.25,
     "min_joint_score": 0.1,
     "duplicate_oks": 0.3,
 }
