@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
 from models_build.simulate import Grid, Values, run_operator
 from models_build.tflite import code_of, constant_of, pack, set_constant, unpack
-from numpy.typing import NDArray
 
 CONVOLUTIONS = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D}
 

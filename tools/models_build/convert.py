@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
 from models_build.tfjs import Graph, Node
 from models_build.tflite import INPUT, Writer
-from numpy.typing import NDArray
 
 ROOT = "StatefulPartitionedCall/"
 NORMALISED = ROOT + "sub_1"

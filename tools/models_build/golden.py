@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
 from models_build.build import Builder
 from models_build.convert import ROOT
 from models_build.environment import BuildError, install_npm, say
@@ -18,8 +20,6 @@ from models_build.pictures import read_picture
 from models_build.recipes import MULTI_HEADS, RECIPES, STRIDE, Recipe
 from models_build.tfjs import read_graph
 from models_build.tflite import output_name
-from numpy.typing import NDArray
-
 from tests.reference_movenet import read_multi, read_single
 
 TFJS = ("@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-cpu@4.22.0", "@tensorflow/tfjs-converter@4.22.0")

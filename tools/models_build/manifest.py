@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_edge_litert.interpreter import Interpreter
+
 from models_build.environment import sha256
 from models_build.recipes import BALANCE_VIEWS, PACKAGE, RANGE_VIEWS, Recipe
 from models_build.tflite import output_name

@@ -9,11 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+
 from models_build.build import Builder
 from models_build.environment import BuildError, say
 from models_build.manifest import ACCURACY, write_manifest
 from models_build.recipes import MULTI_HEADS, Recipe
-
 from tests import quality
 
 SETS = ("coco_mini_train", "mmpose_mix", "tflite_examples", "lspet_public_400")

@@ -14,8 +14,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from models_build.environment import BuildError, sha256
 from numpy.typing import NDArray
+
+from models_build.environment import BuildError, sha256
 
 PICTURES = {
     "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import quantizer, recipe
-from models_build.tflite import INPUT, output_name, pack, unpack
 from numpy.typing import NDArray
+
+from models_build.tflite import INPUT, output_name, pack, unpack
 
 Ranges = dict[str, tuple[float, float]]
 """Tensor name -> least and greatest value that its int8 must reach."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from models_build.tflite import code_of, constant_of
 from numpy.typing import NDArray
+
+from models_build.tflite import code_of, constant_of
 
 Values = NDArray[np.float32]
 """(N, H, W, C) one tensor for N views."""
