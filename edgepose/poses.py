@@ -69,7 +69,25 @@ COCO17 = Skeleton(
     ),
 )  # fmt: skip
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17,)}
+OPENPOSE18 = Skeleton(
+    name="openpose18",
+    joints=(
+        "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+        "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+        "right_eye", "left_eye", "right_ear", "left_ear",
+    ),
+    bones=(
+        (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
+        (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
+    ),
+    sigmas=(
+        0.026, 0.079, 0.079, 0.072, 0.062, 0.079, 0.072, 0.062,
+        0.107, 0.087, 0.089, 0.107, 0.087, 0.089, 0.025, 0.025, 0.035, 0.035,
+    ),
+)  # fmt: skip
+"""The 18 parts of OpenPose's COCO model; the neck's sigma is the shoulders'."""
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, OPENPOSE18)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +165,8 @@ class Poses:
     """(N,) in 0..1, highest first."""
     track_id: NDArray[np.int32]
     """(N,) identity, stable over frames; -1 before track."""
+    xyz: NDArray[np.float32] | None = None
+    """(N, K, 3) x right, y down, z away from the camera, in the model's own unit; None where the model is 2D."""
 
     def __len__(self) -> int:
         return len(self.person_score)
