@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+import importlib
+from typing import Any, NamedTuple, Protocol
 
 from edgepose import config, kernels
 from edgepose.errors import ConfigError, ModelError
-from edgepose.poses import SKELETONS, Crop, Frame, Heads, HeadSpec, Poses, Skeleton
+from edgepose.poses import SKELETONS, Crop, Frame, Heads, HeadSpec, Poses
 
 
 class Decode(Protocol):
@@ -21,15 +21,17 @@ class Decode(Protocol):
 Options = dict[str, Any]
 
 
-def _movenet(options: Options, heads: dict[str, HeadSpec], skeleton: Skeleton, cfg: config.Decode) -> Decode:
-    from edgepose.decode import movenet
+class Family(NamedTuple):
+    """A decoder family: module edgepose.decode.NAME with `Options` and a class, built when a model asks for it."""
 
-    checked = config.convert(options, movenet.Options, "[decoder.options]")
-    return movenet.MoveNet(checked, heads, skeleton, cfg, kernels.family("movenet", cfg.kernels))
+    class_: str
+    """Its decoder in that module: (options, heads, skeleton, cfg[, kernels]) -> Decode."""
+    loops: str | None
+    """Family of edgepose.kernels that is handed to it; None: it has none and takes no kernels."""
 
 
-DECODERS: dict[str, Callable[[Options, dict[str, HeadSpec], Skeleton, config.Decode], Decode]] = {
-    "movenet": _movenet,
+DECODERS: dict[str, Family] = {
+    "movenet": Family("MoveNet", "movenet"),
 }
 
 
@@ -45,7 +47,12 @@ def open_decoder(
     if name not in DECODERS:
         raise ModelError(f"model {model}: decoder.name is {name!r}, expected one of {', '.join(DECODERS)}")
     try:
-        return DECODERS[name](options, heads, SKELETONS[skeleton], cfg)
+        family = DECODERS[name]
+        module = importlib.import_module(f"edgepose.decode.{name}")
+        checked = config.convert(options, module.Options, "[decoder.options]")
+        loops = () if family.loops is None else (kernels.family(family.loops, cfg.kernels),)
+        decoder: Decode = getattr(module, family.class_)(checked, heads, SKELETONS[skeleton], cfg, *loops)
+        return decoder
     except ConfigError as error:
         raise ModelError(f"model {model}: {error}") from None
     except ImportError as error:
