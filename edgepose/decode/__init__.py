@@ -31,7 +31,10 @@ class Family(NamedTuple):
 
 
 DECODERS: dict[str, Family] = {
+    "heatmap": Family("Heatmap", "heatmap"),
     "movenet": Family("MoveNet", "movenet"),
+    "paf": Family("Paf", "grouping"),
+    "personlab": Family("PersonLab", "personlab"),
 }
 
 
@@ -57,6 +60,5 @@ def open_decoder(
         raise ModelError(f"model {model}: {error}") from None
     except ImportError as error:
         raise ConfigError(
-            f"decode.kernels is {cfg.kernels!r} but numba cannot be imported ({error}); "
-            'pip install numba, or set it to "numpy"'
+            f'decode.kernels is {cfg.kernels!r}: {error}; pip install numba, or set it to "numpy"'
         ) from None
