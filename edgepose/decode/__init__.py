@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edgepose import config, kernels
 from edgepose.errors import ConfigError, ModelError
-from edgepose.poses import SKELETONS, Crop, Frame, Heads, HeadSpec, Poses
+from edgepose.poses import SKELETONS, Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 
 
 class Decode(Protocol):
@@ -31,6 +31,7 @@ class Family(NamedTuple):
 
 
 DECODERS: dict[str, Family] = {
+    "simcc": Family("SimCC", None),
     "heatmap": Family("Heatmap", "heatmap"),
     "movenet": Family("MoveNet", "movenet"),
     "paf": Family("Paf", "grouping"),
@@ -39,9 +40,11 @@ DECODERS: dict[str, Family] = {
 
 
 def open_decoder(
-    model: str, name: str, options: Options, skeleton: str, heads: dict[str, HeadSpec], cfg: config.Decode
+    model: str, name: str, options: Options, skeleton: str | Skeleton, heads: dict[str, HeadSpec], cfg: config.Decode
 ) -> Decode:
     """The decoder `name` that the manifest of `model` asks for, for these heads.
+
+    skeleton  or the name of one of SKELETONS
 
     Raises:
         ModelError: no such decoder, wrong options, or heads it cannot read.
@@ -53,8 +56,9 @@ def open_decoder(
         family = DECODERS[name]
         module = importlib.import_module(f"edgepose.decode.{name}")
         checked = config.convert(options, module.Options, "[decoder.options]")
+        joints = SKELETONS[skeleton] if isinstance(skeleton, str) else skeleton
         loops = () if family.loops is None else (kernels.family(family.loops, cfg.kernels),)
-        decoder: Decode = getattr(module, family.class_)(checked, heads, SKELETONS[skeleton], cfg, *loops)
+        decoder: Decode = getattr(module, family.class_)(checked, heads, joints, cfg, *loops)
         return decoder
     except ConfigError as error:
         raise ModelError(f"model {model}: {error}") from None

@@ -143,9 +143,10 @@ def _check_heads(graph: Graph, manifest: Manifest, where: str) -> None:
         )
     for index, head in enumerate(manifest.heads):
         _agree(where, f"heads[{index}]", head.shape, head.dtype, graph.outputs[head.output])
-        if len(head.shape) < 2 or head.shape[0] != 1:
+        if head.batch_axis and (len(head.shape) < 2 or head.shape[0] != 1):
             raise ModelError(
-                f"{where}: heads[{index}].shape is {list(head.shape)}, expected batch 1; use another model"
+                f"{where}: heads[{index}].shape is {list(head.shape)}, expected batch 1; "
+                "use another model, or set batch_axis = false where the first axis is none"
             )
 
 
