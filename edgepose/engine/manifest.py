@@ -160,27 +160,39 @@ def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
         ModelError: missing, unreadable or different.
     """
     path = manifest_path.with_name(manifest.file)
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelError(f"{path}: is not a file; {manifest_path.name} needs the model there")
-        if status.st_size > MAX_FILE_BYTES:
-            raise ModelError(
-                f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}; fetch it again"
-            )
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path}: no such file, but {manifest_path.name} names it; restore it or remove both"
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
-    if not content:
-        raise ModelError(f"{path}: is empty; fetch it again")
+    content = read_file(path, f"no such file, but {manifest_path.name} names it; restore it or remove both")
     found = hashlib.sha256(content).hexdigest()
     if found != manifest.sha256:
         raise ModelError(
             f"{path}: sha256 is {found[:12]}..., {manifest_path.name} says {manifest.sha256[:12]}...; "
             "the file is damaged or another one, fetch it again"
         )
+    return content
+
+
+def read_file(path: Path, missing: str = "no such file") -> bytes:
+    """The bytes of a model file.
+
+    missing  what to say if it is not there
+
+    Raises:
+        ModelError: missing, unreadable, empty, too large or no file at all.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError(f"{path}: is not a file; a model is needed there")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}; fetch it again"
+            )
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: {missing}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+    except ValueError:  # a null byte
+        raise ModelError(f"{str(path)!r}: {missing}") from None
+    if not content:
+        raise ModelError(f"{path}: is empty; fetch it again")
     return content
