@@ -31,6 +31,7 @@ class Family(NamedTuple):
 
 
 DECODERS: dict[str, Family] = {
+    "integral": Family("Integral", "integral"),
     "regression": Family("Regression", None),
     "simcc": Family("SimCC", None),
     "heatmap": Family("Heatmap", "heatmap"),
