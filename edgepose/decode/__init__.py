@@ -31,6 +31,7 @@ class Family(NamedTuple):
 
 
 DECODERS: dict[str, Family] = {
+    "yolo_pose": Family("YoloPose", None),
     "integral": Family("Integral", "integral"),
     "regression": Family("Regression", None),
     "simcc": Family("SimCC", None),

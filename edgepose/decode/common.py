@@ -51,6 +51,17 @@ def check_heads(heads: Mapping[str, HeadSpec], channels: Mapping[str, int]) -> N
             raise ModelError(f"head {role!r} is {heads[role].shape}, expected {expected}")
 
 
+def check_channels(heads: Mapping[str, HeadSpec], least: Mapping[str, int]) -> None:
+    """Raise ModelError unless every role is there as (H, W, C) with at least so many channels and one common H, W."""
+    first = next(iter(least))
+    for role, count in least.items():
+        if role not in heads:
+            raise ModelError(f"the decoder needs a head with role {role!r}; the manifest names {', '.join(heads)}")
+        shape, wanted = heads[role].shape, heads[first].shape[:2]
+        if len(shape) != 3 or shape[:2] != wanted or shape[2] < count:
+            raise ModelError(f"head {role!r} is {shape}, expected {(*wanted, count)} or more channels")
+
+
 def quant_of(spec: HeadSpec) -> NDArray[np.float32]:
     """(2,) scale and zero point of a head, as kernels take them."""
     return np.array([spec.scale, spec.zero_point], F)
