@@ -31,6 +31,7 @@ class Family(NamedTuple):
 
 
 DECODERS: dict[str, Family] = {
+    "heatmap_depth": Family("HeatmapDepth", "heatmap"),
     "yolo_pose": Family("YoloPose", None),
     "integral": Family("Integral", "integral"),
     "regression": Family("Regression", None),
