@@ -95,7 +95,8 @@ class Decode(Section, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0, le=1)] | None, says("joints below it are not found; unset: the model's own", "0..1")
     ] = None
     kernels: Annotated[
-        Literal["auto", "numba", "numpy"], says("compiled loops, or plain numpy where numba cannot be installed")
+        Literal["auto", "aot", "numba", "numpy"],
+        says("loops compiled ahead of time, compiled while running, or plain numpy; auto takes the best there is"),
     ] = "auto"
 
 

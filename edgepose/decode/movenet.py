@@ -139,13 +139,15 @@ class MoveNet:
         if self.options.people_head == "single":
             bias = F(self.options.distance_bias)
             kernels.joints_by_distance(heat, self.row_max, quant["heatmap"][1], bias, coarse_yx, cell_yx)
-            kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
+            kernels.read_offsets(offset, quant["offset"], cell_yx, yx)
+            kernels.read_scores(heat, quant["heatmap"], cell_yx, score)
         else:
             box_yx = self._boxes(heads, center_yx)
             kernels.joints_in_box(
                 heat, self.row_max, self.level, self.first_level, self.spread, box_yx, coarse_yx, cell_yx
             )
-            kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
+            kernels.read_offsets(offset, quant["offset"], cell_yx, yx)
+            kernels.read_scores(heat, quant["heatmap"], cell_yx, score)
             score *= self._nearness(cell_yx, coarse_yx, box_yx)
 
         counted = score > self.options.min_joint_mean
@@ -183,10 +185,10 @@ def _middle_weight(height: int, width: int, bias: float) -> NDArray[np.float32]:
     return weight
 
 
-def _log_levels(spec: HeadSpec) -> tuple[NDArray[np.float32] | None, int]:
-    """Logarithm of each raw value's real value, and the first raw value; (None, 0) for a float head."""
+def _log_levels(spec: HeadSpec) -> tuple[NDArray[np.float32], int]:
+    """Logarithm of each raw value's real value, and the first raw value; none and 0 for a float head."""
     if spec.dtype.kind == "f":
-        return None, 0
+        return np.zeros(0, F), 0
     limits = np.iinfo(spec.dtype)
     real = (np.arange(limits.min, limits.max + 1) - spec.zero_point) * spec.scale
     with np.errstate(divide="ignore"):
