@@ -78,10 +78,17 @@ def show_config(args: argparse.Namespace) -> int:
 
 
 def models(args: argparse.Namespace) -> int:
-    """List the models, show one, or check that they are what they say."""
-    from edgepose.models_command import COMMANDS
+    """List the models, show one, check that they are what they say, or make a stock .tflite file one of them."""
+    from edgepose.models_command import COMMANDS, Asked
 
-    return COMMANDS[args.action](args.names, args.models_dir)
+    return COMMANDS[args.action](Asked(args.names, args.models_dir, args.name, args.to))
+
+
+def show_kernels(args: argparse.Namespace) -> int:
+    """Say how each decoder's loops would run and why not better, or compile them ahead of time."""
+    from edgepose.kernels_command import build, status
+
+    return status() if args.action == "status" else build(args.names, args.folder)
 
 
 # ------------------------------------------------------------------------------------------------ settings
@@ -217,11 +224,27 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         models,
         """  edgepose models                                  the list
   edgepose models show movenet_lightning_192       all that is known of one
-  edgepose models verify                           hash, structure, and one run of each""",
+  edgepose models verify                           hash, structure, and one run of each
+  edgepose models inspect some.tflite              what it is, what is in it, what an import would write
+  edgepose models import some.tflite               cut it at its heads; then `edgepose run --model some`""",
     )
-    listed.add_argument("action", nargs="?", choices=("list", "show", "verify"), default="list")
+    listed.add_argument("action", nargs="?", choices=("list", "show", "verify", "inspect", "import"), default="list")
     listed.add_argument("names", nargs="*", metavar="NAME", help="names or files; default: all")
     listed.add_argument("--models_dir", default="", metavar="DIR", help="a folder searched before the shipped models")
+    listed.add_argument("--name", default="", help="import: name of the new model; default: that of the file")
+    listed.add_argument("--to", default="", metavar="DIR", help="import: folder for it; default: your own models")
+
+    loops = command(
+        "kernels",
+        show_kernels,
+        """  edgepose kernels                                 what is in use, where it is, why not better
+  edgepose kernels build                           compile now what the first run compiles in the background
+  edgepose kernels build --folder /usr/lib/edgepose/kernels
+                                                   for an image; EDGEPOSE_KERNELS says where it lies""",
+    )
+    loops.add_argument("action", nargs="?", choices=("status", "build"), default="status")
+    loops.add_argument("names", nargs="*", metavar="FAMILY", help="decoder families to build; default: all")
+    loops.add_argument("--folder", default="", metavar="DIR", help="where to put them; default: the cache")
 
     add_settings(
         command(
