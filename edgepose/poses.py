@@ -166,7 +166,17 @@ BLAZEPOSE33 = Skeleton(
 """MediaPipe's PoseLandmark. Spreads: COCO's where it has the joint, its eye's for eyes and mouth, wrist's for the hand,
 ankle's for the foot."""
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO17, OPENPOSE18, AIC14, MPII16, H36M17, BLAZEPOSE33)}
+BLAZEPOSE4 = Skeleton(
+    name="blazepose4",
+    joints=("mid_hip", "full_body", "mid_shoulder", "upper_body"),
+    bones=((0, 1), (0, 2), (2, 3)),
+    sigmas=(0.107, 0.107, 0.079, 0.079),
+)
+"""What BlazePose's detector says of a person: where, how large, how tilted. Spreads: the hips' and the shoulders'."""
+
+SKELETONS = {
+    skeleton.name: skeleton for skeleton in (COCO17, OPENPOSE18, AIC14, MPII16, H36M17, BLAZEPOSE33, BLAZEPOSE4)
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Family(NamedTuple):
 
 
 DECODERS: dict[str, Family] = {
+    "blazepose": Family("BlazePose", None),
     "heatmap_depth": Family("HeatmapDepth", "heatmap"),
     "yolo_pose": Family("YoloPose", None),
     "integral": Family("Integral", "integral"),
