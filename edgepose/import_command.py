@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -130,8 +129,8 @@ def _written(plan: Plan, folder: Path) -> str:
             model.write_bytes(plan.content)
             manifest.write_text(plan.text, encoding="utf-8")
             ran = _tried(plan, manifest)
-            os.replace(model, folder / model.name)
-            os.replace(manifest, folder / manifest.name)
+            model.replace(folder / model.name)
+            manifest.replace(folder / manifest.name)
             return ran
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written: {error.strerror}; give another folder with --to") from None

@@ -44,7 +44,7 @@ class Found:
 
 def stride_of(net: Net, head: Value, axis: int = 2) -> int:
     """Model pixels per cell of an (1, H, W, C) head, rounded."""
-    size, cells = net.values[net.inputs[0]].shape[axis], head.shape[axis]
+    size, cells = net.picture.shape[axis], head.shape[axis]
     return max(1, round((size - 1) / (cells - 1))) if cells > 1 else 1
 
 

@@ -11,7 +11,6 @@ from edgepose.engine.flatfile import Tensor
 from edgepose.engine.surgery.net import Cut, Net, Value
 from edgepose.engine.surgery.proof import LEVELS, byte_table
 from edgepose.engine.surgery.writing import write_model
-from edgepose.errors import ModelError
 
 ELEMENTWISE = frozenset({"CAST", "QUANTIZE", "DEQUANTIZE", "ADD", "SUB", "MUL", "DIV"})
 """Operators that may be only a map of bytes."""
@@ -39,15 +38,8 @@ def find_intake(net: Net, span: tuple[float, float] | None = None) -> Intake:
     """The input of a model, behind its arithmetic on bytes where that is proven to be none of its business.
 
     span  real value of byte 0 and of byte 255 where the file cannot say: a float input
-
-    Raises:
-        ModelError: the model does not take one picture.
     """
-    if len(net.inputs) != 1:
-        raise ModelError(f"{net.where}: has {len(net.inputs)} inputs, expected one picture; it is no such model")
-    first = net.values[net.inputs[0]]
-    if len(first.shape) != 4 or first.shape[0] != 1 or first.shape[3] != 3:
-        raise ModelError(f"{net.where}: its input is {list(first.shape)}, expected [1, height, width, 3]; export it so")
+    first = net.picture
     ops, end = _byte_arithmetic(net, first)
     own = _span_of(net, first, end, span)
     if end is None:

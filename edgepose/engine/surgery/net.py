@@ -17,6 +17,8 @@ from edgepose.errors import ModelError
 
 SAME_VALUES = ("QUANTIZE", "DEQUANTIZE")
 """Operators that only write the same values in another type."""
+INT32 = 2
+"""Its number among the types of tensors."""
 DROPPED_NOTES = (b"TFLITE_METADATA",)
 """Notes that describe the outputs a cut takes away."""
 
@@ -78,7 +80,7 @@ class Net:
         """Read a file.
 
         Raises:
-            ModelError: damaged, or with parts that an edit would lose.
+            ModelError: damaged, with parts that an edit would lose, or no network that looks at one picture.
         """
         self.where = where
         self.model = read_model(content, where)
@@ -95,6 +97,8 @@ class Net:
                         f"{where}: tensor {index} is made twice, such a graph cannot be edited; export the model anew"
                     )
                 self.maker[index] = op
+        self.picture = self._picture()
+        """The input."""
         self.readers: dict[int, list[Op]] = {}
         """Tensor -> the operators that read it."""
         for op in self.ops:
@@ -122,6 +126,16 @@ class Net:
         custom = number == CUSTOM_OPCODE
         name = (code.custom or b"").decode("utf-8", "replace") if custom else op_name(number)
         return Op(name, custom, ints(operator.inputs), ints(operator.outputs), operator)
+
+    def _picture(self) -> Value:
+        if len(self.inputs) != 1:
+            raise ModelError(f"{self.where}: has {len(self.inputs)} inputs, expected one picture; it is no pose model")
+        first = self.values[self.inputs[0]]
+        if len(first.shape) != 4 or first.shape[0] != 1 or first.shape[3] != 3 or not all(first.shape):
+            raise ModelError(
+                f"{self.where}: its input is {list(first.shape)}, expected [1, height, width, 3]; export it so"
+            )
+        return first
 
     def same_values(self, index: int, through: Collection[str] = SAME_VALUES) -> int:
         """The first tensor that holds what `index` holds, before operators that only copy or write it anew."""
@@ -180,9 +194,8 @@ class Cut:
         """Add an operator that gives tensor `index` another shape; returns the new tensor."""
         source = self.tensors[index]
         self.buffers.append(parts.Buffer(data=packed(shape)))
-        constant = parts.Tensor(
-            shape=packed((len(shape),)), kind=2, buffer=len(self.buffers) - 1, name=b"edgepose/shape"
-        )
+        rank, buffer = packed((len(shape),)), len(self.buffers) - 1
+        constant = parts.Tensor(shape=rank, kind=INT32, buffer=buffer, name=b"edgepose/shape")
         made = parts.Tensor(
             shape=packed(shape), kind=source.kind, quantisation=source.quantisation, name=b"edgepose/reshaped"
         )

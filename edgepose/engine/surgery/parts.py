@@ -5,6 +5,8 @@ any .tflite apart and put it together again without the generated classes of Ten
 they do not know, follow hostile offsets, forget the alignment of constants, and do not come with tflite-runtime.
 """
 
+# ruff: noqa: RUF009 - each default is a dataclass field, made by a function that says how it lies
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -93,7 +95,7 @@ VECTORS: dict[str, dict[int, tuple[int, ...]]] = {
     "details": {1: (1,), 2: (0, 0, 0, 4)},
     "indices": {1: (4,), 2: (2,), 3: (1,)},
 }  # fmt: skip
-"""Union -> its kind -> bytes of one item for each field that is a vector or string (0: a number). Other kinds have none."""
+"""Union -> its kind -> bytes of one item of each field that is a vector or string; 0: a number. Others have none."""
 
 KINDS = {"options": 126, "options2": 23, "details": 2, "indices": 3}
 """Union -> the largest kind known. A file with a newer one is refused: its pointers would be copied as numbers."""
@@ -260,6 +262,7 @@ class Model:
 PARTS: dict[str, type[Any]] = {
     part.__name__: part
     for part in (
-        Code, Quantisation, Dimension, Sparsity, Variant, Tensor, Operator, Graph, Buffer, Note, Named, Signature, Model,
+        Code, Quantisation, Dimension, Sparsity, Variant, Tensor, Operator, Graph, Buffer, Note, Named, Signature,
+        Model,
     )
 }  # fmt: skip

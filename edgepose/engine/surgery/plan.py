@@ -11,7 +11,7 @@ from pathlib import Path
 from edgepose import config
 from edgepose.engine.flatfile import Graph, read_graph
 from edgepose.engine.manifest import Manifest
-from edgepose.engine.surgery import graphs, manifest_text, shapes
+from edgepose.engine.surgery import graphs, manifest_text, rows, shapes
 from edgepose.engine.surgery.found import Found, Shaped
 from edgepose.engine.surgery.intake import Intake, find_intake
 from edgepose.engine.surgery.names import name_of
@@ -19,7 +19,18 @@ from edgepose.engine.surgery.net import Cut, Net
 from edgepose.engine.surgery.writing import write_model
 from edgepose.errors import ModelError
 
-RECOGNISERS = (graphs.posenet_decoder, graphs.movenet, shapes.posenet_heads, shapes.paf, shapes.heatmap)
+RECOGNISERS = (
+    graphs.posenet_decoder,
+    graphs.movenet,
+    shapes.posenet_heads,
+    shapes.paf,
+    shapes.heatmap,
+    rows.movenet_outputs,
+    rows.blazepose,
+    rows.yolo_pose,
+    rows.simcc,
+    rows.coordinates,
+)
 """Asked in this order; the first that knows the model answers."""
 DELEGATED = frozenset(
     """

@@ -2,7 +2,8 @@
 
 Rounding at a tie is a kernel's own choice, so nothing is derived on paper: those operators alone are made a model, and
 every byte goes through it, by each set of kernels the runtime has. The table of the runtime's first choice counts;
-the others may differ from it by one step, as MoveNet's do, whose arithmetic puts every byte on a tie. A file that passed all checks can still kill a runtime, hence a process of its own.
+the others may differ from it by one step, as MoveNet's do, whose arithmetic puts every byte on a tie.
+A file that passed all checks can still kill a runtime, hence a process of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ WITHOUT_XNNPACK = {"litert": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "tflite_runtim
 
 
 def byte_table(content: bytes, span: tuple[float, float] | None) -> NDArray[np.int64] | str:
-    """(256,) what the model makes of each byte, the same in each place and by all kernels; or why there is no such table.
+    """(256,) what the model makes of each byte, the same in each place; or why there is no such table.
 
     content  a model of elementwise operators over one picture
     span     real value of byte 0 and of byte 255 where the input is float; None: bytes go in as they are

@@ -53,7 +53,7 @@ def paf(net: Net) -> Found | None:
         heads={role: value.index for role, value in heads.items()},
         skeleton="openpose18",
         options={"stride": stride, **options, "min_person_score": 0.1, "min_joint_score": 0.1},
-        warnings=[RANGE] if _is_float(net) else [],
+        warnings=[INPUT_UNKNOWN] if is_float(net) else [],
     )
 
 
@@ -76,7 +76,7 @@ def heatmap(net: Net) -> Found | None:
         return None
     head = values[-1]
     skeleton, options, warning = HEATMAPS[head.shape[3]]
-    bare = head.shape[3] == 14 and _is_float(net)
+    bare = head.shape[3] == 14 and is_float(net)
     return Found(
         what=f"heatmaps of {head.shape[3]} joints",
         decoder="heatmap",
@@ -90,15 +90,16 @@ def heatmap(net: Net) -> Found | None:
         },
         colour="bgr" if bare else "rgb",
         span=(0.0, 255.0) if bare else None,
-        warnings=[*([warning] if warning else []), *([RANGE] if _is_float(net) and not bare else [])],
+        warnings=[*([warning] if warning else []), *([INPUT_UNKNOWN] if is_float(net) and not bare else [])],
     )
 
 
-RANGE = (
+INPUT_UNKNOWN = (
     "the file does not say which numbers its input takes: input.range is a guess, and input.colour too; "
     "compare a few pictures with the program the model comes from"
 )
 
 
-def _is_float(net: Net) -> bool:
-    return net.values[net.inputs[0]].dtype == "float32"
+def is_float(net: Net) -> bool:
+    """Whether its input is no byte: its range is not told by the file."""
+    return net.picture.dtype == "float32"
