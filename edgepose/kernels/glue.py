@@ -127,6 +127,47 @@ declare void @Py_IncRef(ptr)
 ; arrays never own numba's memory here, so this is never called
 define void @NRT_MemInfo_call_dtor(ptr %info) {{ unreachable }}
 
+; what numba calls for a.reshape(...): arrays are C-contiguous here, so the new strides are those of the new shape
+define i32 @numba_attempt_nocopy_reshape(i64 %ndim, ptr %shape, ptr %strides,
+                                                  i64 %new_ndim, ptr %new_shape, ptr %new_strides,
+                                                  i64 %itemsize, i32 %fortran) alwaysinline {{
+entry:
+  br label %check
+check:
+  %axis = phi i64 [ %ndim, %entry ], [ %previous, %same ]
+  %stride = phi i64 [ %itemsize, %entry ], [ %further, %same ]
+  %first = icmp eq i64 %axis, 0
+  br i1 %first, label %write, label %compare
+compare:
+  %previous = sub i64 %axis, 1
+  %stride_at = getelementptr i64, ptr %strides, i64 %previous
+  %has = load i64, ptr %stride_at
+  %length_at = getelementptr i64, ptr %shape, i64 %previous
+  %length = load i64, ptr %length_at
+  %further = mul i64 %stride, %length
+  %contiguous = icmp eq i64 %has, %stride
+  br i1 %contiguous, label %same, label %no
+same:
+  br label %check
+write:
+  %new_axis = phi i64 [ %new_ndim, %check ], [ %new_previous, %put ]
+  %new_stride = phi i64 [ %itemsize, %check ], [ %new_further, %put ]
+  %done = icmp eq i64 %new_axis, 0
+  br i1 %done, label %yes, label %put
+put:
+  %new_previous = sub i64 %new_axis, 1
+  %new_at = getelementptr i64, ptr %new_strides, i64 %new_previous
+  store i64 %new_stride, ptr %new_at
+  %new_length_at = getelementptr i64, ptr %new_shape, i64 %new_previous
+  %new_length = load i64, ptr %new_length_at
+  %new_further = mul i64 %new_stride, %new_length
+  br label %write
+yes:
+  ret i32 1
+no:
+  ret i32 0
+}}
+
 ; type_num of an array that fits, else -1
 define internal i32 @edgepose_array(ptr %object, ptr %ndarray, i32 %ndim, i32 %flags) noinline {{
   %type_at = getelementptr i8, ptr %object, i64 8

@@ -32,7 +32,8 @@ def part_peaks(heat, first, least, radius, quant, some_yx, count, cell_yx, peak_
     """
     height, width = heat.shape[:2]
     parts, most = peak_score.shape
-    count[:] = 0
+    for k in range(count.shape[0]):
+        count[k] = 0
     for at_cell in range(_cells_reaching(heat, first, parts, least, some_yx)):
         y = some_yx[at_cell, 0]
         x = some_yx[at_cell, 1]
@@ -295,7 +296,9 @@ def link_people(limb, founds, link, link_score, links, owner, member, total, ter
     total   (P,)    out: sum of the link scores, float32
     terms   (P,)    out: links in it, int32
     """
-    owner[:] = -1
+    for k in range(owner.shape[0]):
+        for i in range(owner.shape[1]):
+            owner[k, i] = -1
     people = 0
     for q in range(links):
         limb_at = link[q, 0]

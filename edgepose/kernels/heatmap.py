@@ -22,7 +22,9 @@ def peaks(heat, channel, row_max, cell_yx):
     """
     for y in range(heat.shape[0]):
         best = row_max[y]
-        best[:] = heat[y, 0]
+        first = heat[y, 0]
+        for c in range(best.shape[0]):
+            best[c] = first[c]
         for x in range(1, heat.shape[1]):
             cell = heat[y, x]
             for c in range(best.shape[0]):
