@@ -289,6 +289,7 @@ def cache(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "kernels"
     folder.mkdir(mode=0o700)
     monkeypatch.setattr(native, "folders", lambda: [folder])
+    monkeypatch.delenv("EDGEPOSE_BUILD_KERNELS")
     return Path(shutil.copy(built, folder))
 
 
@@ -386,12 +387,20 @@ def test_a_read_only_cache_is_read(cache: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_any_cache_kernels_are_compiled_while_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEPOSE_BUILD_KERNELS")
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setattr(native, "folders", lambda: [blocked / "kernels"])
     assert kernels.in_use(kernels.family("movenet")) == "numba"
     with pytest.raises(ImportError, match="Not a directory"):
         kernels.family("movenet", "aot")
+
+
+def test_a_build_nobody_asked_for_can_be_forbidden(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.unlink()
+    monkeypatch.setenv("EDGEPOSE_BUILD_KERNELS", "no")
+    assert "EDGEPOSE_BUILD_KERNELS is no" in kernels.state("movenet").why
+    assert kernels.in_use(kernels.family("movenet")) == "numba"
 
 
 def test_without_numba_and_library_kernels_are_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,11 +30,13 @@ def command(folder: Path, *arguments: str) -> list[str]:
 
 
 def check(name: str) -> Path:
-    """The folder a library can be built into.
+    """The folder a library can be built into, unasked.
 
     Raises:
-        UnusableError: no folder, or it was tried and failed.
+        UnusableError: no folder, it was tried and failed, or EDGEPOSE_BUILD_KERNELS=no forbids it.
     """
+    if os.environ.get("EDGEPOSE_BUILD_KERNELS") == "no":
+        raise native.UnusableError("EDGEPOSE_BUILD_KERNELS is no")
     folder = native.writable_folder()
     note = native.failure_note(folder, name)
     if note.is_file():

@@ -378,8 +378,10 @@ def best_people(member, total, terms, people, min_parts, least, peak_xy, peak_sc
         found = min(found + 1, person_score.shape[0])
         for i in range(found - 1, at, -1):
             person_score[i] = person_score[i - 1]
-            xy[i] = xy[i - 1]
-            score[i] = score[i - 1]
+            for k in range(member.shape[1]):
+                xy[i, k, 0] = xy[i - 1, k, 0]
+                xy[i, k, 1] = xy[i - 1, k, 1]
+                score[i, k] = score[i - 1, k]
         person_score[at] = mean
         for k in range(member.shape[1]):
             i = member[p, k]

@@ -20,7 +20,8 @@ def channel_maxima(head, maxima):
     maxima  (K,)           out: same type
     """
     depth = head.shape[2] // maxima.shape[0]
-    maxima[:] = head[0, 0, ::depth]
+    for k in range(maxima.shape[0]):
+        maxima[k] = head[0, 0, k * depth]
     for y in range(head.shape[0]):
         for x in range(head.shape[1]):
             cell = head[y, x]
