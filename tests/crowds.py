@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import COCO17, OPENPOSE18, Skeleton
+from edgepose.poses import OPENPOSE18, Crop, Frame, HeadSpec, Skeleton
 
 F = np.float32
+
+FRAME = Frame(np.zeros((480, 640, 3), np.uint8), "bgr", t=1.5, taken_t=2.5, seq=7, name="crowd.png")
+AS_IS = Crop((0.0, 0.0), (1.0, 1.0))
 
 STANDING: dict[str, tuple[float, float]] = {
     "nose": (0.0, -0.42), "left_eye": (0.045, -0.46), "right_eye": (-0.045, -0.46),
@@ -53,20 +56,25 @@ def crowd(
         at = shape + rng.uniform((0, 0), (width - 1, height - 1))
         if at.min() < 1 or (at > (width - 2, height - 2)).any():
             continue
-        if all(np.hypot(*(at - other).T).min() >= apart and not _covered(at, other, limbs) for other in placed):
+        if placed and np.hypot(*np.moveaxis(at - np.array(placed), -1, 0)).min() < apart:
+            continue
+        if not any(_covered(at, other, limbs) for other in placed):
             placed.append(at)
     raise ValueError(f"{people} people do not fit on {size_wh} cells")
 
 
 def _covered(one: NDArray[Any], other: NDArray[Any], limbs: Any, near: float = 1.5) -> bool:
     """Whether a limb of one person ends on the same limb of the other."""
-    for a, b, *_ in limbs:
-        for mine, theirs in ((one, other), (other, one)):
-            line = theirs[b] - theirs[a]
-            for end in (mine[a], mine[b]):
-                nearest = theirs[a] + line * np.clip((end - theirs[a]) @ line / max(line @ line, 1e-9), 0, 1)
-                if np.hypot(*(end - nearest)) < near:
-                    return True
+    if not len(limbs):
+        return False
+    a, b = np.array([limb[:2] for limb in limbs]).T
+    for mine, theirs in ((one, other), (other, one)):
+        line = theirs[b] - theirs[a]
+        for end in (mine[a], mine[b]):
+            share = ((end - theirs[a]) * line).sum(axis=1) / np.maximum((line * line).sum(axis=1), 1e-9)
+            nearest = theirs[a] + line * np.clip(share, 0, 1)[:, None]
+            if np.hypot(*(end - nearest).T).min() < near:
+                return True
     return False
 
 
@@ -85,7 +93,7 @@ def heatmaps(people: NDArray[Any], size_wh: tuple[int, int], sigma: float = 1.0)
 def fields(
     people: NDArray[Any], limbs: Any, channels: int, size_wh: tuple[int, int], half_width: float = 1.0
 ) -> NDArray[np.float32]:
-    """(H, W, channels) unit vectors along every limb, within `half_width` cells of it; the mean where several overlap."""
+    """(H, W, channels) unit vectors along every limb, within `half_width` cells of it; their mean where several lie."""
     columns, rows = np.meshgrid(np.arange(size_wh[0]), np.arange(size_wh[1]))
     field = np.zeros((size_wh[1], size_wh[0], channels))
     for a, b, channel_x, channel_y in limbs:
@@ -116,6 +124,17 @@ def quantise(head: NDArray[Any], dtype: str, low: float, high: float) -> tuple[N
     return np.clip(np.rint(head / scale) + zero, limits.min, limits.max).astype(dtype), scale, zero
 
 
+def raw_heads(
+    real: dict[str, tuple[NDArray[Any], float, float]], dtype: str
+) -> tuple[dict[str, NDArray[Any]], dict[str, HeadSpec]]:
+    """Role -> (real head, low, high) as raw heads of one type, and what a decoder is told of them."""
+    heads, specs = {}, {}
+    for role, (head, low, high) in real.items():
+        heads[role], scale, zero = quantise(head, dtype, low, high)
+        specs[role] = HeadSpec(role, head.shape, np.dtype(dtype), scale, zero)
+    return heads, specs
+
+
 def crossings(people: NDArray[Any], limbs: Any) -> int:
     """How many times a limb crosses the same limb of somebody else."""
 
@@ -133,7 +152,7 @@ def crossings(people: NDArray[Any], limbs: Any) -> int:
 
 
 def match(found: NDArray[Any], people: NDArray[Any], near: float) -> list[int]:
-    """For each known person who was found whole: the index in `found` all of whose joints are within `near`, else -1."""
+    """For each known person the index in `found` of one all of whose joints are within `near`; -1 where there is none."""
     indices = []
     for person in people:
         known = np.isfinite(person[:, 0])
@@ -141,6 +160,3 @@ def match(found: NDArray[Any], people: NDArray[Any], near: float) -> list[int]:
         same = (np.isnan(found[..., 0]) == ~known).all(axis=1) & (np.where(known, miss, 0) <= near).all(axis=1)
         indices.append(int(np.argmax(same)) if same.any() else -1)
     return indices
-
-
-__all__ = ["COCO17", "OPENPOSE18", "crossings", "crowd", "fields", "heatmaps", "match", "quantise"]

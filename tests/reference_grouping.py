@@ -1,4 +1,4 @@
-"""Slow, obvious twins of the grouping kernels: one peak, one pair, one link at a time, in the words of the definition."""
+"""Slow, obvious twins of the grouping kernels: one peak, pair or link at a time, as the definition says."""
 
 from __future__ import annotations
 

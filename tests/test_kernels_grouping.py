@@ -208,9 +208,7 @@ def test_links_make_people_without_two_of_one_part(both: list[ModuleType], data:
         total, terms = np.zeros(30, F), np.zeros(30, np.int32)
         people = loops.link_people(limb, founds, link, link_score, len(rows), owner, member, total, terms)
         xy, score, person_score = np.zeros((9, parts, 2), F), np.zeros((9, parts), F), np.zeros(9, F)
-        found = loops.best_people(
-            member, total, terms, people, 2, F(0.3), peak_xy, peak_score, xy, score, person_score
-        )
+        found = loops.best_people(member, total, terms, people, 2, F(0.3), peak_xy, peak_score, xy, score, person_score)
         made.append((member[:people].tolist(), xy[:found].tolist(), score[:found].tolist(), person_score[:found]))
         assert (np.diff(person_score[:found]) <= 0).all()
         np.testing.assert_array_equal(np.isnan(xy[:found, :, 0]), score[:found] == 0)

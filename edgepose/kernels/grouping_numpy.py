@@ -50,9 +50,9 @@ def part_peaks(
         here = one[y, x].astype(F)
         left, right = one[y, np.maximum(x - 1, 0)].astype(F), one[y, np.minimum(x + 1, width - 1)].astype(F)
         up, down = one[np.maximum(y - 1, 0), x].astype(F), one[np.minimum(y + 1, height - 1), x].astype(F)
-        dx = np.where((x > 0) & (x < width - 1), _vertex(left, here, right), F(0))
-        dy = np.where((y > 0) & (y < height - 1), _vertex(up, here, down), F(0))
-        peak_xy[part_at, : count[part_at]] = np.stack((x.astype(F) + dx, y.astype(F) + dy), axis=1)
+        away_x = np.where((x > 0) & (x < width - 1), _vertex(left, here, right), F(0))
+        away_y = np.where((y > 0) & (y < height - 1), _vertex(up, here, down), F(0))
+        peak_xy[part_at, : count[part_at]] = np.stack((x.astype(F) + away_x, y.astype(F) + away_y), axis=1)
         peak_score[part_at, : count[part_at]] = (here - quant[1]) * quant[0]
 
 
