@@ -32,15 +32,15 @@ class Family(NamedTuple):
 
 DECODERS: dict[str, Family] = {
     "blazepose": Family("BlazePose", None),
-    "heatmap_depth": Family("HeatmapDepth", "heatmap"),
-    "yolo_pose": Family("YoloPose", None),
-    "integral": Family("Integral", "integral"),
-    "regression": Family("Regression", None),
-    "simcc": Family("SimCC", None),
     "heatmap": Family("Heatmap", "heatmap"),
+    "heatmap_depth": Family("HeatmapDepth", "heatmap"),
+    "integral": Family("Integral", "integral"),
     "movenet": Family("MoveNet", "movenet"),
     "paf": Family("Paf", "grouping"),
     "personlab": Family("PersonLab", "personlab"),
+    "regression": Family("Regression", None),
+    "simcc": Family("SimCC", None),
+    "yolo_pose": Family("YoloPose", None),
 }
 
 

@@ -88,11 +88,12 @@ class Integral:
 
     def _sums(self, head: NDArray[Any]) -> None:
         """Fill maxima and total."""
+        joints = len(self.maxima)
         if self.first:
-            head.reshape(len(self.maxima), -1).max(axis=1, out=self.maxima)
+            head.reshape(joints, -1).max(axis=1, out=self.maxima)
             self.kernels.sums_first(head, self.maxima, self.table, self.sharpness, self.total)
         else:
-            self.kernels.channel_maxima(head, self.maxima)
+            head.reshape(-1, head.shape[2]).max(axis=0).reshape(joints, -1).max(axis=1, out=self.maxima)
             self.kernels.sums_last(head, self.maxima, self.table, self.sharpness, self.row, self.row_x, self.total)
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:

@@ -46,29 +46,12 @@ def dark(window: Window) -> Offset:
     Derivatives as DarkPose takes them, the second over two cells. Where they do not tell of a peak within a cell,
     or the border is nearer than that, a quarter step. Source: Zhang et al., CVPR 2020, equation 8 and section 3.2.
     """
-    log = _log(window)
-    return _newton(
-        window,
-        dy=(log[:, 3, 2] - log[:, 1, 2]) / 2,
-        dx=(log[:, 2, 3] - log[:, 2, 1]) / 2,
-        dyy=(log[:, 4, 2] - 2 * log[:, 2, 2] + log[:, 0, 2]) / 4,
-        dxx=(log[:, 2, 4] - 2 * log[:, 2, 2] + log[:, 2, 0]) / 4,
-        dxy=(log[:, 3, 3] - log[:, 3, 1] - log[:, 1, 3] + log[:, 1, 1]) / 4,
-    )
+    return _newton(window, DARK)
 
 
 def udp(window: Window) -> Offset:
     """As dark, with the second derivatives of neighbouring cells. Source: Huang et al., CVPR 2020, as in mmpose."""
-    log = _log(window)
-    middle = log[:, 1, 1]
-    return _newton(
-        window,
-        dy=(log[:, 2, 1] - log[:, 0, 1]) / 2,
-        dx=(log[:, 1, 2] - log[:, 1, 0]) / 2,
-        dyy=log[:, 2, 1] - 2 * middle + log[:, 0, 1],
-        dxx=log[:, 1, 2] - 2 * middle + log[:, 1, 0],
-        dxy=(log[:, 2, 2] - log[:, 1, 2] - log[:, 2, 1] + 2 * middle - log[:, 1, 0] - log[:, 0, 1] + log[:, 0, 0]) / 2,
-    )
+    return _newton(window, UDP)
 
 
 def centroid(window: Window) -> Offset:
@@ -108,18 +91,43 @@ def gaussian_taps(size: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(taps / taps.sum(axis=1, keepdims=True), F)
 
 
-def _log(window: Window) -> Window:
-    log: Window = np.log(np.maximum(window, F(1e-10)))
-    return log
+def _stencils(size: int, *places: dict[tuple[int, int], float]) -> NDArray[np.float32]:
+    """(S * S, 5) what to multiply a window by for dy, dx, dyy, dxx, dxy; places count y, x from the middle."""
+    table = np.zeros((size, size, len(places)), F)
+    for index, weights in enumerate(places):
+        for (y, x), weight in weights.items():
+            table[size // 2 + y, size // 2 + x, index] = weight
+    return table.reshape(size * size, len(places))
 
 
-def _newton(window: Window, dy: Window, dx: Window, dyy: Window, dxx: Window, dxy: Window) -> Offset:
+SLOPES: tuple[dict[tuple[int, int], float], ...] = ({(1, 0): 0.5, (-1, 0): -0.5}, {(0, 1): 0.5, (0, -1): -0.5})
+DARK = _stencils(
+    5,
+    *SLOPES,
+    {(2, 0): 0.25, (0, 0): -0.5, (-2, 0): 0.25},
+    {(0, 2): 0.25, (0, 0): -0.5, (0, -2): 0.25},
+    {(1, 1): 0.25, (1, -1): -0.25, (-1, 1): -0.25, (-1, -1): 0.25},
+)
+UDP = _stencils(
+    3,
+    *SLOPES,
+    {(1, 0): 1, (0, 0): -2, (-1, 0): 1},
+    {(0, 1): 1, (0, 0): -2, (0, -1): 1},
+    {(1, 1): 0.5, (0, 1): -0.5, (1, 0): -0.5, (0, 0): 1, (0, -1): -0.5, (-1, 0): -0.5, (-1, -1): 0.5},
+)
+
+
+def _newton(window: Window, stencils: NDArray[np.float32]) -> Offset:
     """One Newton step; a quarter step where the surface is no peak within a cell, or is not known all around."""
+    log = np.log(np.maximum(window, F(1e-10))).reshape(len(window), -1)
+    dy, dx, dyy, dxx, dxy = (log @ stencils).T
     determinant = dyy * dxx - dxy * dxy
-    peak = np.isfinite(window).all(axis=(1, 2)) & (determinant > 1e-12) & (dyy < 0) & (dxx < 0)
+    peak = np.isfinite(window).all(axis=(1, 2)) & (determinant > 1e-12) & (dyy < 0)
     safe = np.where(peak, determinant, 1)
     step: Offset = np.stack((dxy * dx - dxx * dy, dxy * dy - dyy * dx), axis=1) / safe[:, None]
     peak &= (np.abs(step) <= 1).all(axis=1)
+    if peak.all():
+        return step
     middle = window.shape[1] // 2
     near = window[:, middle - 1 : middle + 2, middle - 1 : middle + 2]
     return np.where(peak[:, None], step, quarter(near)).astype(F)

@@ -13,29 +13,11 @@ F = np.float32
 
 
 @njit(cache=True, nogil=True)
-def channel_maxima(head, maxima):
-    """Find the highest raw value of each joint over the map and its depth cells.
-
-    head    (H, W, K * D)  raw, depth cells of a joint side by side
-    maxima  (K,)           out: same type
-    """
-    depth = head.shape[2] // maxima.shape[0]
-    for k in range(maxima.shape[0]):
-        maxima[k] = head[0, 0, k * depth]
-    for y in range(head.shape[0]):
-        for x in range(head.shape[1]):
-            cell = head[y, x]
-            for k in range(maxima.shape[0]):
-                for d in range(k * depth, (k + 1) * depth):
-                    maxima[k] = max(maxima[k], cell[d])
-
-
-@njit(cache=True, nogil=True)
 def sums_last(head, maxima, table, sharpness, row, row_x, total):
     """Add up exp(sharpness * (value - maximum)) of each channel, and that times y and x. Channels innermost.
 
     head       (H, W, C)  raw, C = K * D
-    maxima     (K,)       of channel_maxima
+    maxima     (K,)       same type, the highest raw value of each joint over all its cells
     table      (L,)       float32, the exponential by how many raw steps a value is below its maximum; empty: float head
     sharpness  float32    for a float head
     row        (C,)       scratch, float32
@@ -84,11 +66,11 @@ def sums_first(head, maxima, table, sharpness, total):
 def _weight(value, best, table, sharpness):
     if table.shape[0] == 0:
         return np.exp(sharpness * (F(value) - F(best)))
-    return table[int(best) - int(value)]
+    # never negative; told so, the compiler leaves out the check for it
+    return table[np.uint64(int(best) - int(value))]
 
 
 EXPORTS = {
-    "channel_maxima": "void(q[:,:,::1], q[::1])",
     "sums_last": ("void(q[:,:,::1], q[::1], float32[::1], float32, float32[::1], float32[::1], float64[:,::1])"),
     "sums_first": "void(q[:,:,::1], q[::1], float32[::1], float32, float64[:,::1])",
 }

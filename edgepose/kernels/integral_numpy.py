@@ -11,11 +11,6 @@ F = np.float32
 Array = NDArray[Any]
 
 
-def channel_maxima(head: Array, maxima: Array) -> None:
-    """As integral.channel_maxima."""
-    head.max(axis=(0, 1)).reshape(len(maxima), -1).max(axis=1, out=maxima)
-
-
 def sums_last(
     head: Array, maxima: Array, table: Array, sharpness: np.float32, row: Array, row_x: Array, total: Array
 ) -> None:
