@@ -116,7 +116,7 @@ def verify(asked: Asked) -> int:
 
 
 def run_once(engine: Engine) -> str:
-    """Run a model and open its decoder; returns what it ran on.
+    """Run a model and open its decoder, the plain numpy one, which compiles nothing; returns what it ran on.
 
     Raises:
         ModelError: the decoder cannot read its heads.
@@ -124,7 +124,9 @@ def run_once(engine: Engine) -> str:
     from edgepose.decode import open_decoder
 
     made = engine.manifest
-    open_decoder(made.name, made.decoder.name, made.decoder.options, made.joints, engine.heads, config.Decode())
+    open_decoder(
+        made.name, made.decoder.name, made.decoder.options, made.joints, engine.heads, config.Decode(kernels="numpy")
+    )
     engine.run(engine.input.tensor)
     return f"{engine.runtime.name} {engine.runtime.version}"
 

@@ -35,6 +35,8 @@ class Options(Section, frozen=True, kw_only=True):
     """Two people more alike than this are one."""
     distance_bias: Annotated[float, Meta(gt=0, le=100)] = 1.8
     """single: cells added to the distance before a heatmap is divided by it."""
+    center_weighted: bool = False
+    """single: the centre head is already divided by the distance to the middle, as Edge TPU builds give it."""
     sigma: Annotated[float, Meta(gt=0, le=10)] = 0.3
     """multi: joints weigh exp(-distance^2 / (sigma * the map's shorter side)), in cells."""
     min_joint_mean: Score = 0.2
@@ -77,9 +79,14 @@ class MoveNet:
         self.quant = {role: quant_of(spec) for role, spec in heads.items()}
 
         height, width, joints = heads["heatmap"].shape
+        if options.center_weighted:
+            heads = heads | {"center": HeadSpec("center", (height, width, 1), np.dtype(F), 1.0, 0)}
+        scale, self.center_zero = self.quant["center"]
+        self.quant["center"] = quant_of(heads["center"])
         center = heads["center"]
         self.least_center = least_raw(center, max(self.min_person, 1e-6))
         self.weight = _middle_weight(height, width, options.distance_bias)
+        self.unweight = scale / self.weight[..., None]
         self.limit = np.array([height, width, height, width], F)
         self.spread = F(options.sigma * min(height, width))
         self.level, self.first_level = _log_levels(heads["heatmap"])
@@ -101,6 +108,8 @@ class MoveNet:
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
+        if self.options.center_weighted:
+            heads = {**heads, "center": (heads["center"].astype(F) - self.center_zero) * self.unweight}
         found = self._find_centers(heads["center"][..., 0])
         person_score = np.zeros(0, F)
         if found:

@@ -93,8 +93,9 @@ def _span_of(net: Net, first: Value, end: Value | None, span: tuple[float, float
     if span is not None:
         return span
     if end is not None and net.maker[end.index].input(0) == first.index:  # quantised at once: its range tells
-        near = [usual for usual in SPANS if np.allclose(_ends(end), usual, rtol=0, atol=NEARLY * end.scale)]
-        return near[0] if near else _ends(end)
+        usual = [span for span in SPANS if np.allclose(_ends(end), span, rtol=0, atol=NEARLY * end.scale)]
+        # where half a step lies between them the range itself is taken: then no byte is on a tie
+        return usual[0] if usual and byte_map(as_tensor(end), usual[0], net.where)[0] == "lut" else _ends(end)
     return -1.0, 1.0
 
 

@@ -36,12 +36,13 @@ def movenet_outputs(net: Net) -> Found | None:
     if len(values) != 1 or values[0].shape not in kinds:
         return None
     people, kind = kinds[values[0].shape]
+    _, height, width, _ = net.picture.shape
     return Found(
         what=f"MoveNet's own outputs, {people}",
         decoder="regression",
         heads={"pose": values[0].index},
         skeleton="coco17",
-        options={"kind": kind, **SCORES},
+        options={"kind": kind, "input_wh": [width, height], **SCORES},
         span=(0.0, 255.0),
         warnings=["the graph's own search for joints stays in it: it is slower and, in int8, coarser than edgepose's"],
     )
