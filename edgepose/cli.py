@@ -168,8 +168,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; {hint}\n")
 
 
-def make_parser() -> tuple[Parser, dict[str, Parser]]:
-    """The parser of the command line, and that of each command."""
+def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the command line, and that of each command.
+
+    chosen  the only command whose settings become flags, which takes a while for all; None: every one
+    """
     parser = Parser(
         prog="edgepose",
         description="A pose sensor: a camera, a video or pictures in, human poses out, over MQTT or as JSON lines.",
@@ -197,18 +200,23 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         made[name].set_defaults(does=does)
         return made[name]
 
-    add_settings(
-        command(
-            "run",
-            run,
-            """  edgepose run --source photo.jpg
+    def with_settings(name: str, does: Callable[[argparse.Namespace], int], examples: str) -> Parser:
+        if chosen in (None, name):
+            add_settings(command(name, does, examples))
+        else:
+            command(name, does, examples)
+        return made[name]
+
+    with_settings(
+        "run",
+        run,
+        """  edgepose run --source photo.jpg
   edgepose run --source walk.mp4 --overlay out.mp4 --jsonl poses.jsonl
   edgepose run --source picamera2 --broker mqtt://homeassistant.local --sink.mqtt.username pose \\
                --sink.mqtt.password_file /etc/edgepose/mqtt-password
   edgepose run --config edgepose.toml --engine.threads 2""",
-        )
     )
-    shown = command(
+    shown = with_settings(
         "demo",
         demo,
         """  edgepose demo                                    two photographs, a broker of its own
@@ -217,7 +225,6 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     shown.add_argument("--seconds", type=float, default=8.0, help="how long to watch; default %(default)s")
     shown.add_argument("--picture", default="edgepose-demo.jpg", help="where the annotated picture goes")
-    add_settings(shown)
 
     listed = command(
         "models",
@@ -246,20 +253,19 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     loops.add_argument("names", nargs="*", metavar="FAMILY", help="decoder families to build; default: all")
     loops.add_argument("--folder", default="", metavar="DIR", help="where to put them; default: the cache")
 
-    add_settings(
-        command(
-            "config",
-            show_config,
-            """  edgepose config > edgepose.toml                  start a settings file
+    with_settings(
+        "config",
+        show_config,
+        """  edgepose config > edgepose.toml                  start a settings file
   edgepose config --config edgepose.toml           check one: what is in force""",
-        )
     )
     return parser, made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    parser, commands = make_parser()
+    words = sys.argv[1:] if argv is None else argv
+    parser, commands = make_parser(words[0] if words else "")
     args, extra = parser.parse_known_args(argv)
     if args.command is None:
         parser.print_help()

@@ -6,6 +6,7 @@ The same keys work in `edgepose.toml` and as flags: `[engine] threads = 2` is `-
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import socket
 import sys
@@ -284,8 +285,13 @@ class Setting(Struct, frozen=True):
     meaning: str
 
 
-def settings(section: type[Section] = Config, prefix: str = "") -> Iterator[Setting]:
+@functools.cache
+def settings() -> tuple[Setting, ...]:
     """Every setting there is, depth first, in the order of the classes above."""
+    return tuple(_settings(Config, ""))
+
+
+def _settings(section: type[Section], prefix: str) -> Iterator[Setting]:
     hints = get_type_hints(section, include_extras=True)
     for field in msgspec.structs.fields(section):
         hint, key = hints[field.name], f"{prefix}{field.name}"
@@ -296,7 +302,7 @@ def settings(section: type[Section] = Config, prefix: str = "") -> Iterator[Sett
     for field in msgspec.structs.fields(section):
         hint = hints[field.name]
         if isinstance(hint, type) and issubclass(hint, Section):
-            yield from settings(hint, f"{prefix}{field.name}.")
+            yield from _settings(hint, f"{prefix}{field.name}.")
 
 
 def parse_value(text: str, setting: Setting) -> Any:

@@ -1,4 +1,4 @@
-"""The movenet kernels, compiled ahead, compiled now and plain, equal their slow twins on any small head of any dtype."""
+"""The movenet kernels, in each of the three ways to run them, equal their slow twins on any small head of any dtype."""
 
 from __future__ import annotations
 

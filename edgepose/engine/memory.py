@@ -100,7 +100,8 @@ def _places(memory: Mapped) -> list[int]:
 
 def _picture(like: Array) -> Array:
     """Noise over the range of an image, always the same."""
-    noise = np.random.default_rng(1).integers(0, 256, like.shape)
+    # numpy.random would do as well, and takes longer to import than the model to load
+    noise = (np.arange(like.size, dtype=np.uint64) * 2654435761 >> 16 & 255).reshape(like.shape)
     if like.dtype.kind == "f":
         return (noise / 255).astype(like.dtype)
     return noise.astype(np.uint8).view(like.dtype) if like.dtype.itemsize == 1 else noise.astype(like.dtype)

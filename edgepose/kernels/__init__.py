@@ -10,13 +10,10 @@ numpy  the plain twin, which runs anywhere
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import importlib.util
 import logging
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -140,6 +137,10 @@ def _cache_dir() -> Path:
 
     systemd's CacheDirectory, else the user's cache, else a private folder that lives as long as the process.
     """
+    import atexit
+    import shutil
+    import tempfile
+
     home = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME", "") and os.environ["HOME"] + "/.cache")
     for base in filter(None, (os.environ.get("CACHE_DIRECTORY", "").split(":")[0], home)):
         folder = Path(base) / "edgepose" / "numba"

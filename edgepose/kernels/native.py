@@ -15,7 +15,6 @@ import importlib
 import importlib.util
 import json
 import os
-import platform
 import stat
 import struct
 import sys
@@ -136,8 +135,8 @@ def processor() -> str:
                 if name in ("vendor_id", "cpu family", "model", "flags", "Features", "isa") or name.startswith("CPU "):
                     lines.append(" ".join(line.split()))
     except OSError:
-        lines.append(platform.processor())
-    return "\n".join([platform.machine(), *lines])
+        lines.append(os.uname().version)
+    return "\n".join([os.uname().machine, *lines])
 
 
 def key(family: str) -> str:
