@@ -72,6 +72,14 @@ def test_a_third_number_is_a_score_or_a_depth() -> None:
     np.testing.assert_allclose(deep.xyz[0, :, :2], deep.xy[0])
 
 
+def test_one_broken_number_loses_its_joint_and_nobody_else() -> None:
+    numbers = np.concatenate((places() / SIZE, np.full((17, 1), 0.5)), axis=1)
+    numbers[4, 2] = np.nan
+    poses = decode("regression", OPTIONS | {"values": "xy_score"}, "coco17", {"pose": head("pose", numbers)})
+    assert np.flatnonzero(np.isnan(poses.xy[0]).any(axis=1)).tolist() == [4]
+    assert poses.person_score[0] == pytest.approx(0.5)
+
+
 METRIC = OPTIONS | {"values": "xyz", "units": "metric", "length": 0.001, "root": 0}
 
 

@@ -64,7 +64,7 @@ def to_score(value: NDArray[Any], logits: bool) -> NDArray[np.float32]:
 def mean_score(score: NDArray[np.float32], least: float) -> NDArray[np.float32]:
     """(N,) mean score of each person's found joints (N, K), 0 for who has none; hiding halves nobody."""
     found = score >= max(least, 1e-9)
-    mean: NDArray[np.float32] = (score * found).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+    mean: NDArray[np.float32] = np.where(found, score, 0).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
     return mean.astype(F)
 
 
