@@ -71,7 +71,9 @@ def test_roots_are_cells_no_neighbour_beats_and_the_highest_come_first(heads: di
     heat = heads["heatmap"]
     height, width, _ = heat.shape
     decoder = open_decoder(heads, "numpy", score_threshold=0.4)
-    found = personlab_numpy.find_roots(heat.ravel(), height, width, decoder.least, heat, heat, decoder.root)
+    found = personlab_numpy.find_roots(
+        heat.ravel(), height, width, decoder.least, decoder.row, decoder.mask, decoder.words, decoder.root
+    )
     roots = reference_personlab.roots_of(heat, float(decoder.least))
     flat = [(root.y * width + root.x) * 17 + root.joint for root in roots]
     assert decoder.root[0, :found].tolist() == flat

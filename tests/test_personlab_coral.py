@@ -85,7 +85,7 @@ def test_the_order_of_equal_scores_is_the_only_difference_to_corals_heap(scene: 
     height, width, _ = ran.heads["heatmap"].shape
     loops = personlab_numpy
     one = PersonLab(Options(), ran.specs, COCO17, config.Decode(max_people=10), loops)
-    found = loops.find_roots(heat, height, width, one.least, one.row, one.mask, one.root)
+    found = loops.find_roots(heat, height, width, one.least, one.row, one.mask, one.words, one.root)
     threshold = reference_personlab.logit_of(0.2)
     real = reference_personlab.real_values(ran.heads, ran.quant, 16)
     roots = reference_personlab.by_heap(reference_personlab.roots_of(real["heatmap"], threshold))

@@ -87,8 +87,10 @@ class PersonLab:
         self.walk = walk_of(BONES)
 
         height, width, joints = heat.shape
+        self.height, self.width = height, width
         self.row = np.zeros((width + 2) * joints, heat.dtype)
-        self.mask = np.zeros((width * joints + 31) // 32 * 4, np.int64)
+        self.mask = np.zeros(-(-width * joints // 32) * 32, np.uint8)
+        self.words = self.mask.view(np.int64)
         self.root = np.zeros((2, height * width * joints + 257), np.int32)
         self.pose = np.zeros((2, cfg.max_people + 1, joints + 1, 3), F)
         # empty heads: the kernel is compiled or read from its cache before the first frame
@@ -97,15 +99,18 @@ class PersonLab:
     def find(self, heads: Heads) -> int:
         """Fill pose[1] with the people in the heads, in model pixels; returns how many."""
         found: int = self.kernels.decode(
-            heads["heatmap"],
-            heads["short_offset"],
-            heads["mid_offset"],
+            heads["heatmap"].reshape(-1),
+            heads["short_offset"].reshape(-1),
+            heads["mid_offset"].reshape(-1),
+            self.height,
+            self.width,
             self.least,
             self.steps,
             self.table,
             self.walk,
             self.row,
             self.mask,
+            self.words,
             self.root,
             self.pose,
         )

@@ -25,37 +25,35 @@ C2, C3, C4, C5, C6 = F(1 / 2), F(1 / 6), F(1 / 24), F(1 / 120), F(1 / 720)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def decode(heat, short, mid, least, steps, table, walk, row, mask, root, pose):
+def decode(heat, short, mid, height, width, least, steps, table, walk, row, mask, words, root, pose):
     """Find people; returns how many lie in pose[1], highest score first.
 
-    heat   (H, W, 17)     raw logits of joints
-    short  (H, W, 34)     raw offsets to the joint nearby: y of each, x of each
-    mid    (H, W, 64)     raw offsets along the bones: y and x outwards, y and x inwards
+    heat   (H * W * 17,)  raw logits of joints, joint innermost
+    short  (H * W * 34,)  raw offsets to the joint nearby: y of each, x of each
+    mid    (H * W * 64,)  raw offsets along the bones: y and x outwards, y and x inwards
+    height, width         H, W
     least  same type      raw logit a root must reach
     steps  int            times a joint follows the short offsets
     table  (T,)           float32, see `edgepose.decode.personlab.table_of`
     walk   (17, 16, 4)    int32: for each root joint the bones in order of depth: from, to, channel of mid, and the
                           index after the last bone of this depth
     row    (W * 17 + 34,) same type, scratch
-    mask   (M,)           int64, scratch of at least W * 17 bytes, zeros at first
+    mask   (M,)           uint8, scratch: W * 17, rounded up to a multiple of 32; zeros at first
+    words  (M / 8,)       int64, the same memory
     root   (2, R)         int32, scratch of at least H * W * 17 and 257
     pose   (2, P + 1, 18, 3) float32 y, x, score: [0] as found, cells; [1] out: the best P, model pixels.
                           Row 17 holds the person: score, score after suppression
     """
-    height, width, _ = heat.shape
-    values = heat.reshape(heat.size)
-    found = find_roots(values, height, width, least, row, mask, root)
+    found = find_roots(heat, height, width, least, row, mask, words, root)
     if found == 0:
         return 0
-    sort_roots(values, least, table, found, root)
-    offsets = short.reshape(short.size)
-    bones = mid.reshape(mid.size)
-    people = walk_roots(values, offsets, bones, height, width, found, steps, table, walk, root, pose)
+    sort_roots(heat, least, table, found, root)
+    people = walk_roots(heat, short, mid, height, width, found, steps, table, walk, root, pose)
     return rescore(people, table, pose)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def find_roots(heat, height, width, least, row, mask, root):
+def find_roots(heat, height, width, least, row, mask, words, root):
     """Write the flat index of each local maximum of 3x3 that reaches `least` to root[0], in row order.
 
     Equal neighbours are all maxima. Returns how many.
@@ -65,7 +63,6 @@ def find_roots(heat, height, width, least, row, mask, root):
     left = row[:size]
     middle = row[JOINTS : JOINTS + size]
     right = row[2 * JOINTS : 2 * JOINTS + size]
-    is_peak = mask.view(np.uint8)
     found = 0
     for y in range(height):
         start = y * size
@@ -84,11 +81,12 @@ def find_roots(heat, height, width, least, row, mask, root):
             right[size - JOINTS + k] = middle[size - JOINTS + k]
         for i in range(size):
             around = max(max(left[i], right[i]), max(middle[i], least))
-            is_peak[i] = here[i] >= around
-        for word in range(0, mask.size, 4):
-            if mask[word] | mask[word + 1] | mask[word + 2] | mask[word + 3]:
+            mask[i] = here[i] >= around
+        # most of a row is no peak: 32 cells are passed at once
+        for word in range(0, words.size, 4):
+            if words[word] | words[word + 1] | words[word + 2] | words[word + 3]:
                 for i in range(8 * word, 8 * word + 32):
-                    if is_peak[i]:
+                    if mask[i] != 0:
                         root[0, found] = start + i
                         found += 1
     return found
@@ -317,6 +315,6 @@ def _sort_people(found, people, column, order):
 
 
 EXPORTS = {
-    "decode": "int64(q[:,:,::1], q[:,:,::1], q[:,:,::1], q, int64, float32[::1], int32[:,:,::1], q[::1], int64[::1], "
-    "int32[:,::1], float32[:,:,:,::1])",
+    "decode": "int64(q[::1], q[::1], q[::1], int64, int64, q, int64, float32[::1], int32[:,:,::1], q[::1], uint8[::1], "
+    "int64[::1], int32[:,::1], float32[:,:,:,::1])",
 }

@@ -18,22 +18,19 @@ AT_ONCE = 64
 
 
 def decode(
-    heat: Array, short: Array, mid: Array, least: Any, steps: int, table: Array, walk: Array,
-    row: Array, mask: Array, root: Array, pose: Array,
+    heat: Array, short: Array, mid: Array, height: int, width: int, least: Any, steps: int,
+    table: Array, walk: Array, row: Array, mask: Array, words: Array, root: Array, pose: Array,
 ) -> int:  # fmt: skip
-    """As personlab.decode; row and mask are not needed here."""
-    height, width, _ = heat.shape
-    found = find_roots(heat.reshape(-1), height, width, least, row, mask, root)
-    if found == 0:
-        return 0
-    sort_roots(heat.reshape(-1), least, table, found, root)
-    people = walk_roots(
-        heat.reshape(-1), short.reshape(-1), mid.reshape(-1), height, width, found, steps, table, walk, root, pose
-    )
+    """As personlab.decode; row, mask and words are not needed here."""
+    found = find_roots(heat, height, width, least, row, mask, words, root)
+    sort_roots(heat, least, table, found, root)
+    people = walk_roots(heat, short, mid, height, width, found, steps, table, walk, root, pose)
     return rescore(people, table, pose)
 
 
-def find_roots(heat: Array, height: int, width: int, least: Any, row: Array, mask: Array, root: Array) -> int:
+def find_roots(
+    heat: Array, height: int, width: int, least: Any, row: Array, mask: Array, words: Array, root: Array
+) -> int:
     """As personlab.find_roots."""
     cells = heat.reshape(height, width, JOINTS)
     around = cells.copy()
