@@ -107,11 +107,11 @@ def _version(package: str, distribution: str) -> str:
     for place in (spec.submodule_search_locations or ()) if spec else ():
         for found in Path(place).parent.glob(f"{prefix}*.dist-info"):
             return found.name.removeprefix(prefix).removesuffix(".dist-info")
-    import importlib.metadata
+    from importlib import metadata
 
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return "unknown"
 
 
