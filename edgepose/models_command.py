@@ -103,6 +103,9 @@ def verify(asked: Asked) -> int:
     for path in _chosen(asked):
         started_t = time.monotonic()
         try:
+            if verify_model(path, here=False)[1].is_edgetpu:
+                say(f"sound {path.stem}  not run, it needs a Coral Edge TPU")
+                continue
             with open_engine(config.Engine(model=str(path))) as engine:
                 runtime = run_once(engine)
         except ModelError as error:

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgepose import config
+from edgepose.cli import main
 from edgepose.engine import open_engine
 from edgepose.engine.flatfile import EDGETPU_OP, read_graph
 from edgepose.engine.manifest import read_manifest
@@ -20,6 +21,7 @@ from edgepose.engine.surgery import Plan, make_plan
 from edgepose.engine.surgery.net import Net
 from edgepose.engine.surgery.writing import write_model
 from edgepose.engine.zoo import verify_model
+from edgepose.errors import ModelError
 from edgepose.pipeline import build
 from edgepose.poses import Frame
 from edgepose.preprocess import Preprocess
@@ -134,7 +136,9 @@ def test_posenets_decoder_operator_becomes_options_of_ours(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EDGETPU)
-def test_an_edge_tpu_program_is_carried_over_byte_for_byte(name: str, tmp_path: Path) -> None:
+def test_an_edge_tpu_program_is_carried_over_byte_for_byte(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan, content = planned(name)
     before, after = (
         [op.part.custom_options or b"" for op in Net(model, name).ops if op.name == EDGETPU_OP]
@@ -145,8 +149,13 @@ def test_an_edge_tpu_program_is_carried_over_byte_for_byte(name: str, tmp_path: 
     ]
     assert len(after) == 1
     assert plan.graph.custom_ops == (EDGETPU_OP,)
-    manifest, _, _ = verify_model(written(plan, tmp_path), here=False)
+    path = written(plan, tmp_path)
+    manifest, _, _ = verify_model(path, here=False)
     assert manifest.title.endswith("Edge TPU")
+    with pytest.raises(ModelError, match="this model needs a Coral Edge TPU; use the build of it for the CPU"):
+        open_engine(config.Engine(model=str(path)))
+    assert main(["models", "verify", str(path)]) == 0
+    assert f"sound {name}  not run, it needs a Coral Edge TPU" in capsys.readouterr().out
 
 
 def test_of_movenets_two_edge_tpu_heatmaps_the_finer_is_taken_and_its_flat_centre_gets_a_shape() -> None:
@@ -164,6 +173,8 @@ def test_openpose_is_cut_before_its_heads_are_joined() -> None:
         ("heatmap", (1, 46, 54, 19)), ("paf", (1, 46, 54, 38)),
     ]  # fmt: skip
     assert plan.dropped == ("CONCATENATION",)
+    assert plan.manifest.input.colour == "bgr"
+    assert plan.warnings == []  # its first layer makes the input's range irrelevant
 
 
 def test_cpm_is_cut_before_its_heatmaps_are_blown_up() -> None:

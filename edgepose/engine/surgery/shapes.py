@@ -12,6 +12,8 @@ SCALING = ("QUANTIZE", "DEQUANTIZE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR
 """Operators behind a heatmap that add nothing a decoder does not do better."""
 PARTS, FIELDS = 18, 38
 """OpenPose's COCO model: parts (a background may follow them) and channels of the fields."""
+OPENPOSE_SPAN = (-0.5, 0.5)
+"""OpenPose and lightweight OpenPose take byte / 256 - 0.5."""
 HEATMAPS: dict[int, tuple[str, dict[str, Any], str]] = {
     14: (
         "aic14",
@@ -53,8 +55,17 @@ def paf(net: Net) -> Found | None:
         heads={role: value.index for role, value in heads.items()},
         skeleton="openpose18",
         options={"stride": stride, **options, "min_person_score": 0.1, "min_joint_score": 0.1},
-        warnings=[INPUT_UNKNOWN] if is_float(net) else [],
+        colour="bgr",  # as OpenPose, tf-pose-estimation and lightweight OpenPose read pictures
+        span=OPENPOSE_SPAN,
+        warnings=[INPUT_UNKNOWN] if is_float(net) and not _normalises(net) else [],
     )
+
+
+def _normalises(net: Net) -> bool:
+    """Whether the first convolution's output is brought to mean 0 and spread 1, whatever the range of the input."""
+    first = net.readers.get(net.picture.index, [])
+    after = [op.name for op in net.readers.get(first[0].outputs[0], [])] if first and first[0].outputs else []
+    return "MEAN" in after and "SQUARED_DIFFERENCE" in after
 
 
 def _paf_heads(net: Net, tensors: list[int]) -> dict[str, Value] | None:
