@@ -24,7 +24,7 @@ STEP: Quant = (0.05, 0)
 
 
 @pytest.fixture(autouse=True)
-def _own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 

@@ -160,7 +160,7 @@ def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
         ModelError: missing, unreadable or different.
     """
     path = manifest_path.with_name(manifest.file)
-    content = read_file(path, f"no such file, but {manifest_path.name} names it; restore it or remove both")
+    content = read_file(path, manifest_path.name)
     found = hashlib.sha256(content).hexdigest()
     if found != manifest.sha256:
         raise ModelError(
@@ -170,18 +170,19 @@ def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
     return content
 
 
-def read_file(path: Path, missing: str = "no such file") -> bytes:
+def read_file(path: Path, manifest: str = "") -> bytes:
     """The bytes of a model file.
 
-    missing  what to say if it is not there
+    manifest  name of the one that asks for it
 
     Raises:
         ModelError: missing, unreadable, empty, too large or no file at all.
     """
+    missing = "no such file" + (f", but {manifest} names it; restore it or remove both" if manifest else "")
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ModelError(f"{path}: is not a file; a model is needed there")
+            raise ModelError(f"{path}: is not a file" + (f"; {manifest} needs the model there" if manifest else ""))
         if status.st_size > MAX_FILE_BYTES:
             raise ModelError(
                 f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}; fetch it again"
