@@ -82,6 +82,7 @@ FAMILIES: dict[str, tuple[Callable[[], bytes], str, dict[str, tuple[int, ...]]]]
     "heatmaps of COCO": (lambda: maps(17), "heatmap", {"heatmap": (1, 4, 4, 17)}),
     "heatmaps of AI Challenger": (lambda: maps(14, quant=None), "heatmap", {"heatmap": (1, 4, 4, 14)}),
     "heatmaps, stages": (lambda: maps(16, 16), "heatmap", {"heatmap": (1, 4, 4, 16)}),
+    "DeepLabCut": (lambda: maps(10, 5, quant=None), "scmap", {"heatmap": (1, 4, 4, 5), "locref": (1, 4, 4, 10)}),
     "MoveNet's own output": (lambda: rows((1, 1, 17, 3)), "regression", {"pose": (1, 1, 17, 3)}),
     "MoveNet's own outputs": (lambda: rows((1, 6, 56)), "regression", {"pose": (1, 6, 56)}),
     "a vector": (lambda: rows((1, 34)), "regression", {"pose": (1, 34)}),

@@ -93,20 +93,23 @@ def _try(name: str) -> Runtime | str:
         return f"cannot run with numpy {np.__version__}, type: {candidate.install}"
     try:
         module = importlib.import_module(candidate.module)
-        runtime = Runtime(name, _version(package, candidate.distribution), module.Interpreter, module.load_delegate)
+        runtime = Runtime(
+            name,
+            _version(getattr(module, "__file__", None) or "", candidate.distribution),
+            module.Interpreter,
+            module.load_delegate,
+        )
         _run_negate(runtime)
     except LOADING_FAILS as error:
         return f"is installed but broken ({one_line(error)}), type: {candidate.install}"
     return runtime
 
 
-def _version(package: str, distribution: str) -> str:
+def _version(file: str, distribution: str) -> str:
     """Read off the folder beside the package; importlib.metadata, which knows more, takes as long as a first pose."""
-    spec = importlib.util.find_spec(package)
     prefix = distribution.replace("-", "_") + "-"
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        for found in Path(place).parent.glob(f"{prefix}*.dist-info"):
-            return found.name.removeprefix(prefix).removesuffix(".dist-info")
+    for found in Path(file).parents[1].glob(f"{prefix}*.dist-info") if file else ():
+        return found.name.removeprefix(prefix).removesuffix(".dist-info")
     from importlib import metadata
 
     try:

@@ -87,11 +87,12 @@ def open_engine(cfg: config.Engine) -> Engine:
         ConfigError: no TFLite runtime works here.
     """
     path = find_model(cfg.model, cfg.models_dir)
-    manifest, graph, content = verify_model(path)
+    shipped = path.parent.resolve() == shipped_dir()
+    manifest, graph, content = verify_model(path, known=shipped)
     runtime = load_runtime(cfg.runtime)
     threads = cfg.threads or default_threads()
     where = str(path.with_name(manifest.file))
-    if path.parent.resolve() != shipped_dir():  # the shipped ones are known to run
+    if not shipped:  # the shipped ones are known to run
         from edgepose.engine.probe import try_in_child
 
         try_in_child(content, where, runtime.name, threads)

@@ -25,6 +25,7 @@ RECOGNISERS = (
     shapes.posenet_heads,
     shapes.paf,
     shapes.heatmap,
+    shapes.score_maps,
     rows.movenet_outputs,
     rows.blazepose,
     rows.yolo_pose,

@@ -105,6 +105,27 @@ def heatmap(net: Net) -> Found | None:
     )
 
 
+def score_maps(net: Net) -> Found | None:
+    """Part score maps and where in a cell each part lies (DeeperCut, DeepLabCut), any animal."""
+    values = [net.values[net.same_values(index)] for index in net.outputs]
+    if len(values) != 2 or not all(is_map(value) for value in values):
+        return None
+    heat, locref = sorted(values, key=lambda value: value.shape[3])
+    joints = heat.shape[3]
+    if locref.shape != (*heat.shape[:3], 2 * joints):
+        return None
+    own = {"name": f"parts{joints}", "joints": [f"part_{number}" for number in range(joints)]}
+    return Found(
+        what=f"score maps of {joints} parts",
+        decoder="scmap",
+        heads={"heatmap": heat.index, "locref": locref.index},
+        skeleton=own,
+        options={"stride": stride_of(net, heat), "min_person_score": 0.1, "min_joint_score": 0.1},
+        span=(0.0, 255.0),
+        warnings=["the file does not name its parts: write their names into skeleton.joints, and skeleton.bones"],
+    )
+
+
 INPUT_UNKNOWN = (
     "the file does not say which numbers its input takes: input.range is a guess, and input.colour too; "
     "compare a few pictures with the program the model comes from"
