@@ -292,15 +292,15 @@ def settings() -> tuple[Setting, ...]:
 
 
 def _settings(section: type[Section], prefix: str) -> Iterator[Setting]:
-    hints = get_type_hints(section, include_extras=True)
-    for field in msgspec.structs.fields(section):
-        hint, key = hints[field.name], f"{prefix}{field.name}"
+    fields = msgspec.structs.fields(section)
+    for field in fields:
+        hint, key = field.type, f"{prefix}{field.name}"
         if isinstance(hint, type) and issubclass(hint, Section):
             continue
         meta: Meta = get_args(hint)[1]
         yield Setting(key, hint, field.default, (meta.extra or {})["unit"], meta.description or "")
-    for field in msgspec.structs.fields(section):
-        hint = hints[field.name]
+    for field in fields:
+        hint = field.type
         if isinstance(hint, type) and issubclass(hint, Section):
             yield from _settings(hint, f"{prefix}{field.name}.")
 

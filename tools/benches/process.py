@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,10 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """What a process says at its end: most kB of memory it held since it began."""
 
 
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""An installed program has its byte code."""
+
+
 def commands() -> dict[str, list[str]]:
     """Name -> command that prints one line when its first pose is there, and its peak memory when it ends."""
     python = [sys.executable, "-c"]
@@ -52,7 +57,7 @@ def commands() -> dict[str, list[str]]:
 def run_once(command: list[str]) -> tuple[float, float]:
     """Seconds to the first line on standard output, and MiB of peak resident memory."""
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=INSTALLED) as process:
         line = process.stdout.readline() if process.stdout else ""
         taken = time.perf_counter() - started
         _, told = process.communicate()
@@ -63,10 +68,10 @@ def run_once(command: list[str]) -> tuple[float, float]:
 
 def _medians(column: int) -> dict[str, float]:
     taken: dict[str, list[float]] = {name: [] for name in commands()}
-    for _ in range(RUNS):
+    for _ in range(1 + RUNS):
         for name, command in commands().items():
             taken[name].append(run_once(command)[column])
-    return {name: median(values) for name, values in taken.items()}
+    return {name: median(values[1:]) for name, values in taken.items()}  # the first fills caches
 
 
 def _compile_ahead() -> None:
