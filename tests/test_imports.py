@@ -84,3 +84,15 @@ def test_playing_a_picture_loads_neither_mqtt_nor_a_camera() -> None:
         "sys.stdout = sys.__stdout__"
     )
     assert loaded_by(code) <= {"cv2", "ai_edge_litert", "tflite_runtime"}
+
+
+def test_kernels_compiled_ahead_decode_without_numba() -> None:
+    pytest.importorskip("numba", reason="numba builds the library, if there is none yet")
+    code = (
+        "import io; sys.stdout = io.StringIO(); from edgepose.cli import main;"
+        "from edgepose.demo import scene; from pathlib import Path;"
+        "assert main(['run', '--source', str(Path(scene.__file__).parent / 'pictures'), '--decode.kernels', 'aot',"
+        "'--jsonl', '/dev/null']) == 0;"
+        "sys.stdout = sys.__stdout__"
+    )
+    assert loaded_by(code) <= {"cv2", "ai_edge_litert", "tflite_runtime"}
