@@ -24,7 +24,7 @@ MOST = 5
 def loops(request: pytest.FixtureRequest) -> ModuleType:
     if request.param == "numba":
         pytest.importorskip("numba", reason="numba is not installed")
-    return kernels.family("grouping", request.param)
+    return kernels.family("peaks", request.param)
 
 
 @pytest.fixture(scope="module")

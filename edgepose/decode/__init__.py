@@ -31,7 +31,9 @@ class Family(NamedTuple):
 
 
 DECODERS: dict[str, Family] = {
+    "ae": Family("AssociativeEmbedding", "grouping"),
     "blazepose": Family("BlazePose", None),
+    "box_heatmap": Family("BoxHeatmap", "peaks"),
     "heatmap": Family("Heatmap", "heatmap"),
     "heatmap_depth": Family("HeatmapDepth", "heatmap"),
     "integral": Family("Integral", "integral"),
@@ -39,6 +41,7 @@ DECODERS: dict[str, Family] = {
     "paf": Family("Paf", "grouping"),
     "personlab": Family("PersonLab", "personlab"),
     "regression": Family("Regression", None),
+    "scmap": Family("ScoreMaps", "grouping"),
     "simcc": Family("SimCC", None),
     "yolo_pose": Family("YoloPose", None),
 }

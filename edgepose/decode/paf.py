@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from edgepose import config
 from edgepose.config import Section
 from edgepose.decode import common
+from edgepose.decode.parts import Parts, People
 from edgepose.errors import ModelError
 from edgepose.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 
@@ -41,9 +42,6 @@ OPENPOSE_LIMBS: tuple[Limb, ...] = (
 
 PEAK_RADIUS = 1
 """Cells: a part is the highest within 3x3."""
-
-LEAST_PEAKS = 32
-"""Room for this many peaks of a part, or for twice the people asked for."""
 
 
 class Options(Section, frozen=True, kw_only=True):
@@ -81,7 +79,6 @@ class Paf:
             ModelError: a head is missing or too small, or a limb names a part that is not there.
         """
         self.options, self.skeleton, self.kernels = options, skeleton, kernels
-        self.max_people = cfg.max_people
         self.min_person, self.min_joint = common.least_scores(options, cfg)
         parts = len(skeleton.joints)
         limbs = np.array(options.limbs, np.int32)
@@ -93,62 +90,35 @@ class Paf:
         least_channels[self.paf_role] = max(field_channels, least_channels.get(self.paf_role, 0))
         common.check_channels(heads, least_channels)
 
-        heat = heads[self.heat_role]
-        self.least = common.least_raw(heat, max(self.min_joint, 1e-6))
-        self.heat_quant, self.paf_quant = common.quant_of(heat), common.quant_of(heads[self.paf_role])
+        self.paf_quant = common.quant_of(heads[self.paf_role])
         self.limb = limbs + np.array([0, 0, options.paf_at, options.paf_at], np.int32)
         self.founds = founding(limbs[:, :2], parts)
         along = np.linspace(0, 1, options.samples, dtype=F)
         self.along = along[np.argsort(abs(along - 0.5), kind="stable")]  # wrong lines miss the field in the middle
         self.need = int(np.ceil(options.min_aligned * options.samples - 1e-9))
 
-        most = max(LEAST_PEAKS, 2 * cfg.max_people)
-        self.some_yx = np.zeros((heat.shape[0] * heat.shape[1], 2), np.int32)
-        self.count = np.zeros(parts, np.int32)
-        self.cell_yx = np.zeros((parts, most, 2), np.int32)
-        self.peak_xy = np.zeros((parts, most, 2), F)
-        self.peak_score = np.zeros((parts, most), F)
-        self.pair_score = np.zeros((most, most), F)
-        self.gain = np.zeros((most, most))
-        self.tree = np.zeros((3, most + 1))
-        self.way = np.zeros((3, most + 1), np.int32)
-        self.link = np.zeros((len(limbs) * most, 3), np.int32)
-        self.link_score = np.zeros(len(limbs) * most, F)
-        self.owner = np.zeros((parts, most), np.int32)
-        self.member = np.zeros((4 * most, parts), np.int32)
-        self.total = np.zeros(4 * most, F)
-        self.terms = np.zeros(4 * most, np.int32)
-        self.xy = np.zeros((cfg.max_people, parts, 2), F)
-        self.score = np.zeros((cfg.max_people, parts), F)
-        self.person_score = np.zeros(cfg.max_people, F)
+        spec = heads[self.heat_role]
+        self.parts = Parts(spec, parts, PEAK_RADIUS, self.min_joint, cfg, first=options.heatmap_at)
+        self.people = People(self.parts, len(limbs), cfg.max_people)
         self._find(common.zero_heads(heads))  # every kernel is ready before the first frame
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
-        found = self._find(heads)
-        xy = crop.to_source((self.xy[:found] + F(0.5)) * F(self.options.stride) - F(0.5))
-        score, person_score = self.score[:found].copy(), self.person_score[:found].copy()
+        found, people = self._find(heads), self.people
+        xy = crop.to_source((people.xy[:found] + F(0.5)) * F(self.options.stride) - F(0.5))
+        score, person_score = people.score[:found].copy(), people.person_score[:found].copy()
         return common.poses_from(frame, self.skeleton, xy, score, person_score, self.min_joint)
 
     def _find(self, heads: Heads) -> int:
-        """Fill xy (cells), score and person_score; returns how many people."""
-        kernels, options = self.kernels, self.options
-        kernels.part_peaks(
-            heads[self.heat_role], options.heatmap_at, self.least, PEAK_RADIUS, self.heat_quant,
-            self.some_yx, self.count, self.cell_yx, self.peak_xy, self.peak_score,
+        """Fill xy (cells), score and person_score of `people`; returns how many there are."""
+        parts, people = self.parts, self.people
+        parts.find(heads[self.heat_role])
+        links = self.kernels.limb_links(
+            heads[self.paf_role], self.paf_quant, self.limb, self.along, self.need, F(self.options.min_field),
+            parts.count, parts.xy, *people.scratch,
         )  # fmt: skip
-        links = kernels.limb_links(
-            heads[self.paf_role], self.paf_quant, self.limb, self.along, self.need, F(options.min_field),
-            self.count, self.peak_xy, self.pair_score, self.gain, self.tree, self.way, self.link, self.link_score,
-        )  # fmt: skip
-        people = kernels.link_people(
-            self.limb, self.founds, self.link, self.link_score, links, self.owner, self.member, self.total, self.terms
-        )
-        found: int = kernels.best_people(
-            self.member, self.total, self.terms, people, options.min_parts, F(self.min_person),
-            self.peak_xy, self.peak_score, self.xy, self.score, self.person_score,
-        )  # fmt: skip
-        return found
+        made = people.join(self.kernels, self.limb, self.founds, links)
+        return people.best(self.kernels, made, self.options.min_parts, self.min_person, parts)
 
 
 def founding(pairs: NDArray[Any], parts: int) -> NDArray[np.int32]:

@@ -1,7 +1,7 @@
-"""Loops of the bottom-up decoders: peaks of every part, links between them, people made of links or tags.
+"""Loops of the bottom-up decoders `paf`, `ae`, `scmap` and `box_heatmap`: peaks become people by links or by tags.
 
-Shared by `paf`, `ae`, `scmap` and `box_heatmap`. Cells are (row, column); xy are cells with fractions; ties go to the
-first in row order. All arithmetic is in the order written, so that the numpy twin gives the same bits.
+Cells are (row, column), xy are column and row with fractions; of equal choices the first is taken. All arithmetic is
+in the order written, so that the numpy twin gives the same bits.
 
 K parts, at most M peaks of each, L limbs (pairs of parts), S samples along a limb, P people in the making.
 """
@@ -12,97 +12,6 @@ import numpy as np
 from numba import njit
 
 F = np.float32
-
-
-@njit(cache=True, nogil=True)
-def part_peaks(heat, first, least, radius, quant, some_yx, count, cell_yx, peak_xy, peak_score):
-    """Find the local maxima of every part, highest first, each with its place between the cells.
-
-    A peak is the highest cell within `radius` cells each way, of equal ones the first; a parabola through it and its
-    neighbours gives the fraction. The weakest are left out when a part has more than M.
-
-    heat        (H, W, C)   raw head; part k is channel first + k
-    least       same type   raw value a peak must reach
-    quant       (2,)        float32 scale, zero point of heat
-    some_yx     (H * W, 2)  scratch: int32
-    count       (K,)        out: peaks of each part, int32
-    cell_yx     (K, M, 2)   out: row, column, int32
-    peak_xy     (K, M, 2)   out: float32 cells
-    peak_score  (K, M)      out: float32 real value
-    """
-    height, width = heat.shape[:2]
-    parts, most = peak_score.shape
-    for k in range(count.shape[0]):
-        count[k] = 0
-    for at_cell in range(_cells_reaching(heat, first, parts, least, some_yx)):
-        y = some_yx[at_cell, 0]
-        x = some_yx[at_cell, 1]
-        for k in range(parts):
-            value = heat[y, x, first + k]
-            if value < least or not _highest(heat, y, x, first + k, radius):
-                continue
-            # insertion keeps the list sorted; equal values stay in row order because we come in row order
-            at = count[k]
-            while at > 0 and heat[cell_yx[k, at - 1, 0], cell_yx[k, at - 1, 1], first + k] < value:
-                at -= 1
-            if at == most:
-                continue
-            count[k] = min(count[k] + 1, most)
-            for i in range(count[k] - 1, at, -1):
-                cell_yx[k, i, 0] = cell_yx[k, i - 1, 0]
-                cell_yx[k, i, 1] = cell_yx[k, i - 1, 1]
-            cell_yx[k, at, 0] = y
-            cell_yx[k, at, 1] = x
-    for k in range(parts):
-        for i in range(count[k]):
-            y = cell_yx[k, i, 0]
-            x = cell_yx[k, i, 1]
-            here = F(heat[y, x, first + k])
-            peak_xy[k, i, 0] = F(x)
-            peak_xy[k, i, 1] = F(y)
-            if 0 < x < width - 1:
-                peak_xy[k, i, 0] += _vertex(F(heat[y, x - 1, first + k]), here, F(heat[y, x + 1, first + k]))
-            if 0 < y < height - 1:
-                peak_xy[k, i, 1] += _vertex(F(heat[y - 1, x, first + k]), here, F(heat[y + 1, x, first + k]))
-            peak_score[k, i] = (here - quant[1]) * quant[0]
-
-
-@njit(cache=True, nogil=True)
-def _cells_reaching(heat, first, parts, least, some_yx):
-    """List the cells where some part reaches `least`: few do, and this loop looks at many channels at once."""
-    found = 0
-    for y in range(heat.shape[0]):
-        row = heat[y]
-        for x in range(heat.shape[1]):
-            cell = row[x, first : first + parts]
-            some = False
-            for k in range(parts):
-                some |= cell[k] >= least
-            if some:
-                some_yx[found, 0] = y
-                some_yx[found, 1] = x
-                found += 1
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _highest(heat, y, x, channel, radius):
-    value = heat[y, x, channel]
-    for j in range(max(0, y - radius), min(heat.shape[0], y + radius + 1)):
-        for i in range(max(0, x - radius), min(heat.shape[1], x + radius + 1)):
-            other = heat[j, i, channel]
-            if other > value or (other == value and (j < y or (j == y and i < x))):
-                return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _vertex(before, here, after):
-    """Where a parabola through three neighbours is highest, in cells from the middle one, -0.5 to 0.5."""
-    bend = before - F(2) * here + after
-    if bend >= F(0):
-        return F(0)
-    return min(max(F(0.5) * (before - after) / bend, F(-0.5)), F(0.5))
 
 
 @njit(cache=True, nogil=True)
@@ -131,6 +40,8 @@ def limb_links(paf, quant, limb, along, need, least, count, peak_xy, pair_score,
     for limb_at in range(limb.shape[0]):
         a = limb[limb_at, 0]
         b = limb[limb_at, 1]
+        channel_x = limb[limb_at, 2]
+        channel_y = limb[limb_at, 3]
         for i in range(count[a]):
             for j in range(count[b]):
                 pair_score[i, j] = 0
@@ -147,9 +58,16 @@ def limb_links(paf, quant, limb, along, need, least, count, peak_xy, pair_score,
                 for s in range(samples):
                     x = x0 + dx * along[s]
                     y = y0 + dy * along[s]
-                    fx = _between(paf, y, x, limb[limb_at, 2]) - quant[1]
-                    fy = _between(paf, y, x, limb[limb_at, 3]) - quant[1]
-                    dot = (fx * dx + fy * dy) / length * quant[0]
+                    top = int(y)
+                    left = int(x)
+                    low = paf[min(top + 1, paf.shape[0] - 1)]
+                    high = paf[top]
+                    right = min(left + 1, paf.shape[1] - 1)
+                    share_y = y - F(top)
+                    share_x = x - F(left)
+                    fx = _between(high[left], high[right], low[left], low[right], share_y, share_x, channel_x)
+                    fy = _between(high[left], high[right], low[left], low[right], share_y, share_x, channel_y)
+                    dot = ((fx - quant[1]) * dx + (fy - quant[1]) * dy) / length * quant[0]
                     total += dot
                     if dot < least:
                         missed += 1
@@ -163,17 +81,11 @@ def limb_links(paf, quant, limb, along, need, least, count, peak_xy, pair_score,
 
 
 @njit(cache=True, nogil=True)
-def _between(field, y, x, channel):
-    """Bilinear value of one channel; y and x lie on the map."""
-    top = int(y)
-    left = int(x)
-    low = min(top + 1, field.shape[0] - 1)
-    right = min(left + 1, field.shape[1] - 1)
-    fy = y - F(top)
-    fx = x - F(left)
-    upper = F(field[top, left, channel]) * (F(1) - fx) + F(field[top, right, channel]) * fx
-    lower = F(field[low, left, channel]) * (F(1) - fx) + F(field[low, right, channel]) * fx
-    return upper * (F(1) - fy) + lower * fy
+def _between(high_left, high_right, low_left, low_right, share_y, share_x, channel):
+    """Bilinear value of one channel between four cells."""
+    upper = F(high_left[channel]) * (F(1) - share_x) + F(high_right[channel]) * share_x
+    lower = F(low_left[channel]) * (F(1) - share_x) + F(low_right[channel]) * share_x
+    return upper * (F(1) - share_y) + lower * share_y
 
 
 @njit(cache=True, nogil=True)
@@ -346,6 +258,52 @@ def link_people(limb, founds, link, link_score, links, owner, member, total, ter
 
 
 @njit(cache=True, nogil=True)
+def tag_people(order, count, peak_score, peak_tag, limit, gain, tree, way, member, total, terms, tag_sum, tag_terms):
+    """Make people of peaks with like tags, part after part; returns how many.
+
+    Each part's peaks are assigned to the people so far: whole steps between tag and a person's mean tag count first,
+    then the peak's score. A peak that is `limit` or more away, or left over, founds a person.
+
+    order       (K,)    int32 parts in the order they are taken     count  (K,)  int32 peaks of each
+    peak_score  (K, M)  float32     peak_tag  (K, M)  float32       limit  float32
+    gain        (M, P)  scratch: float64                            tree, way  scratch, as in assign
+    member      (P, K)  out: peak of each part, int32, -1 where none
+    total       (P,)    out: float32 0, terms (P,) out: int32 parts it lacks, as best_people takes them
+    tag_sum     (P,)    scratch: float32     tag_terms  (P,)  scratch: int32
+    """
+    people = 0
+    for at in range(order.shape[0]):
+        k = order[at]
+        grouped = people
+        joined = way[1]
+        for i in range(count[k]):
+            for p in range(grouped):
+                away = abs(peak_tag[k, i] - tag_sum[p] / F(tag_terms[p]))
+                gain[i, p] = np.float64(peak_score[k, i]) - np.float64(np.rint(away)) * 100.0
+        if grouped > 0:
+            assign(gain, count[k], grouped, -1e10, tree, way)
+        joined[: count[k]] = 0
+        for p in range(grouped):
+            i = way[0, p + 1] - 1
+            if i >= 0 and abs(peak_tag[k, i] - tag_sum[p] / F(tag_terms[p])) < limit:
+                member[p, k] = i
+                tag_sum[p] += peak_tag[k, i]
+                tag_terms[p] += 1
+                joined[i] = 1
+        for i in range(count[k]):
+            if joined[i] == 0 and people < member.shape[0]:
+                member[people] = -1
+                member[people, k] = i
+                tag_sum[people] = peak_tag[k, i]
+                tag_terms[people] = 1
+                people += 1
+    for p in range(people):
+        total[p] = 0
+        terms[p] = member.shape[1] - tag_terms[p]
+    return people
+
+
+@njit(cache=True, nogil=True)
 def best_people(member, total, terms, people, min_parts, least, peak_xy, peak_score, xy, score, person_score):
     """Write out the best people, best first; returns how many.
 
@@ -397,8 +355,6 @@ def best_people(member, total, terms, people, min_parts, least, peak_xy, peak_sc
 
 
 EXPORTS = {
-    "part_peaks": "void(q[:,:,::1], int64, q, int64, float32[::1], int32[:,::1], int32[::1], int32[:,:,::1], "
-    "float32[:,:,::1], float32[:,::1])",
     "limb_links": "int64(q[:,:,::1], float32[::1], int32[:,::1], float32[::1], int64, float32, int32[::1], "
     "float32[:,:,::1], float32[:,::1], float64[:,::1], float64[:,::1], int32[:,::1], int32[:,::1], float32[::1])",
     "assign": "void(float64[:,::1], int64, int64, float64, float64[:,::1], int32[:,::1])",
@@ -406,6 +362,8 @@ EXPORTS = {
     "float32[:,:,::1], float32[:,::1], float64[:,::1], float64[:,::1], int32[:,::1], int32[:,::1], float32[::1])",
     "link_people": "int64(int32[:,::1], int32[::1], int32[:,::1], float32[::1], int64, int32[:,::1], int32[:,::1], "
     "float32[::1], int32[::1])",
+    "tag_people": "int64(int32[::1], int32[::1], float32[:,::1], float32[:,::1], float32, float64[:,::1], "
+    "float64[:,::1], int32[:,::1], int32[:,::1], float32[::1], int32[::1], float32[::1], int32[::1])",
     "best_people": "int64(int32[:,::1], float32[::1], int32[::1], int64, int64, float32, float32[:,:,::1], "
     "float32[:,::1], float32[:,:,::1], float32[:,::1], float32[::1])",
 }

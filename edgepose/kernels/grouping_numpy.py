@@ -11,57 +11,6 @@ F = np.float32
 Array = NDArray[Any]
 
 
-def part_peaks(
-    heat: Array,
-    first: int,
-    least: Any,
-    radius: int,
-    quant: Array,
-    some_yx: Array,
-    count: Array,
-    cell_yx: Array,
-    peak_xy: Array,
-    peak_score: Array,
-) -> None:
-    """As grouping.part_peaks; some_yx is not needed here."""
-    parts, most = peak_score.shape
-    part = heat[..., first : first + parts]
-    height, width = part.shape[:2]
-    y, x, k = np.nonzero(part >= least)
-    value = part[y, x, k]
-    peak = np.ones(len(y), bool)
-    for dy in range(-radius, radius + 1):
-        for dx in range(-radius, radius + 1):
-            j, i = y + dy, x + dx
-            on = (j >= 0) & (j < height) & (i >= 0) & (i < width)
-            other = part[np.clip(j, 0, height - 1), np.clip(i, 0, width - 1), k]
-            earlier = (dy, dx) < (0, 0)
-            peak &= ~(on & ((other >= value) if earlier else (other > value)))
-    y, x, k, value = y[peak], x[peak], k[peak], value[peak].astype(F)
-    count[:] = 0
-    for at in np.lexsort((x, y, -value)):
-        part_at = k[at]
-        if count[part_at] < most:
-            cell_yx[part_at, count[part_at]] = y[at], x[at]
-            count[part_at] += 1
-    for part_at in range(parts):
-        y, x = cell_yx[part_at, : count[part_at]].T
-        one = part[..., part_at]
-        here = one[y, x].astype(F)
-        left, right = one[y, np.maximum(x - 1, 0)].astype(F), one[y, np.minimum(x + 1, width - 1)].astype(F)
-        up, down = one[np.maximum(y - 1, 0), x].astype(F), one[np.minimum(y + 1, height - 1), x].astype(F)
-        away_x = np.where((x > 0) & (x < width - 1), _vertex(left, here, right), F(0))
-        away_y = np.where((y > 0) & (y < height - 1), _vertex(up, here, down), F(0))
-        peak_xy[part_at, : count[part_at]] = np.stack((x.astype(F) + away_x, y.astype(F) + away_y), axis=1)
-        peak_score[part_at, : count[part_at]] = (here - quant[1]) * quant[0]
-
-
-def _vertex(before: Array, here: Array, after: Array) -> NDArray[np.float32]:
-    bend = before - F(2) * here + after
-    away = F(0.5) * (before - after) / np.where(bend < 0, bend, F(-1))
-    return np.where(bend < 0, np.clip(away, F(-0.5), F(0.5)), F(0)).astype(F)
-
-
 def limb_links(
     paf: Array,
     quant: Array,
@@ -240,6 +189,48 @@ def link_people(
         owner[a, i] = owner[b, j] = p
         total[p] += link_score[q]
         terms[p] += 1
+    return people
+
+
+def tag_people(
+    order: Array,
+    count: Array,
+    peak_score: Array,
+    peak_tag: Array,
+    limit: np.float32,
+    gain: Array,
+    tree: Array,
+    way: Array,
+    member: Array,
+    total: Array,
+    terms: Array,
+    tag_sum: Array,
+    tag_terms: Array,
+) -> int:
+    """As grouping.tag_people."""
+    people = 0
+    for k in order.tolist():
+        here, grouped = slice(None, count[k]), slice(None, people)
+        away = abs(peak_tag[k, here, None] - tag_sum[grouped] / tag_terms[grouped].astype(F))
+        left = set(range(count[k]))
+        if people:
+            gain[here, grouped] = (
+                peak_score[k, here, None].astype(np.float64) - np.rint(away).astype(np.float64) * 100.0
+            )
+            assign(gain, count[k], people, -1e10, tree, way)
+            for p, i in enumerate((way[0, 1 : people + 1] - 1).tolist()):
+                if i >= 0 and away[i, p] < limit:
+                    member[p, k] = i
+                    tag_sum[p] += peak_tag[k, i]
+                    tag_terms[p] += 1
+                    left.remove(i)
+        for i in sorted(left)[: len(member) - people]:
+            member[people] = -1
+            member[people, k] = i
+            tag_sum[people], tag_terms[people] = peak_tag[k, i], 1
+            people += 1
+    total[:people] = 0
+    terms[:people] = member.shape[1] - tag_terms[:people]
     return people
 
 
