@@ -69,18 +69,14 @@ def test_compiled_and_plain_give_the_same_bits(heads: dict[str, NDArray[Any]], m
 @settings(max_examples=40, deadline=None)
 def test_roots_are_cells_no_neighbour_beats_and_the_highest_come_first(heads: dict[str, NDArray[Any]]) -> None:
     heat = heads["heatmap"]
-    height, width, _ = heat.shape
     decoder = open_decoder(heads, "numpy", score_threshold=0.4)
-    found = personlab_numpy.find_roots(
-        heat.ravel(), height, width, decoder.least, decoder.row, decoder.mask, decoder.words, decoder.root
-    )
-    roots = reference_personlab.roots_of(heat, float(decoder.least))
-    flat = [(root.y * width + root.x) * 17 + root.joint for root in roots]
-    assert decoder.root[0, :found].tolist() == flat
-    personlab_numpy.sort_roots(heat.ravel(), decoder.least, decoder.table, found, decoder.root)
+    height, width, least, _, table, _, row, mask, words, root, _ = decoder.rest
+    found = personlab_numpy.find_roots(heat.ravel(), height, width, least, row, mask, words, root)
+    roots = reference_personlab.roots_of(heat, float(least))
+    assert root[0, :found].tolist() == [(one.y * width + one.x) * 17 + one.joint for one in roots]
+    personlab_numpy.sort_roots(heat.ravel(), least, table, found, root)
     roots = reference_personlab.by_score(roots)
-    flat = [(root.y * width + root.x) * 17 + root.joint for root in roots]
-    assert decoder.root[1, :found].tolist() == flat
+    assert root[1, :found].tolist() == [(one.y * width + one.x) * 17 + one.joint for one in roots]
 
 
 @given(small_heads(), st.integers(1, 5))
@@ -144,6 +140,6 @@ def test_scores_are_sigmoids_of_the_logits() -> None:
     decoder = open_decoder(heads, "auto")
     with np.errstate(over="ignore"):
         exact = 1 / (1 + np.exp(-logits.astype(float)))
-    scores = personlab_numpy._sigmoid(logits, decoder.table)
+    scores = personlab_numpy._sigmoid(logits, decoder.rest[4])
     assert np.abs(scores - exact).max() < 3e-7
     assert (np.diff(scores) >= -1e-7).all()

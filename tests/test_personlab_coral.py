@@ -82,22 +82,19 @@ def test_poses_are_those_of_the_slow_decoder(name: str, requantised: bool, kerne
 def test_the_order_of_equal_scores_is_the_only_difference_to_corals_heap(scene: object) -> None:
     ran = coral.run(posenet("353_481"), scene())  # type: ignore[operator]
     heat, short, mid = (ran.heads[role].ravel() for role in coral.ROLES)
-    height, width, _ = ran.heads["heatmap"].shape
     loops = personlab_numpy
     one = PersonLab(Options(), ran.specs, COCO17, config.Decode(max_people=10), loops)
-    found = loops.find_roots(heat, height, width, one.least, one.row, one.mask, one.words, one.root)
+    height, width, least, steps, table, walk, row, mask, words, found, pose = one.rest
+    count = loops.find_roots(heat, height, width, least, row, mask, words, found)
     threshold = reference_personlab.logit_of(0.2)
     real = reference_personlab.real_values(ran.heads, ran.quant, 16)
     roots = reference_personlab.by_heap(reference_personlab.roots_of(real["heatmap"], threshold))
-    one.root[1, :found] = [(root.y * width + root.x) * 17 + root.joint for root in roots]
-    assert one.root[1, :found].tolist() != one.root[0, :found].tolist()
-    people = loops.walk_roots(
-        heat, short, mid, height, width, found, one.steps, one.table, one.walk, one.root, one.pose
-    )
-    kept = loops.rescore(people, one.table, one.pose)
+    found[1, :count] = [(root.y * width + root.x) * 17 + root.joint for root in roots]
+    people = loops.walk_roots(heat, short, mid, height, width, count, steps, table, walk, found, pose)
+    kept = loops.rescore(people, table, pose)
     slow = reference_personlab.decode(ran.heads, ran.quant, order=reference_personlab.by_heap)
     assert kept == len(slow) > 0
-    for person, expected in zip(one.pose[1, :kept], slow, strict=True):
+    for person, expected in zip(pose[1, :kept], slow, strict=True):
         assert np.abs(person[:17, 1::-1] - expected.xy).max() < 0.01
 
 

@@ -79,41 +79,31 @@ class PersonLab:
         if len(set(dtypes.values())) > 1:
             kinds = ", ".join(f"{role} {dtype}" for role, dtype in dtypes.items())
             raise ModelError(f"personlab's heads must be of one type, they are {kinds}")
-        self.skeleton, self.kernels, self.steps = skeleton, kernels, options.refinements
+        self.skeleton = skeleton
         least_person, self.min_joint = least_scores(options, cfg)
         heat = heads["heatmap"]
-        self.least = _least_root(heat, options.score_threshold)
-        self.table = table_of(heads, options, self.least, least_person)
-        self.walk = walk_of(BONES)
-
+        least = _least_root(heat, options.score_threshold)
         height, width, joints = heat.shape
-        self.height, self.width = height, width
-        self.row = np.zeros((width + 2) * joints, heat.dtype)
-        self.mask = np.zeros(-(-width * joints // 32) * 32, np.uint8)
-        self.words = self.mask.view(np.int64)
-        self.root = np.zeros((2, height * width * joints + 257), np.int32)
+        row = np.zeros((width + 2) * joints, heat.dtype)
+        mask = np.zeros(-(-width * joints // 32) * 32, np.uint8)
+        root = np.zeros((2, height * width * joints + 257), np.int32)
         self.pose = np.zeros((2, cfg.max_people + 1, joints + 1, 3), F)
+        table = table_of(heads, options, least, least_person)
+        walk = walk_of(BONES)
+        self.kernels = kernels
+        # laid out once: right after an inference every object looked up comes from cold memory
+        self.rest = (
+            *(height, width, least, options.refinements, table, walk),
+            *(row, mask, mask.view(np.int64), root, self.pose),
+        )
+        """What `kernels.decode` takes after the heads."""
         # empty heads: the kernel is compiled or read from its cache before the first frame
         self.find(zero_heads(heads))
 
     def find(self, heads: Heads) -> int:
         """Fill pose[1] with the people in the heads, in model pixels; returns how many."""
-        found: int = self.kernels.decode(
-            heads["heatmap"].reshape(-1),
-            heads["short_offset"].reshape(-1),
-            heads["mid_offset"].reshape(-1),
-            self.height,
-            self.width,
-            self.least,
-            self.steps,
-            self.table,
-            self.walk,
-            self.row,
-            self.mask,
-            self.words,
-            self.root,
-            self.pose,
-        )
+        flat = heads["heatmap"].reshape(-1), heads["short_offset"].reshape(-1), heads["mid_offset"].reshape(-1)
+        found: int = self.kernels.decode(*flat, *self.rest)
         return found
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:

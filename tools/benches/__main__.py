@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.benches import families_grouping, families_topdown, frame, process
+from tools.benches import families_grouping, families_topdown, frame, personlab, process
 from tools.benches.row import Row, SkipRowError
 
 ROWS: dict[str, Callable[[], Row]] = {
@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "rss_mib": process.memory,
     **families_topdown.ROWS,
     **families_grouping.ROWS,
+    **personlab.ROWS,
 }
 
 
