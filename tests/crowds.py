@@ -152,7 +152,7 @@ def crossings(people: NDArray[Any], limbs: Any) -> int:
 
 
 def match(found: NDArray[Any], people: NDArray[Any], near: float) -> list[int]:
-    """For each known person the index in `found` of one all of whose joints are within `near`; -1 where there is none."""
+    """For each known person the index in `found` of one with all joints within `near`; -1 where there is none."""
     indices = []
     for person in people:
         known = np.isfinite(person[:, 0])

@@ -66,7 +66,7 @@ def test_the_crowds_above_do_cross_their_limbs() -> None:
 def test_people_who_stand_in_each_other_are_told_apart_by_tags_alone() -> None:
     """Two people half an arm apart, left and right of one drawn at the other's place: no line between joints helps."""
     one = dense(1)
-    people = np.concatenate((one, one + (4, 0)))
+    people = one + np.array([[[0, 0]], [[4, 0]]])
     people[:, [9, 10]] = people[::-1, [9, 10]]  # wrists on the other's elbows
     poses = found_in(drawn(people, "int8"))
     assert sorted(match(poses.xy, people, near=0.5)) == [0, 1]
@@ -82,7 +82,7 @@ def test_compiled_and_plain_kernels_give_the_same_poses(dtype: str) -> None:
 
 def test_tags_may_be_half_as_many_and_one_map_may_serve_all_joints() -> None:
     one = crowd(1, (40, 60), seed=8, skeleton=COCO17, tall=36)
-    people = np.concatenate((one, one + (42, 1), one + (84, 0)))
+    people = one + np.array([[[0, 0]], [[42, 1]], [[84, 0]]])
     size_wh = 124, 62
     shared_tag = np.repeat(np.arange(3, dtype=F) * 3, [21, 21, 20])[None, :, None].repeat(31, axis=0)
     heat = heatmaps(people, size_wh)

@@ -218,3 +218,66 @@ def test_links_make_people_without_two_of_one_part(both: list[ModuleType], data:
     whole = {frozenset(person) for person in reference.people_of(named)}
     assert {frozenset((k, i) for k, i in enumerate(row) if i >= 0) for row in made[0][0]} - {frozenset()} == whole
     assert len(made[0][1]) == len(whole)  # all are above 0.3 and have two parts
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_tags_make_people_part_after_part(both: list[ModuleType], data: st.DataObject) -> None:
+    parts, room = 4, 16
+    count = np.array([data.draw(st.integers(0, 3)) for _ in range(parts)], np.int32)
+    order = np.array(data.draw(st.permutations(range(parts))), np.int32)
+    tags = st.sampled_from([0.0, 0.25, 0.75, 1.0, 1.5, 3.0])
+    peak_tag = data.draw(hnp.arrays(np.float32, (parts, MOST), elements=tags))
+    peak_score = np.linspace(0.9, 0.3, parts * MOST, dtype=F).reshape(parts, MOST)
+    made = []
+    for loops in both:
+        member, total, terms = np.zeros((room, parts), np.int32), np.ones(room, F), np.zeros(room, np.int32)
+        scratch, way = np.zeros((3, room + 1)), np.zeros((3, room + 1), np.int32)
+        tag_sum, tag_terms = np.zeros(room, F), np.zeros(room, np.int32)
+        people = loops.tag_people(
+            order, count, peak_score, peak_tag, F(0.6), np.zeros((MOST, room)), scratch, way, member, total, terms,
+            tag_sum, tag_terms,
+        )  # fmt: skip
+        assert (total[:people] == 0).all()
+        made.append((member[:people].tolist(), terms[:people].tolist()))
+    assert made[0] == made[1]
+
+    member = np.array(made[0][0], int).reshape(-1, parts)
+    assert made[0][1] == (member < 0).sum(axis=1).tolist()
+    for k in range(parts):  # every peak is somebody's, once
+        assert sorted(member[member[:, k] >= 0, k]) == list(range(count[k]))
+    for row in member:  # whoever joined was less than 0.6 from the mean of those before
+        theirs = [float(peak_tag[k, row[k]]) for k in order if row[k] >= 0]
+        assert all(abs(tag - np.mean(theirs[:at])) < 0.6 for at, tag in enumerate(theirs) if at)
+
+
+@given(heads(channels=12), st.data())
+@settings(max_examples=40, deadline=None)
+def test_arrows_link_peaks_that_point_at_each_other(
+    both: list[ModuleType], pairwise: NDArray[Any], data: st.DataObject
+) -> None:
+    found = data.draw(placed(pairwise, 3))
+    found.xy[:] = found.xy * F(8) + F(4)
+    top = 1.0 if pairwise.dtype.kind == "f" else float(np.iinfo(pairwise.dtype).max)
+    quant = np.stack((np.full(12, 20 / top), np.linspace(-3, 3, 12)), axis=1).astype(F)
+    limb = np.array([(0, 1, 0, 4), (0, 2, 2, 8), (1, 2, 6, 10)], np.int32)
+    made = []
+    for loops in both:
+        links = Links(3)
+        count = loops.offset_links(
+            pairwise, quant, limb, F(8), F(10), found.count, found.cell_yx, found.xy, *links.scratch, links.link,
+            links.score,
+        )  # fmt: skip
+        made.append((links.link[:count].tolist(), links.score[:count].tolist()))
+    assert made[0] == made[1]
+
+    real = pairwise.astype(float) * quant[:, 0] + quant[:, 1]
+    for (limb_at, i, j), score in zip(*made[0], strict=True):
+        a, b, there, back = limb[limb_at]
+        misses = []
+        for part, peak, channel, other, other_peak in ((a, i, there, b, j), (b, j, back, a, i)):
+            y, x = found.cell_yx[part, peak]
+            end = real[y, x, channel : channel + 2] + (8 * x + 4, 8 * y + 4)
+            misses.append(np.hypot(*(end - found.xy[other, other_peak])))
+        assert score == pytest.approx(1 / (1 + np.mean(misses) / 10), abs=1e-4)
+        assert np.mean(misses) <= 30.001
