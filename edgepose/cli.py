@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import logging
 import signal
 import sys
@@ -47,8 +48,13 @@ def run(args: argparse.Namespace) -> int:
     from edgepose.pipeline import build
     from edgepose.progress import Progress
 
-    cfg = read_settings(args)
-    with build(cfg) as pipeline, stops_on_signals(pipeline):
+    gc.disable()  # a start makes much to look through and no garbage
+    try:
+        pipeline = build(read_settings(args))
+    finally:
+        gc.enable()
+    with pipeline, stops_on_signals(pipeline):
+        gc.freeze()  # what is here now stays: no frame waits for it to be looked through
         engine = pipeline.engine
         log.info(
             "model %s on %s %s, %d thread(s)",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -164,6 +163,8 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def device_name(self) -> str:
         """The device's name: as set, or the host's."""
+        import socket
+
         return self.device or re.sub(r"[+#/\x00]", "-", socket.gethostname()) or "edgepose"
 
 

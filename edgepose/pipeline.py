@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from edgepose import config
@@ -74,14 +74,12 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         ConfigError: a setting or a model is wrong; what was opened before it is closed again.
         SourceError: the source gives nothing.
     """
-    # while the engine proves itself by running its model, the rest is imported: a tenth of the time to the first pose
-    threading.Thread(target=_import_rest, name="edgepose-import").start()
+    from edgepose.sink import open_sinks
+    from edgepose.source import open_source
+
     with ExitStack() as opened:
         engine = opened.enter_context(open_engine(cfg.engine))
         model, decoder = engine.manifest, engine.manifest.decoder
-        from edgepose.sink import open_sinks
-        from edgepose.source import open_source
-
         decode = open_decoder(model.name, decoder.name, decoder.options, model.joints, engine.heads, cfg.decode)
         source = opened.enter_context(open_source(cfg.source) if source is None else source)
         if sinks is None:
@@ -89,11 +87,3 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         pipeline = Pipeline(source, engine, decode, sinks)
         opened.pop_all()
         return pipeline
-
-
-def _import_rest() -> None:
-    """Import what every pipeline needs after its engine; whoever really needs it is told what is missing."""
-    with suppress(ImportError):
-        import edgepose.preprocess
-        import edgepose.sink
-        import edgepose.source  # noqa: F401

@@ -314,16 +314,26 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir(mode=0o700)
+
+
+def link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "damaged"),
     "cut short": (cut, "damaged"),
     "one bit": (flip, "damaged"),
     "gone": (Path.unlink, "not built yet"),
-    "a folder": (lambda path: (path.unlink(), path.mkdir(mode=0o700)), "cannot be read"),
+    "a folder": (folder, "cannot be read"),
     "writable by everybody": (lambda path: path.chmod(0o666), "writable by everybody"),
     "writable by its group": (lambda path: path.chmod(0o660), "writable by its group"),
     "in a folder of everybody": (lambda path: path.parent.chmod(0o777), "writable by everybody"),
-    "a link out": (lambda path: (path.unlink(), path.symlink_to("nowhere")), "not built yet"),
+    "a link out": (link, "not built yet"),
 }
 
 
@@ -370,7 +380,7 @@ def test_a_library_outlives_numba(cache: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_numpy_is_not_trusted(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(glue, "NDIM", glue.NDIM + 8)
+    monkeypatch.setattr(native, "NDIM", native.NDIM + 8)
     native.check_layout.cache_clear()
     try:
         with pytest.raises(native.UnusableError, match=r"numpy .* keeps its arrays"):
@@ -499,7 +509,7 @@ def test_the_first_run_waits_for_nothing_and_changes_over_when_the_library_is_th
         assert kernels.in_use(loops) == kind
         answers.append(np.zeros((9, 3), np.int8))
         loops.row_maxima(heat, answers[-1])
-    np.testing.assert_array_equal(*answers)
+    np.testing.assert_array_equal(answers[0], answers[1])
 
 
 # ------------------------------------------------------------------------------------------------ the command

@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgepose.kernels.native import BYTE_ORDER, DATA, DESCR, FLAGS, NDIM, SHAPE, TYPE_NUMBER
+
 RAW_TYPES = ("int8", "uint8", "int16", "float32")
 """What `q` in a kernel's EXPORTS stands for."""
 
@@ -25,10 +27,6 @@ SIZES = {name: int(re.sub(r"\D", "", name)) // 8 for name in TYPE_NUMBERS}
 SCALARS = {name: f"i{8 * size}" for name, size in SIZES.items()} | {"float32": "float", "float64": "double"}
 """Element type -> LLVM type."""
 
-DATA, NDIM, SHAPE, DESCR, FLAGS = 16, 24, 32, 56, 64
-"""Where PyArrayObject keeps them: the same from numpy 1.0 to 2.x; native.py makes sure before it trusts a library."""
-BYTE_ORDER, TYPE_NUMBER = 26, 28
-"""The same in PyArray_Descr."""
 CONTIGUOUS_ALIGNED, WRITABLE = 0x101, 0x400
 
 OUTSIDE = frozenset({

@@ -31,11 +31,15 @@ from numpy.typing import NDArray
 MAGIC = b"edgepose kernels"
 """Last bytes of a library file."""
 HERE = Path(__file__).parent
-BUILDERS = ("glue.py", "build.py", "elf.py")
+BUILDERS = ("native.py", "glue.py", "build.py", "elf.py")
 """Sources that decide what is in a library."""
 HEAD_SIZE = 16
 """Bytes of a Python object before its own fields; free-threaded Python has more and is not known here."""
 METH_FASTCALL = 0x80
+DATA, NDIM, SHAPE, DESCR, FLAGS = 16, 24, 32, 56, 64
+"""Where PyArrayObject keeps them: the same from numpy 1.0 to 2.x; check_layout makes sure."""
+BYTE_ORDER, TYPE_NUMBER = 26, 28
+"""The same in PyArray_Descr."""
 
 
 class UnusableError(Exception):
@@ -263,8 +267,6 @@ def check_layout() -> None:
     Raises:
         UnusableError: they do not: a numpy newer than any known here.
     """
-    from edgepose.kernels import glue
-
     arrays: tuple[NDArray[Any], ...] = (
         np.zeros((2, 3), np.int8),
         np.zeros(5, np.float32),
@@ -272,16 +274,16 @@ def check_layout() -> None:
     )
     for array in arrays:
         at = id(array)
-        descr = ctypes.c_void_p.from_address(at + glue.DESCR).value
-        shape_at = ctypes.c_void_p.from_address(at + glue.SHAPE).value
+        descr = ctypes.c_void_p.from_address(at + DESCR).value
+        shape_at = ctypes.c_void_p.from_address(at + SHAPE).value
         seen = (
             ctypes.c_void_p.from_address(at + HEAD_SIZE // 2).value == id(np.ndarray),
-            ctypes.c_void_p.from_address(at + glue.DATA).value == array.ctypes.data,
-            ctypes.c_int.from_address(at + glue.NDIM).value == array.ndim,
+            ctypes.c_void_p.from_address(at + DATA).value == array.ctypes.data,
+            ctypes.c_int.from_address(at + NDIM).value == array.ndim,
             descr == id(array.dtype),
             bool(shape_at) and (ctypes.c_ssize_t * array.ndim).from_address(shape_at or 0)[:] == list(array.shape),
-            ctypes.c_int.from_address(at + glue.FLAGS).value & 0x501 == 0x501,
-            bool(descr) and ctypes.c_int.from_address((descr or 0) + glue.TYPE_NUMBER).value == array.dtype.num,
+            ctypes.c_int.from_address(at + FLAGS).value & 0x501 == 0x501,
+            bool(descr) and ctypes.c_int.from_address((descr or 0) + TYPE_NUMBER).value == array.dtype.num,
         )
         if not all(seen):
             raise UnusableError(f"numpy {np.__version__} keeps its arrays in a way that is not known")
