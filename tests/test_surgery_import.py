@@ -66,6 +66,11 @@ FAMILIES: dict[str, tuple[Callable[[], bytes], str, dict[str, tuple[int, ...]]]]
         "personlab",
         {"heatmap": (1, 3, 3, 17), "short_offset": (1, 3, 3, 34), "mid_offset": (1, 3, 3, 64)},
     ),
+    "posenet with segments": (
+        lambda: maps(17, 34, 64, 1, quant=None),
+        "personlab",
+        {"heatmap": (1, 4, 4, 17), "short_offset": (1, 4, 4, 34), "mid_offset": (1, 4, 4, 64)},
+    ),
     "openpose, two outputs": (lambda: maps(38, 19), "paf", {"heatmap": (1, 4, 4, 19), "paf": (1, 4, 4, 38)}),
     "openpose, two stages": (
         lambda: maps(19, 38, 19, 38),
@@ -83,6 +88,11 @@ FAMILIES: dict[str, tuple[Callable[[], bytes], str, dict[str, tuple[int, ...]]]]
     "heatmaps of AI Challenger": (lambda: maps(14, quant=None), "heatmap", {"heatmap": (1, 4, 4, 14)}),
     "heatmaps, stages": (lambda: maps(16, 16), "heatmap", {"heatmap": (1, 4, 4, 16)}),
     "DeepLabCut": (lambda: maps(10, 5, quant=None), "scmap", {"heatmap": (1, 4, 4, 5), "locref": (1, 4, 4, 10)}),
+    "Mask R-CNN": (
+        lambda: rows((3, 17, 8, 8), (3, 4), (3,)),
+        "box_heatmap",
+        {"heatmap": (3, 17, 8, 8), "boxes": (3, 4), "scores": (3,)},
+    ),
     "MoveNet's own output": (lambda: rows((1, 1, 17, 3)), "regression", {"pose": (1, 1, 17, 3)}),
     "MoveNet's own outputs": (lambda: rows((1, 6, 56)), "regression", {"pose": (1, 6, 56)}),
     "a vector": (lambda: rows((1, 34)), "regression", {"pose": (1, 34)}),

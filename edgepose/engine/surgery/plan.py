@@ -28,6 +28,7 @@ RECOGNISERS = (
     shapes.score_maps,
     rows.movenet_outputs,
     rows.blazepose,
+    rows.box_heatmap,
     rows.yolo_pose,
     rows.simcc,
     rows.coordinates,

@@ -147,3 +147,34 @@ def blazepose(net: Net) -> Found | None:
                 span=span,
             )
     return None
+
+
+def box_heatmap(net: Net) -> Found | None:
+    """Mask R-CNN: boxes, and for each box one small map per joint; the first axis counts boxes."""
+    values = _outputs(net)
+    boxes = [value for value in values if len(value.shape) == 2 and value.shape[1] == 4]
+    maps = [value for value in values if len(value.shape) == 4 and boxes and value.shape[0] == boxes[0].shape[0]]
+    if len(boxes) != 1 or len(maps) != 1:
+        return None
+    first, *sides, last = maps[0].shape[1:]
+    layout, joints, square = (
+        ("nchw", first, sides[0] == last) if sides[0] == last else ("nhwc", last, first == sides[0])
+    )
+    if joints not in SKELETON_OF or not square:
+        return None
+    heads = {"heatmap": maps[0], "boxes": boxes[0]}
+    scores = [value for value in values if value.shape == boxes[0].shape[:1]]
+    if len(scores) == 1:
+        heads["scores"] = scores[0]
+    return Found(
+        what=f"boxes with heatmaps of {joints} joints",
+        decoder="box_heatmap",
+        heads={role: value.index for role, value in heads.items()},
+        skeleton=SKELETON_OF[joints],
+        options={"people": "per_box", "layout": layout, **SCORES},
+        keep_first=frozenset(heads),
+        warnings=[
+            "boxes are taken as left, top, right, bottom in model pixels: see options.box_order and box_unit_xy",
+            *([INPUT_UNKNOWN] if is_float(net) else []),
+        ],
+    )
