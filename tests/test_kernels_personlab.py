@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgepose import config
-from edgepose.decode.personlab import CHANNELS, Options, PersonLab
+from edgepose.decode.personlab import BONES, CHANNELS, Options, PersonLab, walk_of
 from edgepose.kernels import personlab_numpy
 from edgepose.poses import COCO17, HeadSpec
 from tests import personlab_scene, reference_personlab
@@ -143,3 +143,17 @@ def test_scores_are_sigmoids_of_the_logits() -> None:
     scores = personlab_numpy._sigmoid(logits, decoder.rest[4])
     assert np.abs(scores - exact).max() < 3e-7
     assert (np.diff(scores) >= -1e-7).all()
+
+
+@pytest.mark.parametrize("joint", range(17), ids=COCO17.joints)
+def test_a_walk_reaches_every_joint_once_by_bones_that_exist(joint: int) -> None:
+    known, begin = {joint}, 0
+    walk = walk_of(BONES)[joint].tolist()
+    while begin < 16:
+        end = walk[begin][3]
+        for source, target, channel, _ in walk[begin:end]:
+            assert (target, channel) in reference_personlab.steps_from(source)
+            assert source in known
+        known.update(target for _, target, _, _ in walk[begin:end])
+        begin = end
+    assert known == set(range(17))
