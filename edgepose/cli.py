@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import logging
 import signal
 import sys
@@ -47,8 +48,13 @@ def run(args: argparse.Namespace) -> int:
     from edgepose.pipeline import build
     from edgepose.progress import Progress
 
-    cfg = read_settings(args)
-    with build(cfg) as pipeline, stops_on_signals(pipeline):
+    gc.disable()  # a start makes much to look through and no garbage
+    try:
+        pipeline = build(read_settings(args))
+    finally:
+        gc.enable()
+    with pipeline, stops_on_signals(pipeline):
+        gc.freeze()  # what is here now stays: no frame waits for it to be looked through
         engine = pipeline.engine
         log.info(
             "model %s on %s %s, %d thread(s)",
@@ -78,10 +84,17 @@ def show_config(args: argparse.Namespace) -> int:
 
 
 def models(args: argparse.Namespace) -> int:
-    """List the models, show one, or check that they are what they say."""
-    from edgepose.models_command import COMMANDS
+    """List the models, show one, check that they are what they say, or make a stock .tflite file one of them."""
+    from edgepose.models_command import COMMANDS, Asked
 
-    return COMMANDS[args.action](args.names, args.models_dir)
+    return COMMANDS[args.action](Asked(args.names, args.models_dir, args.name, args.to))
+
+
+def show_kernels(args: argparse.Namespace) -> int:
+    """Say how each decoder's loops would run and why not better, or compile them ahead of time."""
+    from edgepose.kernels_command import build, status
+
+    return status() if args.action == "status" else build(args.names, args.folder)
 
 
 # ------------------------------------------------------------------------------------------------ settings
@@ -161,8 +174,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; {hint}\n")
 
 
-def make_parser() -> tuple[Parser, dict[str, Parser]]:
-    """The parser of the command line, and that of each command."""
+def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the command line, and that of each command.
+
+    chosen  the only command whose settings become flags, which takes a while for all; None: every one
+    """
     parser = Parser(
         prog="edgepose",
         description="A pose sensor: a camera, a video or pictures in, human poses out, over MQTT or as JSON lines.",
@@ -190,18 +206,23 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         made[name].set_defaults(does=does)
         return made[name]
 
-    add_settings(
-        command(
-            "run",
-            run,
-            """  edgepose run --source photo.jpg
+    def with_settings(name: str, does: Callable[[argparse.Namespace], int], examples: str) -> Parser:
+        if chosen in (None, name):
+            add_settings(command(name, does, examples))
+        else:
+            command(name, does, examples)
+        return made[name]
+
+    with_settings(
+        "run",
+        run,
+        """  edgepose run --source photo.jpg
   edgepose run --source walk.mp4 --overlay out.mp4 --jsonl poses.jsonl
   edgepose run --source picamera2 --broker mqtt://homeassistant.local --sink.mqtt.username pose \\
                --sink.mqtt.password_file /etc/edgepose/mqtt-password
   edgepose run --config edgepose.toml --engine.threads 2""",
-        )
     )
-    shown = command(
+    shown = with_settings(
         "demo",
         demo,
         """  edgepose demo                                    two photographs, a broker of its own
@@ -210,33 +231,47 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     shown.add_argument("--seconds", type=float, default=8.0, help="how long to watch; default %(default)s")
     shown.add_argument("--picture", default="edgepose-demo.jpg", help="where the annotated picture goes")
-    add_settings(shown)
 
     listed = command(
         "models",
         models,
         """  edgepose models                                  the list
   edgepose models show movenet_lightning_192       all that is known of one
-  edgepose models verify                           hash, structure, and one run of each""",
+  edgepose models verify                           hash, structure, and one run of each
+  edgepose models inspect some.tflite              what it is, what is in it, what an import would write
+  edgepose models import some.tflite               cut it at its heads; then `edgepose run --model some`""",
     )
-    listed.add_argument("action", nargs="?", choices=("list", "show", "verify"), default="list")
+    listed.add_argument("action", nargs="?", choices=("list", "show", "verify", "inspect", "import"), default="list")
     listed.add_argument("names", nargs="*", metavar="NAME", help="names or files; default: all")
     listed.add_argument("--models_dir", default="", metavar="DIR", help="a folder searched before the shipped models")
+    listed.add_argument("--name", default="", help="import: name of the new model; default: that of the file")
+    listed.add_argument("--to", default="", metavar="DIR", help="import: folder for it; default: your own models")
 
-    add_settings(
-        command(
-            "config",
-            show_config,
-            """  edgepose config > edgepose.toml                  start a settings file
+    loops = command(
+        "kernels",
+        show_kernels,
+        """  edgepose kernels                                 what is in use, where it is, why not better
+  edgepose kernels build                           compile now what the first run compiles in the background
+  edgepose kernels build --folder /usr/lib/edgepose/kernels
+                                                   for an image; EDGEPOSE_KERNELS says where it lies""",
+    )
+    loops.add_argument("action", nargs="?", choices=("status", "build"), default="status")
+    loops.add_argument("names", nargs="*", metavar="FAMILY", help="decoder families to build; default: all")
+    loops.add_argument("--folder", default="", metavar="DIR", help="where to put them; default: the cache")
+
+    with_settings(
+        "config",
+        show_config,
+        """  edgepose config > edgepose.toml                  start a settings file
   edgepose config --config edgepose.toml           check one: what is in force""",
-        )
     )
     return parser, made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    parser, commands = make_parser()
+    words = sys.argv[1:] if argv is None else argv
+    parser, commands = make_parser(words[0] if words else "")
     args, extra = parser.parse_known_args(argv)
     if args.command is None:
         parser.print_help()

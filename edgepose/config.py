@@ -6,8 +6,8 @@ The same keys work in `edgepose.toml` and as flags: `[engine] threads = 2` is `-
 from __future__ import annotations
 
 import difflib
+import functools
 import re
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -95,7 +95,8 @@ class Decode(Section, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0, le=1)] | None, says("joints below it are not found; unset: the model's own", "0..1")
     ] = None
     kernels: Annotated[
-        Literal["auto", "numba", "numpy"], says("compiled loops, or plain numpy where numba cannot be installed")
+        Literal["auto", "aot", "numba", "numpy"],
+        says("loops compiled ahead of time, compiled while running, or plain numpy; auto takes the best there is"),
     ] = "auto"
 
 
@@ -162,6 +163,8 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def device_name(self) -> str:
         """The device's name: as set, or the host's."""
+        import socket
+
         return self.device or re.sub(r"[+#/\x00]", "-", socket.gethostname()) or "edgepose"
 
 
@@ -283,19 +286,24 @@ class Setting(Struct, frozen=True):
     meaning: str
 
 
-def settings(section: type[Section] = Config, prefix: str = "") -> Iterator[Setting]:
+@functools.cache
+def settings() -> tuple[Setting, ...]:
     """Every setting there is, depth first, in the order of the classes above."""
-    hints = get_type_hints(section, include_extras=True)
-    for field in msgspec.structs.fields(section):
-        hint, key = hints[field.name], f"{prefix}{field.name}"
+    return tuple(_settings(Config, ""))
+
+
+def _settings(section: type[Section], prefix: str) -> Iterator[Setting]:
+    fields = msgspec.structs.fields(section)
+    for field in fields:
+        hint, key = field.type, f"{prefix}{field.name}"
         if isinstance(hint, type) and issubclass(hint, Section):
             continue
         meta: Meta = get_args(hint)[1]
         yield Setting(key, hint, field.default, (meta.extra or {})["unit"], meta.description or "")
-    for field in msgspec.structs.fields(section):
-        hint = hints[field.name]
+    for field in fields:
+        hint = field.type
         if isinstance(hint, type) and issubclass(hint, Section):
-            yield from settings(hint, f"{prefix}{field.name}.")
+            yield from _settings(hint, f"{prefix}{field.name}.")
 
 
 def parse_value(text: str, setting: Setting) -> Any:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgepose import config
-from edgepose.engine import open_engine
+from edgepose.engine import Engine, open_engine
 from edgepose.engine.manifest import Manifest, read_manifest
 from edgepose.engine.zoo import find_model, list_models, verify_model
 from edgepose.errors import ModelError
+
+
+class Asked(NamedTuple):
+    """What was typed behind `edgepose models ACTION`."""
+
+    names: list[str]
+    """Names or files."""
+    models_dir: str = ""
+    name: str = ""
+    """import: of the new model; empty is the file's own."""
+    to: str = ""
+    """import: folder for it; empty is the user's own."""
 
 
 def say(text: str = "") -> None:
@@ -20,14 +32,16 @@ def say(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
-def _chosen(names: Sequence[str], models_dir: str) -> list[Path]:
-    return [find_model(name, models_dir) for name in names] if names else list_models(models_dir)
+def _chosen(asked: Asked) -> list[Path]:
+    if not asked.names:
+        return list_models(asked.models_dir)
+    return [find_model(name, asked.models_dir) for name in asked.names]
 
 
-def list_all(names: Sequence[str], models_dir: str) -> int:
+def list_all(asked: Asked) -> int:
     """A line per model."""
     rows = [("NAME", "INPUT", "MB", "DECODER", "WHAT")]
-    for path in _chosen(names, models_dir):
+    for path in _chosen(asked):
         manifest = read_manifest(path)
         _, height, width, _ = manifest.input.shape
         model = path.with_name(manifest.file)
@@ -41,11 +55,11 @@ def list_all(names: Sequence[str], models_dir: str) -> int:
     return 0
 
 
-def show(names: Sequence[str], models_dir: str) -> int:
+def show(asked: Asked) -> int:
     """Everything the manifests and graphs say."""
-    if not names:
+    if not asked.names:
         raise ModelError("show which model? edgepose models show NAME; `edgepose models` lists them")
-    for path in _chosen(names, models_dir):
+    for path in _chosen(asked):
         manifest, graph, content = verify_model(path)
         _show_one(path, manifest, len(content))
         say("heads")
@@ -63,7 +77,7 @@ def _show_one(path: Path, manifest: Manifest, size: int) -> None:
     say(f"  file      {path.with_name(manifest.file)}, {size} bytes")
     say(f"  sha256    {manifest.sha256}")
     say(f"  input     {width}x{height} {wants.dtype} {wants.colour}, {wants.fit}, {wants.resize} resize, {wants.range}")
-    say(f"  skeleton  {manifest.skeleton}")
+    say(f"  skeleton  {manifest.joints.name}, {len(manifest.joints.joints)} joints")
     say(f"  decoder   {manifest.decoder.name}")
     _table(manifest.decoder.options, "            ")
     say(f"  origin    {manifest.origin.package}")
@@ -83,29 +97,74 @@ def _table(values: Mapping[str, Any], indent: str) -> None:
             say(f"{indent}{name} = {value}")
 
 
-def verify(names: Sequence[str], models_dir: str) -> int:
+def verify(asked: Asked) -> int:
     """Check hash, structure and manifest of each, run it once and decode what comes out."""
-    from edgepose.decode import open_decoder
-
     failed = 0
-    for path in _chosen(names, models_dir):
+    for path in _chosen(asked):
         started_t = time.monotonic()
         try:
+            if verify_model(path, here=False)[1].is_edgetpu:
+                say(f"sound {path.stem}  not run, it needs a Coral Edge TPU")
+                continue
             with open_engine(config.Engine(model=str(path))) as engine:
-                made = engine.manifest
-                open_decoder(
-                    made.name, made.decoder.name, made.decoder.options, made.skeleton, engine.heads, config.Decode()
-                )
-                engine.run(engine.input.tensor)
-                runtime = f"{engine.runtime.name} {engine.runtime.version}"
+                runtime = run_once(engine)
         except ModelError as error:
             failed += 1
             say(f"BAD   {path.stem}: {error}")
             continue
         say(f"ok    {path.stem}  runs on {runtime}, {time.monotonic() - started_t:.2f} s")
     if failed:
-        raise ModelError(f"{failed} of {len(_chosen(names, models_dir))} models are not usable; see above")
+        raise ModelError(f"{failed} of {len(_chosen(asked))} models are not usable; see above")
     return 0
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], int]] = {"list": list_all, "show": show, "verify": verify}
+def run_once(engine: Engine) -> str:
+    """Run a model and open its decoder, the plain numpy one, which compiles nothing; returns what it ran on.
+
+    Raises:
+        ModelError: the decoder cannot read its heads.
+    """
+    from edgepose.decode import open_decoder
+
+    made = engine.manifest
+    open_decoder(
+        made.name, made.decoder.name, made.decoder.options, made.joints, engine.heads, config.Decode(kernels="numpy")
+    )
+    engine.run(engine.input.tensor)
+    return f"{engine.runtime.name} {engine.runtime.version}"
+
+
+def inspect(asked: Asked) -> int:
+    """What stock model files are, and what an import would write."""
+    from edgepose.import_command import inspect_one
+
+    for path in _files(asked, "inspect"):
+        inspect_one(path)
+    return 0
+
+
+def import_(asked: Asked) -> int:
+    """Make stock model files models of edgepose."""
+    from edgepose.import_command import import_one
+
+    paths = _files(asked, "import")
+    if asked.name and len(paths) > 1:
+        raise ModelError(f"--name {asked.name}: one name for {len(paths)} files; import them one by one")
+    for path in paths:
+        import_one(path, asked.name, asked.to)
+    return 0
+
+
+def _files(asked: Asked, action: str) -> list[Path]:
+    if not asked.names:
+        raise ModelError(f"{action} which file? edgepose models {action} FILE.tflite")
+    return [Path(name).expanduser() for name in asked.names]
+
+
+COMMANDS: dict[str, Callable[[Asked], int]] = {
+    "list": list_all,
+    "show": show,
+    "verify": verify,
+    "inspect": inspect,
+    "import": import_,
+}

@@ -15,11 +15,16 @@ def oks(xy: NDArray[np.float32], others: NDArray[np.float32], sigmas: NDArray[np
     xy (K, 2) and others (M, K, 2) in pixels, NaN where a joint is unknown; sigmas (K,). Returns (M,).
     Joints known on both sides count; with none in common the similarity is 0. Source: COCO keypoint evaluation.
     """
-    scale2 = np.maximum(_area(xy[None]), _area(others))
-    distance2 = ((others - xy) ** 2).sum(axis=2)
+    return _alike(((others - xy) ** 2).sum(axis=2), np.maximum(_area(xy[None]), _area(others)), sigmas)
+
+
+def _alike(
+    distance2: NDArray[np.float32], area: NDArray[np.float32], sigmas: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(...,) similarity of pairs: squared distances (..., K), NaN where unknown, and areas (...,)."""
     both = ~np.isnan(distance2)
-    alike = np.exp(-np.where(both, distance2, 0) / (2 * scale2[:, None] * (2 * sigmas) ** 2))
-    mean: NDArray[np.float32] = (alike * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+    alike = np.exp(-np.where(both, distance2, 0) / (2 * area[..., None] * (2 * sigmas) ** 2))
+    mean: NDArray[np.float32] = (alike * both).sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
     return mean
 
 
@@ -35,8 +40,11 @@ def _area(xy: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def distinct(xy: NDArray[np.float32], sigmas: NDArray[np.float32], most_alike: float) -> list[int]:
     """Indices of poses (N, K, 2), best first, without those more alike than `most_alike` to a better one."""
+    area = _area(xy)
+    distance2 = ((xy[:, None] - xy[None]) ** 2).sum(axis=3)
+    same = _alike(distance2, np.maximum(area[:, None], area), sigmas) > most_alike
     kept: list[int] = []
     for person in range(len(xy)):
-        if not kept or oks(xy[person], xy[kept], sigmas).max() <= most_alike:
+        if not same[person, kept].any():
             kept.append(person)
     return kept

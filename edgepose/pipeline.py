@@ -80,7 +80,7 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
     with ExitStack() as opened:
         engine = opened.enter_context(open_engine(cfg.engine))
         model, decoder = engine.manifest, engine.manifest.decoder
-        decode = open_decoder(model.name, decoder.name, decoder.options, model.skeleton, engine.heads, cfg.decode)
+        decode = open_decoder(model.name, decoder.name, decoder.options, model.joints, engine.heads, cfg.decode)
         source = opened.enter_context(open_source(cfg.source) if source is None else source)
         if sinks is None:
             sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, source.live)]

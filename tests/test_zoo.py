@@ -294,3 +294,10 @@ def test_a_stock_model_needs_nothing_but_a_manifest(tmp_path: Path) -> None:
         heads=[head],
     )
     assert verify_model(path)[0] == read_manifest(path)
+
+
+@pytest.mark.parametrize("path", list_models(), ids=lambda path: path.stem)
+def test_reading_only_the_ends_of_a_sound_file_gives_the_same_ends(path: Path) -> None:
+    whole, ends = verify_model(path)[1], verify_model(path, known=True)[1]
+    assert (ends.inputs, ends.outputs) == (whole.inputs, whole.outputs)
+    assert set(ends.ops) == set(whole.ops)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+import importlib
+from typing import Any, NamedTuple, Protocol
 
 from edgepose import config, kernels
 from edgepose.errors import ConfigError, ModelError
@@ -21,22 +21,38 @@ class Decode(Protocol):
 Options = dict[str, Any]
 
 
-def _movenet(options: Options, heads: dict[str, HeadSpec], skeleton: Skeleton, cfg: config.Decode) -> Decode:
-    from edgepose.decode import movenet
+class Family(NamedTuple):
+    """A decoder family: module edgepose.decode.NAME with `Options` and a class, built when a model asks for it."""
 
-    checked = config.convert(options, movenet.Options, "[decoder.options]")
-    return movenet.MoveNet(checked, heads, skeleton, cfg, kernels.family("movenet", cfg.kernels))
+    class_: str
+    """Its decoder in that module: (options, heads, skeleton, cfg[, kernels]) -> Decode."""
+    loops: str | None
+    """Family of edgepose.kernels that is handed to it; None: it has none and takes no kernels."""
 
 
-DECODERS: dict[str, Callable[[Options, dict[str, HeadSpec], Skeleton, config.Decode], Decode]] = {
-    "movenet": _movenet,
+DECODERS: dict[str, Family] = {
+    "ae": Family("AssociativeEmbedding", "grouping"),
+    "blazepose": Family("BlazePose", None),
+    "box_heatmap": Family("BoxHeatmap", "peaks"),
+    "heatmap": Family("Heatmap", "heatmap"),
+    "heatmap_depth": Family("HeatmapDepth", "heatmap"),
+    "integral": Family("Integral", "integral"),
+    "movenet": Family("MoveNet", "movenet"),
+    "paf": Family("Paf", "grouping"),
+    "personlab": Family("PersonLab", "personlab"),
+    "regression": Family("Regression", None),
+    "scmap": Family("ScoreMaps", "grouping"),
+    "simcc": Family("SimCC", None),
+    "yolo_pose": Family("YoloPose", None),
 }
 
 
 def open_decoder(
-    model: str, name: str, options: Options, skeleton: str, heads: dict[str, HeadSpec], cfg: config.Decode
+    model: str, name: str, options: Options, skeleton: str | Skeleton, heads: dict[str, HeadSpec], cfg: config.Decode
 ) -> Decode:
     """The decoder `name` that the manifest of `model` asks for, for these heads.
+
+    skeleton  or the name of one of SKELETONS
 
     Raises:
         ModelError: no such decoder, wrong options, or heads it cannot read.
@@ -45,11 +61,16 @@ def open_decoder(
     if name not in DECODERS:
         raise ModelError(f"model {model}: decoder.name is {name!r}, expected one of {', '.join(DECODERS)}")
     try:
-        return DECODERS[name](options, heads, SKELETONS[skeleton], cfg)
+        family = DECODERS[name]
+        module = importlib.import_module(f"edgepose.decode.{name}")
+        checked = config.convert(options, module.Options, "[decoder.options]")
+        joints = SKELETONS[skeleton] if isinstance(skeleton, str) else skeleton
+        loops = () if family.loops is None else (kernels.family(family.loops, cfg.kernels),)
+        decoder: Decode = getattr(module, family.class_)(checked, heads, joints, cfg, *loops)
+        return decoder
     except ConfigError as error:
         raise ModelError(f"model {model}: {error}") from None
     except ImportError as error:
         raise ConfigError(
-            f"decode.kernels is {cfg.kernels!r} but numba cannot be imported ({error}); "
-            'pip install numba, or set it to "numpy"'
+            f'decode.kernels is {cfg.kernels!r}: {error}; pip install numba, or set it to "numpy"'
         ) from None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgepose import config, oks
 from edgepose.config import Section
-from edgepose.errors import ModelError
+from edgepose.decode.common import check_heads, least_raw, least_scores, poses_from, quant_of, real, zero_heads
 from edgepose.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 
 F = np.float32
@@ -35,6 +35,8 @@ class Options(Section, frozen=True, kw_only=True):
     """Two people more alike than this are one."""
     distance_bias: Annotated[float, Meta(gt=0, le=100)] = 1.8
     """single: cells added to the distance before a heatmap is divided by it."""
+    center_weighted: bool = False
+    """single: the centre head is already divided by the distance to the middle, as Edge TPU builds give it."""
     sigma: Annotated[float, Meta(gt=0, le=10)] = 0.3
     """multi: joints weigh exp(-distance^2 / (sigma * the map's shorter side)), in cells."""
     min_joint_mean: Score = 0.2
@@ -72,15 +74,19 @@ class MoveNet:
         check_heads(heads, ROLES[options.people_head])
         self.options, self.skeleton, self.kernels = options, skeleton, kernels
         self.max_people = cfg.max_people
-        self.min_person = options.min_person_score if cfg.min_person_score is None else cfg.min_person_score
-        self.min_joint = options.min_joint_score if cfg.min_joint_score is None else cfg.min_joint_score
+        self.min_person, self.min_joint = least_scores(options, cfg)
         self.sigmas = np.array(skeleton.sigmas, F)
-        self.quant = {role: np.array([spec.scale, spec.zero_point], F) for role, spec in heads.items()}
+        self.quant = {role: quant_of(spec) for role, spec in heads.items()}
 
         height, width, joints = heads["heatmap"].shape
+        if options.center_weighted:
+            heads = heads | {"center": HeadSpec("center", (height, width, 1), np.dtype(F), 1.0, 0)}
+        scale, self.center_zero = self.quant["center"]
+        self.quant["center"] = quant_of(heads["center"])
         center = heads["center"]
-        self.least_center = _least_raw(center, max(self.min_person, 1e-6))
+        self.least_center = least_raw(center, max(self.min_person, 1e-6))
         self.weight = _middle_weight(height, width, options.distance_bias)
+        self.unweight = scale / self.weight[..., None]
         self.limit = np.array([height, width, height, width], F)
         self.spread = F(options.sigma * min(height, width))
         self.level, self.first_level = _log_levels(heads["heatmap"])
@@ -94,7 +100,7 @@ class MoveNet:
         self.score = np.zeros((people, joints), F)
         # one person in empty heads: every kernel is compiled or read from its cache before the first frame
         self._find_centers(np.zeros(center.shape[:2], center.dtype))
-        self._find_joints({role: np.zeros(spec.shape, spec.dtype) for role, spec in heads.items()}, 1)
+        self._find_joints(zero_heads(heads), 1)
 
     @property
     def _only_nearest(self) -> bool:
@@ -102,6 +108,8 @@ class MoveNet:
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
+        if self.options.center_weighted:
+            heads = {**heads, "center": (heads["center"].astype(F) - self.center_zero) * self.unweight}
         found = self._find_centers(heads["center"][..., 0])
         person_score = np.zeros(0, F)
         if found:
@@ -115,24 +123,9 @@ class MoveNet:
             best_first = best_first[oks.distinct(distinct_from[best_first], self.sigmas, self.options.duplicate_oks)]
         best_first = best_first[: self.max_people]
 
-        joint_score = score[best_first]
         # a cell's coordinate counts from the map's edge, a pixel's from its centre: half a model pixel apart
         xy = crop.to_source(yx[best_first][..., ::-1] * F(self.options.stride) - F(0.5))
-        lost = ~(joint_score >= max(self.min_joint, 1e-9))
-        xy[lost] = np.nan
-        joint_score[lost] = 0
-        return Poses(
-            t=frame.t,
-            taken_t=frame.taken_t,
-            seq=frame.seq,
-            name=frame.name,
-            size_wh=frame.size_wh,
-            skeleton=self.skeleton,
-            xy=xy,
-            score=joint_score,
-            person_score=person_score[best_first],
-            track_id=np.full(len(best_first), -1, np.int32),
-        )
+        return poses_from(frame, self.skeleton, xy, score[best_first], person_score[best_first], self.min_joint)
 
     def _find_centers(self, center: NDArray[Any]) -> int:
         if self._only_nearest:
@@ -150,18 +143,20 @@ class MoveNet:
         kernels.regressed(heads["regress"], quant["regress"], center_yx, coarse_yx)
         kernels.row_maxima(heat, self.row_max)
         rows, columns = center_yx[:, 0], center_yx[:, 1]
-        center = _real(heads["center"][rows, columns, 0], quant["center"])
+        center = real(heads["center"][rows, columns, 0], quant["center"])
 
         if self.options.people_head == "single":
             bias = F(self.options.distance_bias)
             kernels.joints_by_distance(heat, self.row_max, quant["heatmap"][1], bias, coarse_yx, cell_yx)
-            kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
+            kernels.read_offsets(offset, quant["offset"], cell_yx, yx)
+            kernels.read_scores(heat, quant["heatmap"], cell_yx, score)
         else:
             box_yx = self._boxes(heads, center_yx)
             kernels.joints_in_box(
                 heat, self.row_max, self.level, self.first_level, self.spread, box_yx, coarse_yx, cell_yx
             )
-            kernels.read_joints(heat, quant["heatmap"], offset, quant["offset"], cell_yx, yx, score)
+            kernels.read_offsets(offset, quant["offset"], cell_yx, yx)
+            kernels.read_scores(heat, quant["heatmap"], cell_yx, score)
             score *= self._nearness(cell_yx, coarse_yx, box_yx)
 
         counted = score > self.options.min_joint_mean
@@ -187,33 +182,9 @@ class MoveNet:
     def _boxes(self, heads: Heads, center_yx: NDArray[np.int32]) -> NDArray[np.float32]:
         """(P, 4) top, left, bottom, right in cells, clipped to the map."""
         rows, columns = center_yx[:, 0], center_yx[:, 1]
-        half = np.maximum(_real(heads["box_scale"][rows, columns], self.quant["box_scale"]), 0) / 2
-        middle = center_yx + _real(heads["box_offset"][rows, columns], self.quant["box_offset"])
+        half = np.maximum(real(heads["box_scale"][rows, columns], self.quant["box_scale"]), 0) / 2
+        middle = center_yx + real(heads["box_offset"][rows, columns], self.quant["box_offset"])
         return np.clip(np.concatenate((middle - half, middle + half), axis=1), 0, self.limit).astype(F)
-
-
-def check_heads(heads: dict[str, HeadSpec], channels: dict[str, int]) -> None:
-    """Raise ModelError unless every role is there as (H, W, channels) with one common H, W."""
-    for role, count in channels.items():
-        if role not in heads:
-            raise ModelError(f"decoder movenet needs a head with role {role!r}; the manifest names {', '.join(heads)}")
-        expected = (*heads["heatmap"].shape[:2], count) if "heatmap" in heads else ()
-        if heads[role].shape != expected:
-            raise ModelError(f"decoder movenet: head {role!r} is {heads[role].shape}, expected {expected}")
-
-
-def _real(raw: NDArray[Any], quant: NDArray[np.float32]) -> NDArray[np.float32]:
-    real: NDArray[np.float32] = (raw.astype(F) - quant[1]) * quant[0]
-    return real
-
-
-def _least_raw(spec: HeadSpec, real: float) -> Any:
-    """The smallest raw value, in the head's own type, whose real value is at least `real`."""
-    if spec.dtype.kind == "f":
-        return spec.dtype.type(real)
-    limits = np.iinfo(spec.dtype)
-    raw = int(np.ceil(real / spec.scale + spec.zero_point - 1e-6))
-    return spec.dtype.type(min(max(raw, limits.min), limits.max))
 
 
 def _middle_weight(height: int, width: int, bias: float) -> NDArray[np.float32]:
@@ -223,10 +194,10 @@ def _middle_weight(height: int, width: int, bias: float) -> NDArray[np.float32]:
     return weight
 
 
-def _log_levels(spec: HeadSpec) -> tuple[NDArray[np.float32] | None, int]:
-    """Logarithm of each raw value's real value, and the first raw value; (None, 0) for a float head."""
+def _log_levels(spec: HeadSpec) -> tuple[NDArray[np.float32], int]:
+    """Logarithm of each raw value's real value, and the first raw value; none and 0 for a float head."""
     if spec.dtype.kind == "f":
-        return None, 0
+        return np.zeros(0, F), 0
     limits = np.iinfo(spec.dtype)
     real = (np.arange(limits.min, limits.max + 1) - spec.zero_point) * spec.scale
     with np.errstate(divide="ignore"):

@@ -157,6 +157,14 @@ class FlatBuffer:
         start, count = found
         return self._content[start : start + count].decode("utf-8", "replace")
 
+    def item(self, table: Table, number: int, index: int, what: str) -> Table:
+        """One table of a vector."""
+        found = self.vector(table, number, 4, what, walk=False)
+        if found is None or not 0 <= index < found[1]:
+            self.fail(f"{what} has no [{index}]")
+        at = found[0] + 4 * index
+        return self.table(at + self._u32(at), what)
+
     def tables(self, table: Table, number: int, what: str) -> Iterator[tuple[str, Table]]:
         """The tables of a vector, each with its name for messages."""
         found = self.vector(table, number, 4, what)

@@ -92,6 +92,26 @@ def read_graph(content: bytes, where: str) -> Graph:
     return graphs[0].graph
 
 
+def read_ends(content: bytes, where: str) -> Graph:
+    """As read_graph of a file known to be sound, in a tenth of the time: inputs and outputs; of `ops` the kinds only.
+
+    Raises:
+        ModelError: even what is read is damaged.
+    """
+    file = FlatBuffer(content, where)
+    model = file.root(IDENTIFIER)
+    codes = tuple(_opcode(file, table, at) for at, table in file.tables(model, 1, "operator codes"))
+    graph = file.item(model, 2, 0, "graphs")
+    found = file.vector(model, 4, 4, "buffers", walk=False)
+    buffers = found[1] if found else 0
+
+    def tensor(index: int) -> Tensor:
+        return _tensor(file, file.item(graph, 0, index, "tensors"), f"tensors[{index}]", buffers)[0]
+
+    inputs, outputs = (file.ints(graph, number, "inputs and outputs") for number in (1, 2))
+    return Graph(tuple(map(tensor, inputs)), tuple(map(tensor, outputs)), codes)
+
+
 # ------------------------------------------------------------------------------------------------ TFLite
 
 

@@ -12,7 +12,10 @@ from msgspec import Meta
 from edgepose import config
 from edgepose.config import Section
 from edgepose.errors import ConfigError, ModelError
-from edgepose.poses import SKELETONS
+from edgepose.poses import SKELETONS, Skeleton
+
+USUAL_SIGMA = 0.08
+"""Spread of a joint whose manifest gives none: that of COCO's shoulders."""
 
 Shape = Annotated[tuple[Annotated[int, Meta(ge=1, le=1 << 16)], ...], Meta(min_length=1, max_length=6)]
 
@@ -38,8 +41,27 @@ class Head(Section, frozen=True, kw_only=True):
     output: Annotated[int, Meta(ge=0, le=255)]
     """Position among the graph's outputs."""
     shape: Shape
-    """With the batch axis."""
+    """As the file has it, with the batch axis if it has one."""
     dtype: Literal["uint8", "int8", "int16", "float32"]
+    batch_axis: bool = True
+    """False: the first axis counts something else, such as boxes, and the decoder gets it too."""
+
+    @property
+    def decoded_shape(self) -> tuple[int, ...]:
+        """What the decoder gets: without the batch axis."""
+        return self.shape[1:] if self.batch_axis else self.shape
+
+
+class OwnSkeleton(Section, frozen=True, kw_only=True):
+    """Joints of a model that has none of edgepose's skeletons."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    joints: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(min_length=1, max_length=256)]
+    """In the order of the keypoint axis."""
+    bones: tuple[tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)]], ...] = ()
+    """Joint pairs to draw a line between."""
+    sigmas: tuple[Annotated[float, Meta(gt=0, le=1)], ...] = ()
+    """Spread of each joint in OKS; none: 0.08 for all."""
 
 
 class Decoder(Section, frozen=True, kw_only=True):
@@ -77,7 +99,8 @@ class Manifest(Section, frozen=True, kw_only=True):
     file: Annotated[str, Meta(pattern="^[^/\\\\\x00]+$")]
     """Name of the model file in the manifest's folder."""
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-    skeleton: str
+    skeleton: str | OwnSkeleton
+    """Name of one of edgepose's, or a table with joints, bones and sigmas."""
     input: Input
     heads: Annotated[tuple[Head, ...], Meta(min_length=1)]
     decoder: Decoder
@@ -85,6 +108,14 @@ class Manifest(Section, frozen=True, kw_only=True):
     licence: Licence
     accuracy: dict[str, Any] = {}
     """What was measured, on what."""
+
+    @property
+    def joints(self) -> Skeleton:
+        """The skeleton itself."""
+        own = self.skeleton
+        if isinstance(own, str):
+            return SKELETONS[own]
+        return Skeleton(own.name, own.joints, own.bones, own.sigmas or (USUAL_SIGMA,) * len(own.joints))
 
 
 SUFFIX = ".toml"
@@ -101,12 +132,25 @@ def read_manifest(path: Path) -> Manifest:
         manifest = config.convert(config.read_toml(path), Manifest, str(path))
     except ConfigError as error:
         raise ModelError(str(error)) from None
-    if manifest.skeleton not in SKELETONS:
-        raise ModelError(f"{path}: skeleton is {manifest.skeleton!r}, expected one of {', '.join(SKELETONS)}")
+    _check_skeleton(manifest.skeleton, str(path))
     roles = [head.role for head in manifest.heads]
     if len(set(roles)) != len(roles):
         raise ModelError(f"{path}: heads name a role twice: {', '.join(roles)}")
     return manifest
+
+
+def _check_skeleton(skeleton: str | OwnSkeleton, where: str) -> None:
+    if isinstance(skeleton, str):
+        if skeleton not in SKELETONS:
+            raise ModelError(f"{where}: skeleton is {skeleton!r}, expected one of {', '.join(SKELETONS)} or a table")
+        return
+    count = len(skeleton.joints)
+    if len(set(skeleton.joints)) != count:
+        raise ModelError(f"{where}: skeleton.joints names a joint twice")
+    if any(joint >= count for bone in skeleton.bones for joint in bone):
+        raise ModelError(f"{where}: skeleton.bones names a joint above {count - 1}, the last")
+    if len(skeleton.sigmas) not in (0, count):
+        raise ModelError(f"{where}: skeleton.sigmas has {len(skeleton.sigmas)} numbers, expected {count}")
 
 
 def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
@@ -116,27 +160,40 @@ def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
         ModelError: missing, unreadable or different.
     """
     path = manifest_path.with_name(manifest.file)
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelError(f"{path}: is not a file; {manifest_path.name} needs the model there")
-        if status.st_size > MAX_FILE_BYTES:
-            raise ModelError(
-                f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}; fetch it again"
-            )
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(
-            f"{path}: no such file, but {manifest_path.name} names it; restore it or remove both"
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
-    if not content:
-        raise ModelError(f"{path}: is empty; fetch it again")
+    content = read_file(path, manifest_path.name)
     found = hashlib.sha256(content).hexdigest()
     if found != manifest.sha256:
         raise ModelError(
             f"{path}: sha256 is {found[:12]}..., {manifest_path.name} says {manifest.sha256[:12]}...; "
             "the file is damaged or another one, fetch it again"
         )
+    return content
+
+
+def read_file(path: Path, manifest: str = "") -> bytes:
+    """The bytes of a model file.
+
+    manifest  name of the one that asks for it
+
+    Raises:
+        ModelError: missing, unreadable, empty, too large or no file at all.
+    """
+    missing = "no such file" + (f", but {manifest} names it; restore it or remove both" if manifest else "")
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError(f"{path}: is not a file" + (f"; {manifest} needs the model there" if manifest else ""))
+        if status.st_size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}; fetch it again"
+            )
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: {missing}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+    except ValueError:  # a null byte
+        raise ModelError(f"{str(path)!r}: {missing}") from None
+    if not content:
+        raise ModelError(f"{path}: is empty; fetch it again")
     return content

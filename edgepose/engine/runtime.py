@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -93,17 +93,28 @@ def _try(name: str) -> Runtime | str:
         return f"cannot run with numpy {np.__version__}, type: {candidate.install}"
     try:
         module = importlib.import_module(candidate.module)
-        runtime = Runtime(name, _version(candidate.distribution), module.Interpreter, module.load_delegate)
+        runtime = Runtime(
+            name,
+            _version(getattr(module, "__file__", None) or "", candidate.distribution),
+            module.Interpreter,
+            module.load_delegate,
+        )
         _run_negate(runtime)
     except LOADING_FAILS as error:
         return f"is installed but broken ({one_line(error)}), type: {candidate.install}"
     return runtime
 
 
-def _version(distribution: str) -> str:
+def _version(file: str, distribution: str) -> str:
+    """Read off the folder beside the package; importlib.metadata, which knows more, takes as long as a first pose."""
+    prefix = distribution.replace("-", "_") + "-"
+    for found in Path(file).parents[1].glob(f"{prefix}*.dist-info") if file else ():
+        return found.name.removeprefix(prefix).removesuffix(".dist-info")
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return "unknown"
 
 

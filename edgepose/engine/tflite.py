@@ -36,10 +36,13 @@ class Engine:
         """What preprocess fills; its tensor is the model's own memory."""
         self.heads = _head_specs(manifest, graph)
         """Role -> what a decoder must know of it."""
-        self._out: Heads = {head.role: memory.heads[head.output][0] for head in manifest.heads}
+        self._out: Heads = {
+            head.role: memory.heads[head.output][0] if head.batch_axis else memory.heads[head.output]
+            for head in manifest.heads
+        }
 
     def run(self, tensor: NDArray[Any]) -> Heads:
-        """Role -> (H, W, C) raw head; the same arrays each time, overwritten by the next run.
+        """Role -> raw head without batch axis; the same arrays each time, overwritten by the next run.
 
         tensor  (H, W, 3) of the input's dtype; `self.input.tensor` itself is not copied
 
@@ -84,11 +87,12 @@ def open_engine(cfg: config.Engine) -> Engine:
         ConfigError: no TFLite runtime works here.
     """
     path = find_model(cfg.model, cfg.models_dir)
-    manifest, graph, content = verify_model(path)
+    shipped = path.parent.resolve() == shipped_dir()
+    manifest, graph, content = verify_model(path, known=shipped)
     runtime = load_runtime(cfg.runtime)
     threads = cfg.threads or default_threads()
     where = str(path.with_name(manifest.file))
-    if path.parent.resolve() != shipped_dir():  # the shipped ones are known to run
+    if not shipped:  # the shipped ones are known to run
         from edgepose.engine.probe import try_in_child
 
         try_in_child(content, where, runtime.name, threads)
@@ -125,5 +129,5 @@ def _head_specs(manifest: Manifest, graph: Graph) -> dict[str, HeadSpec]:
     specs = {}
     for head in manifest.heads:
         out = graph.outputs[head.output]
-        specs[head.role] = HeadSpec(head.role, head.shape[1:], np.dtype(head.dtype), out.scale, out.zero_point)
+        specs[head.role] = HeadSpec(head.role, head.decoded_shape, np.dtype(head.dtype), out.scale, out.zero_point)
     return specs

@@ -6,7 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
-from edgepose.engine.flatfile import Graph, Tensor, quoted, read_graph
+from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_ends, read_graph
 from edgepose.engine.manifest import SUFFIX, Manifest, read_manifest, read_model
 from edgepose.errors import ModelError
 
@@ -22,8 +22,14 @@ def shipped_dir() -> Path:
     return checkout / "models" if in_checkout else package / "models"
 
 
+def own_dir() -> Path:
+    """The folder of the models that this user imported; need not be there."""
+    data = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "edgepose" / "models"
+
+
 def list_models(models_dir: str = "") -> list[Path]:
-    """Manifests by name: those of `models_dir`, then the shipped ones that it does not replace.
+    """Manifests by name: those of `models_dir`, then the user's own, then the shipped ones that they do not replace.
 
     Raises:
         ModelError: `models_dir` is not a readable folder.
@@ -36,14 +42,15 @@ def list_models(models_dir: str = "") -> list[Path]:
 
 
 def _folders(models_dir: str) -> list[Path]:
+    known = [own_dir(), shipped_dir()]
     if not models_dir:
-        return [shipped_dir()]
+        return known
     folder = Path(models_dir).expanduser()
     if not _is("dir", folder):
         raise ModelError(f"engine.models_dir: {folder}: no such folder")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise ModelError(f"engine.models_dir: {folder}: cannot be read; check its permissions")
-    return [folder, shipped_dir()]
+    return [folder, *known]
 
 
 def _is(kind: str, path: Path) -> bool:
@@ -82,7 +89,7 @@ def _manifest_at(path: Path) -> Path:
         if not _is("file", manifest):
             raise ModelError(
                 f"{path}: has no manifest {manifest.name} beside it, which says what the file cannot; "
-                "write one like those that `edgepose models show NAME` prints"
+                f"`edgepose models import {path}` writes one"
             )
         named = read_manifest(manifest).file
         if named != path.name:
@@ -94,8 +101,11 @@ def _manifest_at(path: Path) -> Path:
     return manifest
 
 
-def verify_model(manifest_path: Path) -> tuple[Manifest, Graph, bytes]:
+def verify_model(manifest_path: Path, *, here: bool = True, known: bool = False) -> tuple[Manifest, Graph, bytes]:
     """Read a model and check everything that can be checked without running it.
+
+    here   False: a model that only runs on hardware this machine may not have is sound too
+    known  True: the file is one of ours, which its hash proves; its inside was checked before it came
 
     The bytes returned are the ones that were checked: hand them to the interpreter, do not read the file again.
 
@@ -105,17 +115,17 @@ def verify_model(manifest_path: Path) -> tuple[Manifest, Graph, bytes]:
     manifest = read_manifest(manifest_path)
     content = read_model(manifest_path, manifest)
     path = str(manifest_path.with_name(manifest.file))
-    graph = read_graph(content, path)
-    _check_ops(graph, path)
+    graph = read_ends(content, path) if known else read_graph(content, path)
+    _check_ops(graph, path, here)
     _check_input(graph, manifest, str(manifest_path))
     _check_heads(graph, manifest, str(manifest_path))
     return manifest, graph, content
 
 
-def _check_ops(graph: Graph, path: str) -> None:
-    if graph.is_edgetpu:
+def _check_ops(graph: Graph, path: str, here: bool) -> None:
+    if graph.is_edgetpu and here:
         raise ModelError(f"{path}: this model needs a Coral Edge TPU; use the build of it for the CPU")
-    unknown = [name for name in graph.custom_ops if name not in BUILTIN_CUSTOM_OPS]
+    unknown = [name for name in graph.custom_ops if name not in (*BUILTIN_CUSTOM_OPS, EDGETPU_OP)]
     if unknown:
         raise ModelError(
             f"{path}: has operators that no TFLite runtime brings along: {', '.join(map(quoted, unknown[:5]))}; "
@@ -143,9 +153,10 @@ def _check_heads(graph: Graph, manifest: Manifest, where: str) -> None:
         )
     for index, head in enumerate(manifest.heads):
         _agree(where, f"heads[{index}]", head.shape, head.dtype, graph.outputs[head.output])
-        if len(head.shape) < 2 or head.shape[0] != 1:
+        if head.batch_axis and (len(head.shape) < 2 or head.shape[0] != 1):
             raise ModelError(
-                f"{where}: heads[{index}].shape is {list(head.shape)}, expected batch 1; use another model"
+                f"{where}: heads[{index}].shape is {list(head.shape)}, expected batch 1; "
+                "use another model, or set batch_axis = false where the first axis is none"
             )
 
 

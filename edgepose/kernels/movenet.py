@@ -12,7 +12,7 @@ from numba import njit
 F = np.float32
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def nearest_center(center, weight, zero, cell_yx):
     """Find the person nearest the middle: the highest centre value times weight.
 
@@ -33,7 +33,7 @@ def nearest_center(center, weight, zero, cell_yx):
                 cell_yx[0, 1] = x
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def center_peaks(center, least, radius, cell_yx):
     """Find local maxima of the person-centre map, highest first; returns how many.
 
@@ -78,7 +78,7 @@ def center_peaks(center, least, radius, cell_yx):
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def row_maxima(heat, row_max):
     """Find the highest value of each row of each heatmap; channels innermost, so the compiler vectorises it.
 
@@ -87,14 +87,16 @@ def row_maxima(heat, row_max):
     """
     for y in range(heat.shape[0]):
         best = row_max[y]
-        best[:] = heat[y, 0]
+        first = heat[y, 0]
+        for k in range(best.shape[0]):
+            best[k] = first[k]
         for x in range(1, heat.shape[1]):
             cell = heat[y, x]
             for k in range(best.shape[0]):
                 best[k] = max(best[k], cell[k])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def regressed(regress, quant, center_yx, coarse_yx):
     """Read the coarse pose regressed at each person's centre cell.
 
@@ -110,7 +112,7 @@ def regressed(regress, quant, center_yx, coarse_yx):
             coarse_yx[p, k, 1] = F(center_yx[p, 1]) + (F(here[2 * k + 1]) - quant[1]) * quant[0]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def joints_by_distance(heat, row_max, zero, bias, start_yx, cell_yx):
     """For each joint find the cell with the highest value / (distance to its start + bias).
 
@@ -161,7 +163,7 @@ def joints_by_distance(heat, row_max, zero, bias, start_yx, cell_yx):
             cell_yx[p, k, 1] = best_x
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def joints_in_box(heat, row_max, level, first_level, spread, box_yx, start_yx, cell_yx):
     """For each joint find the cell inside its person's box with the highest value x exp(-distance^2 / spread).
 
@@ -169,7 +171,7 @@ def joints_in_box(heat, row_max, level, first_level, spread, box_yx, start_yx, c
 
     heat         (H, W, K)  raw joint heatmaps
     row_max      (H, K)     of row_maxima
-    level        (L,)       float32 log of the real value of raw value first_level + i; None: heat is float
+    level        (L,)       float32 log of the real value of raw value first_level + i; L = 0: heat is float
     spread       float32    cells squared
     box_yx       (P, 4)     float32 top, left, bottom, right in cells; top <= y < bottom
     start_yx     (P, K, 2)  float32 cells
@@ -207,22 +209,21 @@ def joints_in_box(heat, row_max, level, first_level, spread, box_yx, start_yx, c
             cell_yx[p, k, 1] = best_x
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _log(raw, level, first_level):
-    if level is None:
+    if level.shape[0] == 0:
         return np.log(F(raw)) if raw > 0 else F(-np.inf)
     return level[int(raw) - first_level]
 
 
-@njit(cache=True, nogil=True)
-def read_joints(heat, heat_quant, offset, offset_quant, cell_yx, yx, score):
-    """Dequantise at the cells found: position with its offset, and the heatmap's value there.
+@njit(cache=True, nogil=True, error_model="numpy")
+def read_offsets(offset, quant, cell_yx, yx):
+    """Dequantise where the joints found are: their cell and the offset read there.
 
-    heat    (H, W, K)   raw joint heatmaps     heat_quant    (2,) float32 scale, zero point
-    offset  (H, W, 2K)  raw (y, x) in cells    offset_quant  (2,) float32 scale, zero point
-    cell_yx (P, K, 2)   int32, -1 where none
-    yx      (P, K, 2)   out: float32 cells, NaN where none
-    score   (P, K)      out: float32, 0 where none
+    offset   (H, W, 2K)  raw (y, x) in cells
+    quant    (2,)        float32 scale, zero point of offset
+    cell_yx  (P, K, 2)   int32, -1 where none
+    yx       (P, K, 2)   out: float32 cells, NaN where none
     """
     for p in range(cell_yx.shape[0]):
         for k in range(cell_yx.shape[1]):
@@ -231,8 +232,37 @@ def read_joints(heat, heat_quant, offset, offset_quant, cell_yx, yx, score):
             if y < 0:
                 yx[p, k, 0] = np.nan
                 yx[p, k, 1] = np.nan
-                score[p, k] = 0
                 continue
-            yx[p, k, 0] = F(y) + (F(offset[y, x, 2 * k]) - offset_quant[1]) * offset_quant[0]
-            yx[p, k, 1] = F(x) + (F(offset[y, x, 2 * k + 1]) - offset_quant[1]) * offset_quant[0]
-            score[p, k] = (F(heat[y, x, k]) - heat_quant[1]) * heat_quant[0]
+            yx[p, k, 0] = F(y) + (F(offset[y, x, 2 * k]) - quant[1]) * quant[0]
+            yx[p, k, 1] = F(x) + (F(offset[y, x, 2 * k + 1]) - quant[1]) * quant[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def read_scores(heat, quant, cell_yx, score):
+    """Dequantise the heatmaps at the cells found.
+
+    heat     (H, W, K)  raw joint heatmaps
+    quant    (2,)       float32 scale, zero point of heat
+    cell_yx  (P, K, 2)  int32, -1 where none
+    score    (P, K)     out: float32, 0 where none
+    """
+    for p in range(cell_yx.shape[0]):
+        for k in range(cell_yx.shape[1]):
+            y = cell_yx[p, k, 0]
+            x = cell_yx[p, k, 1]
+            score[p, k] = F(0) if y < 0 else (F(heat[y, x, k]) - quant[1]) * quant[0]
+
+
+EXPORTS = {
+    "nearest_center": "void(q[:,::1], float32[:,::1], float32, int32[:,::1])",
+    "center_peaks": "int64(q[:,::1], q, int64, int32[:,::1])",
+    "row_maxima": "void(q[:,:,::1], q[:,::1])",
+    "regressed": "void(q[:,:,::1], float32[::1], int32[:,::1], float32[:,:,::1])",
+    "joints_by_distance": ("void(q[:,:,::1], q[:,::1], float32, float32, float32[:,:,::1], int32[:,:,::1])"),
+    "joints_in_box": (
+        "void(q[:,:,::1], q[:,::1], float32[::1], int64, float32, float32[:,::1], float32[:,:,::1], int32[:,:,::1])"
+    ),
+    "read_offsets": "void(q[:,:,::1], float32[::1], int32[:,:,::1], float32[:,:,::1])",
+    "read_scores": "void(q[:,:,::1], float32[::1], int32[:,:,::1], float32[:,::1])",
+}
+"""What is compiled ahead of time, in numba's words; q is the type of the raw heads."""

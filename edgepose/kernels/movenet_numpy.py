@@ -59,7 +59,7 @@ def joints_by_distance(
 def joints_in_box(
     heat: Array,
     row_max: Array,
-    level: Array | None,
+    level: Array,
     first_level: int,
     spread: np.float32,
     box_yx: Array,
@@ -67,7 +67,7 @@ def joints_in_box(
     cell_yx: Array,
 ) -> None:
     """As movenet.joints_in_box; row_max is not needed here."""
-    if level is None:
+    if len(level) == 0:
         with np.errstate(divide="ignore"):
             value = np.log(np.maximum(heat, 0))
     else:
@@ -81,18 +81,20 @@ def joints_in_box(
         _best_cells(weighted, F(-np.inf), cell_yx[person])
 
 
-def read_joints(
-    heat: Array, heat_quant: Array, offset: Array, offset_quant: Array, cell_yx: Array, yx: Array, score: Array
-) -> None:
-    """As movenet.read_joints."""
+def read_offsets(offset: Array, quant: Array, cell_yx: Array, yx: Array) -> None:
+    """As movenet.read_offsets."""
     y, x = cell_yx[..., 0], cell_yx[..., 1]
-    k = np.arange(heat.shape[2])
-    none = y < 0
+    k = np.arange(cell_yx.shape[1])
     pair = np.stack((offset[y, x, 2 * k], offset[y, x, 2 * k + 1]), axis=-1).astype(F)
-    np.add(cell_yx.astype(F), (pair - offset_quant[1]) * offset_quant[0], out=yx)
-    yx[none] = np.nan
-    score[:] = (heat[y, x, k].astype(F) - heat_quant[1]) * heat_quant[0]
-    score[none] = 0
+    np.add(cell_yx.astype(F), (pair - quant[1]) * quant[0], out=yx)
+    yx[y < 0] = np.nan
+
+
+def read_scores(heat: Array, quant: Array, cell_yx: Array, score: Array) -> None:
+    """As movenet.read_scores."""
+    y, x = cell_yx[..., 0], cell_yx[..., 1]
+    score[:] = (heat[y, x, np.arange(heat.shape[2])].astype(F) - quant[1]) * quant[0]
+    score[y < 0] = 0
 
 
 def _distance2(shape: tuple[int, ...], start_yx: Array) -> NDArray[np.float32]:

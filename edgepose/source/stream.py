@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import time
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from edgepose import config
 from edgepose.errors import ConfigError, SourceError
@@ -117,6 +115,8 @@ def _require_gstreamer() -> None:
 def _why_not(uri: str) -> str:
     """What a plain TCP connection says about an address that FFmpeg could not open."""
     try:
+        from urllib.parse import urlsplit
+
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port or PORTS.get(parts.scheme.lower())
     except ValueError as error:
@@ -124,6 +124,8 @@ def _why_not(uri: str) -> str:
     if not host or not port:
         return "check the address, and that something is sent to it"
     try:
+        import socket
+
         socket.create_connection((host, port), PROBE_S).close()
     except OSError as error:
         return f"{host}:{port} does not answer: {error.strerror or error}"

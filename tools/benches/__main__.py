@@ -12,15 +12,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.benches import frame, process
+from tools.benches import families_grouping, families_topdown, frame, personlab, process
 from tools.benches.row import Row, SkipRowError
 
 ROWS: dict[str, Callable[[], Row]] = {
     "frame_vs_stock_1t": partial(frame.frame_vs_stock, 1, 0.70),
     "frame_vs_stock_2t": partial(frame.frame_vs_stock, 2, 0.60),
     "frame_vs_invoke_1t": partial(frame.frame_vs_invoke, 1, 1.06),
+    "start_vs_bare": process.start_vs_bare,
+    "rss_vs_bare": process.memory_vs_bare,
     "start_s": process.start,
     "rss_mib": process.memory,
+    **families_topdown.ROWS,
+    **families_grouping.ROWS,
+    **personlab.ROWS,
 }
 
 
@@ -50,8 +55,8 @@ def main() -> int:
         except SkipRowError as reason:
             print(f"{name:<22}  skipped: {reason}")
             continue
-        aim = "" if row.target is None else f"<= {row.target:g}"
-        met = "" if row.target is None else "  met" if row.value <= row.target else "  MISSED"
+        aim = "" if row.target is None else f"{'>=' if row.at_least else '<='} {row.target:g}"
+        met = "" if row.target is None else "  met" if row.met else "  MISSED"
         sides = ", ".join(f"{side} {value:.4g}" for side, value in row.sides.items())
         print(f"{row.name:<22}{row.value:>9.3f}  {row.unit:<6}{aim:>8}  {sides}{met}", flush=True)
         lines.append({"name": row.name, "value": row.value, "unit": row.unit, "target": row.target, **row.sides})

@@ -20,9 +20,18 @@ class Row:
     value: float
     unit: str
     target: float | None
-    """The value should be at most this; None: no target."""
+    """The value should be at most this, or at least; None: no target."""
     sides: Mapping[str, float] = field(default_factory=dict)
     """What the value was made of, unit in each name."""
+    at_least: bool = False
+    """The higher the better: the target is the least the value should be."""
+
+    @property
+    def met(self) -> bool:
+        """Whether the value is on the right side of the target."""
+        if self.target is None:
+            return True
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
 
 def interleaved_ms(runs: Mapping[str, Callable[[], object]], rounds: int, burst: int = 10) -> dict[str, float]:

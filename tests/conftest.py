@@ -1,0 +1,14 @@
+"""For all tests: nothing is compiled behind their back, and no model that this user imported is seen."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("EDGEPOSE_BUILD_KERNELS", "no")
+
+
+@pytest.fixture(autouse=True)
+def _no_own_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "no-data"))
