@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from edgepose.opencv import cv2
 from edgepose.poses import Crop, Frame, InputSpec
 
-RESIZE = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST, "area": cv2.INTER_AREA}
+RESIZE = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST_EXACT, "area": cv2.INTER_AREA}
+
+"""nearest is the pixel under the middle of the new one; plain INTER_NEAREST takes the one under its corner."""
 
 PLANAR = ("i420", "nv12")
 
