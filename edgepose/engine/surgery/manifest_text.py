@@ -80,7 +80,8 @@ def _section(lines: list[str], path: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         name = f"{path}.{_key(key)}" if path else _key(key)
         if isinstance(value, Mapping):
-            lines.extend(["", f"[{name}]"])
+            if not all(_nested(entry) for entry in value.values()):
+                lines.extend(["", f"[{name}]"])
             _section(lines, name, value)
         elif _nested(value):
             for row in value:
