@@ -120,6 +120,7 @@ def test_movenets_arithmetic_on_the_picture_goes_and_its_constants_are_read() ->
     assert {role: round(tensor.scale, 5) for role, tensor in quant.items()} == {
         "center": 0.00391, "regress": 0.68844, "heatmap": 0.00391, "offset": 0.19978,
     }  # fmt: skip
+    assert plan.manifest.accuracy["half_step"]["offset"] == pytest.approx(0.19978 / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", POSENETS)

@@ -27,12 +27,17 @@ def table(name: str, content: bytes, graph: Graph, found: Found, intake: Intake,
     """Every key of the manifest; heads in the order of the graph's outputs."""
     picture = graph.inputs[0]
     _, height, width, _ = picture.shape
-    heads = []
+    heads: list[dict[str, Any]] = []
     for output, role in enumerate(found.heads):
         tensor = graph.outputs[output]
         head = {"role": role, "output": output, "shape": list(tensor.shape), "dtype": tensor.dtype}
         heads.append(head | ({"batch_axis": False} if role in found.keep_first else {}))
-    return {
+    steps = {
+        head["role"]: float(f"{graph.outputs[head['output']].scale:.6g}")
+        for head in heads
+        if graph.outputs[head["output"]].scales
+    }
+    made = {
         "schema": 1,
         "name": name,
         "title": f"{found.what}, {width}x{height}, {heads[0]['dtype']}" + (", Edge TPU" if graph.is_edgetpu else ""),
@@ -57,6 +62,8 @@ def table(name: str, content: bytes, graph: Graph, found: Found, intake: Intake,
         },
         "licence": {"spdx": "NOASSERTION", "notice": f"that of {origin.file}, which edgepose does not know"},
     }
+    # nothing was measured, but no value of a quantised head is truer than half a step of it
+    return made | ({"accuracy": {"half_step": {role: step / 2 for role, step in steps.items()}}} if steps else {})
 
 
 def toml(manifest: Mapping[str, Any]) -> str:
@@ -73,7 +80,8 @@ def _section(lines: list[str], path: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         name = f"{path}.{_key(key)}" if path else _key(key)
         if isinstance(value, Mapping):
-            lines.extend(["", f"[{name}]"])
+            if not all(_nested(entry) for entry in value.values()):
+                lines.extend(["", f"[{name}]"])
             _section(lines, name, value)
         elif _nested(value):
             for row in value:
