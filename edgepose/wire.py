@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
 from edgepose.poses import Poses
 
@@ -21,7 +22,11 @@ Keypoint = Annotated[list[float], Meta(min_length=3, max_length=3)]
 """x, y in pixels of the source picture, to 0.1; score in 0..1, to 0.001."""
 
 
-class Person(Struct, frozen=True):
+Point = Annotated[list[float], Meta(min_length=3, max_length=3)]
+"""A joint in three dimensions."""
+
+
+class Person(Struct, frozen=True, omit_defaults=True):
     """One person of a message."""
 
     id: int | None
@@ -30,6 +35,8 @@ class Person(Struct, frozen=True):
     """0..1, to 0.001."""
     keypoints: list[Keypoint | None]
     """One per name in `Message.joints`; null where the joint was not found."""
+    xyz: list[Point | None] | None = None
+    """x right, y down, z away from the camera, in the model's own unit, to 0.001; left out where the model is 2D."""
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,13 +105,24 @@ def _people(poses: Poses) -> list[Person]:
     np.rint(joints, out=joints)
     joints /= _GRID
     joints += 0.0
-    rows: list[list[Keypoint | None]] = joints.tolist()
+    rows = _rows(joints)
+    solid: list[list[Point | None]] | list[None] = [None] * len(rows)
+    if poses.xyz is not None:
+        solid = _rows(np.rint(poses.xyz.astype(np.float64) * 1000) / 1000 + 0.0)
+    return [
+        Person(None if id_ < 0 else id_, round(score, 3) if isfinite(score) else 0.0, keypoints, xyz)
+        for id_, score, keypoints, xyz in zip(
+            poses.track_id.tolist(), poses.person_score.tolist(), rows, solid, strict=True
+        )
+    ]
+
+
+def _rows(joints: NDArray[np.float64]) -> list[list[list[float] | None]]:
+    """(N, K, 3) as lists, None where a joint has no place."""
+    rows: list[list[list[float] | None]] = joints.tolist()
     for person, joint in zip(*np.nonzero(~np.isfinite(joints).all(axis=2)), strict=True):
         rows[person][joint] = None
-    return [
-        Person(None if id_ < 0 else id_, round(score, 3) if isfinite(score) else 0.0, keypoints)
-        for id_, score, keypoints in zip(poses.track_id.tolist(), poses.person_score.tolist(), rows, strict=True)
-    ]
+    return rows
 
 
 def decode(data: bytes) -> Message:
@@ -124,4 +142,6 @@ def decode(data: bytes) -> Message:
             raise ValueError(
                 f"message: people[{index}] has {len(person.keypoints)} keypoints, expected {len(message.joints)}"
             )
+        if person.xyz is not None and len(person.xyz) != len(message.joints):
+            raise ValueError(f"message: people[{index}] has {len(person.xyz)} xyz, expected {len(message.joints)}")
     return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ def quantise(head: NDArray[Any], dtype: str, low: float, high: float) -> tuple[N
 
 
 def raw_heads(
-    real: dict[str, tuple[NDArray[Any], float, float]], dtype: str
+    real: Mapping[str, tuple[NDArray[Any], float, float]], dtype: str
 ) -> tuple[dict[str, NDArray[Any]], dict[str, HeadSpec]]:
     """Role -> (real head, low, high) as raw heads of one type, and what a decoder is told of them."""
     heads, specs = {}, {}

@@ -21,9 +21,9 @@ BOTH: tuple[Literal["numba", "numpy"], ...] = ("numba", "numpy")
 QUANT = np.array([0.0625, 3], F)
 
 
-@pytest.fixture(params=BOTH, scope="module")
+@pytest.fixture(params=("aot", *BOTH), scope="module")
 def loops(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param == "numba":
+    if request.param != "numpy":
         pytest.importorskip("numba", reason="numba is not installed")
     return kernels.family("heatmap", request.param)
 

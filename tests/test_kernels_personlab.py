@@ -59,10 +59,11 @@ def answer(decoder: PersonLab, heads: dict[str, NDArray[Any]]) -> tuple[NDArray[
 def test_compiled_and_plain_give_the_same_bits(heads: dict[str, NDArray[Any]], most: int, least: float) -> None:
     pytest.importorskip("numba", reason="numba is not installed")
     options = {"min_person_score": least}
-    fast = answer(open_decoder(heads, "numba", most, **options), heads)
     plain = answer(open_decoder(heads, "numpy", most, **options), heads)
-    np.testing.assert_array_equal(fast[0], plain[0])
-    np.testing.assert_array_equal(fast[1], plain[1])
+    for way in ("aot", "numba"):
+        fast = answer(open_decoder(heads, way, most, **options), heads)
+        np.testing.assert_array_equal(fast[0], plain[0])
+        np.testing.assert_array_equal(fast[1], plain[1])
 
 
 @given(small_heads())
@@ -125,9 +126,9 @@ def test_equal_roots_come_in_the_order_row_column_joint(dtype: str) -> None:
         assert cells == set(in_order[:most])
 
 
-@pytest.mark.parametrize("kernels", ["numba", "numpy"])
+@pytest.mark.parametrize("kernels", ["aot", "numba", "numpy"])
 def test_a_head_of_equal_values_is_all_roots_and_ends(kernels: str) -> None:
-    if kernels == "numba":
+    if kernels != "numpy":
         pytest.importorskip("numba", reason="numba is not installed")
     heads = {role: np.full((5, 6, count), 127, np.int8) for role, count in CHANNELS.items()}
     joints, _ = answer(open_decoder(heads, kernels, most=50), heads)

@@ -126,7 +126,7 @@ def test_the_decoder_accepts_the_options_and_none_is_missing(name: str) -> None:
         head.role: HeadSpec(head.role, head.shape[1:], np.dtype(head.dtype), output.scale, output.zero_point)
         for head, output in zip(manifest.heads, graph.outputs, strict=True)
     }
-    open_decoder(name, manifest.decoder.name, options, manifest.skeleton, heads, config.Decode())
+    open_decoder(name, manifest.decoder.name, options, manifest.joints, heads, config.Decode())
 
 
 @each_model

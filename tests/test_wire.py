@@ -146,3 +146,16 @@ def test_a_wrong_message_is_refused_in_one_line(data: bytes, complaint: str) -> 
 
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_joints_in_three_dimensions_go_along_where_the_model_knows_them() -> None:
+    xyz = np.zeros((1, 17, 3), np.float32)
+    xyz[0, 0] = 0.1234, -2.0, 3.5
+    xyz[0, 1] = np.nan
+    (person,) = encoded(poses(1, xyz=xyz))["people"]
+    assert person["xyz"][:2] == [[0.123, -2.0, 3.5], None]
+    assert "xyz" not in encoded(poses(1))["people"][0]
+    short = encoded(poses(1, xyz=xyz))
+    short["people"][0]["xyz"].pop()
+    with pytest.raises(ValueError, match=r"people\[0\] has 16 xyz, expected 17"):
+        wire.decode(json.dumps(short).encode())

@@ -67,7 +67,7 @@ def _line_score(paf: Array, limb: tuple[int, int, int, int], a: Peak, b: Peak) -
             passed += 1
     if passed <= 0.8 * SAMPLES:
         return 0.0
-    return total / passed + min(0.5 * paf.shape[0] / length - 1, 0)
+    return float(total / passed + min(0.5 * paf.shape[0] / length - 1, 0))
 
 
 def _people(by_part: list[list[Peak]], every: list[Peak], paf: Array) -> list[list[int]]:
