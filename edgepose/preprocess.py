@@ -44,32 +44,42 @@ class Preprocess:
             spec.tensor.view(np.uint8) if in_place else np.zeros((height, width, 3), np.uint8)
         )
         self.planes: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+        self.placed_for: tuple[int, int, str] = (0, 0, "")
+        """Width, height and layout that the following are for."""
+        self.inside = self.picture
+        self.bars: list[NDArray[np.uint8]] = []
+        self.crop = Crop((0.0, 0.0), (1.0, 1.0))
 
     def __call__(self, frame: Frame) -> tuple[NDArray[Any], Crop]:
         """Write `frame` into the input tensor; returns it and where it lies in the frame."""
         spec, picture = self.spec, self.picture
-        height, width = picture.shape[:2]
-        frame_w, frame_h = frame.size_wh
-        fit_w, fit_h = width, height
-        if spec.fit == "letterbox":
-            step = 2 if frame.layout in PLANAR else 1
-            ratio = min(width / frame_w, height / frame_h) / step
-            fit_w, fit_h = max(1, round(frame_w * ratio)) * step, max(1, round(frame_h * ratio)) * step
-        left, top = (width - fit_w) // 2, (height - fit_h) // 2
-
-        picture[:top] = spec.pad
-        picture[top + fit_h :] = spec.pad
-        picture[:, :left] = spec.pad
-        picture[:, left + fit_w :] = spec.pad
-        self._fit(frame, picture[top : top + fit_h, left : left + fit_w])
+        shape = (*frame.size_wh, frame.layout)
+        if shape != self.placed_for:
+            self._place(*frame.size_wh, step=2 if frame.layout in PLANAR else 1)
+            self.placed_for = shape
+        for bar in self.bars:
+            bar[:] = spec.pad
+        self._fit(frame, self.inside)
         if spec.byte_map == "xor80":
             np.bitwise_xor(picture, 0x80, out=picture)
         elif spec.byte_map != "same":
             np.take(spec.lut, picture, out=spec.tensor, mode="clip")
+        return spec.tensor, self.crop
 
+    def _place(self, frame_w: int, frame_h: int, step: int) -> None:
+        """Lay out frames of one size: the part of the picture they fill, in multiples of `step`, and the bars."""
+        picture = self.picture
+        height, width = picture.shape[:2]
+        fit_w, fit_h = width, height
+        if self.spec.fit == "letterbox":
+            ratio = min(width / frame_w, height / frame_h) / step
+            fit_w, fit_h = max(1, round(frame_w * ratio)) * step, max(1, round(frame_h * ratio)) * step
+        left, top = (width - fit_w) // 2, (height - fit_h) // 2
+        around = picture[:top], picture[top + fit_h :], picture[:, :left], picture[:, left + fit_w :]
+        self.bars = [bar for bar in around if bar.size]
+        self.inside = picture[top : top + fit_h, left : left + fit_w]
         scale_xy = frame_w / fit_w, frame_h / fit_h
-        offset_xy = (0.5 - left) * scale_xy[0] - 0.5, (0.5 - top) * scale_xy[1] - 0.5
-        return spec.tensor, Crop(offset_xy, scale_xy)
+        self.crop = Crop(((0.5 - left) * scale_xy[0] - 0.5, (0.5 - top) * scale_xy[1] - 0.5), scale_xy)
 
     def _fit(self, frame: Frame, into: NDArray[np.uint8]) -> None:
         """Resize a frame into part of the picture, (h, w, 3), in the model's colour order."""

@@ -166,3 +166,43 @@ def test_a_read_only_home_does_not_keep_kernels_from_loading(tmp_path: Any, monk
     folder = kernels._cache_dir()
     assert folder.is_dir()
     assert str(blocked) not in str(folder)
+
+
+@given(st.integers(0, 3), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_a_persons_score_is_its_center_times_the_mean_of_its_likely_joints(
+    loops: ModuleType, people: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    center = rng.integers(-128, 128, (4, 5)).astype(np.int8)
+    center_yx = np.stack((rng.integers(0, 4, people), rng.integers(0, 5, people)), axis=1).astype(np.int32)
+    score = (rng.integers(0, 9, (people, 17)) / 8).astype(F)
+    found = np.full(people, np.nan, F)
+    loops.person_scores(center, np.array([0.5, -128], F), center_yx, score, F(0.25), found)
+    for person, (y, x) in enumerate(center_yx):
+        likely = [value for value in score[person].tolist() if value > 0.25]
+        mean = sum(likely) / len(likely) if likely else 0.0
+        assert found[person] == pytest.approx((int(center[y, x]) + 128) * 0.5 * mean, rel=1e-5)
+
+
+@given(st.lists(st.integers(0, 3), max_size=3, unique=True), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_to_pixels_maps_who_is_chosen_and_drops_unlikely_joints(loops: ModuleType, order: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    yx, score = rng.random((4, 6, 2)).astype(F), (rng.integers(0, 4, (4, 6)) / 4).astype(F)
+    xy, kept = np.zeros((len(order), 6, 2), F), np.zeros((len(order), 6), F)
+    pixels = np.array([3.0, 10.0, 5.0, -20.0])
+    loops.to_pixels(yx, score, np.array(order, np.int32), pixels, F(0.5), xy, kept)
+    plain_xy, plain_kept = np.zeros_like(xy), np.zeros_like(kept)
+    twin = kernels.family("movenet", "numpy")
+    twin.to_pixels(yx, score, np.array(order, np.int32), pixels, F(0.5), plain_xy, plain_kept)
+    np.testing.assert_array_equal(xy, plain_xy)
+    for place, person in enumerate(order):
+        for joint in range(6):
+            if score[person, joint] < 0.5:
+                assert np.isnan(xy[place, joint]).all()
+                assert kept[place, joint] == 0
+            else:
+                y, x = yx[person, joint].astype(float)
+                assert xy[place, joint] == pytest.approx((x * 3 + 10, y * 5 - 20), rel=1e-5)
+                assert kept[place, joint] == score[person, joint]

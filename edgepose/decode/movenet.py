@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgepose import config, oks
 from edgepose.config import Section
-from edgepose.decode.common import check_heads, least_raw, least_scores, poses_from, quant_of, real, zero_heads
+from edgepose.decode.common import check_heads, least_raw, least_scores, quant_of, real, zero_heads
 from edgepose.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 
 F = np.float32
@@ -60,6 +60,11 @@ RIVALS = 6
 """People the MultiPose graph knows of."""
 
 
+UNTRACKED = np.full(64, -1, np.int32)
+"""Identities before tracking; frozen, so that all frames may share them."""
+UNTRACKED.flags.writeable = False
+
+
 class MoveNet:
     """Turn MoveNet's raw heads into Poses; buffers are made once."""
 
@@ -98,9 +103,15 @@ class MoveNet:
         self.cell_yx = np.zeros((people, joints, 2), np.int32)
         self.yx = np.zeros((people, joints, 2), F)
         self.score = np.zeros((people, joints), F)
+        self.person_score = np.zeros(people, F)
+        self.least_mean, self.least_joint = F(options.min_joint_mean), F(max(self.min_joint, 1e-9))
+        self.last_crop, self.pixels = Crop((0.0, 0.0), (0.0, 0.0)), np.zeros(4)
         # one person in empty heads: every kernel is compiled or read from its cache before the first frame
         self._find_centers(np.zeros(center.shape[:2], center.dtype))
         self._find_joints(zero_heads(heads), 1)
+        self.kernels.to_pixels(
+            self.yx, self.score, np.zeros(1, np.int32), self.pixels, self.least_joint, self.yx[:1], self.score[:1]
+        )
 
     @property
     def _only_nearest(self) -> bool:
@@ -111,21 +122,46 @@ class MoveNet:
         if self.options.center_weighted:
             heads = {**heads, "center": (heads["center"].astype(F) - self.center_zero) * self.unweight}
         found = self._find_centers(heads["center"][..., 0])
-        person_score = np.zeros(0, F)
         if found:
-            person_score = self._find_joints(heads, found)
-        yx, score = self.yx[:found], self.score[:found]
+            self._find_joints(heads, found)
+        order = self._best_first(self.person_score[:found].tolist())
 
-        best_first = np.argsort(-person_score, kind="stable")
-        best_first = best_first[person_score[best_first] >= self.min_person]
-        if len(best_first) > 1:
-            distinct_from = yx if self.options.people_head == "single" else self.coarse_yx
-            best_first = best_first[oks.distinct(distinct_from[best_first], self.sigmas, self.options.duplicate_oks)]
-        best_first = best_first[: self.max_people]
+        people, joints = len(order), self.score.shape[1]
+        xy, score = np.empty((people, joints, 2), F), np.empty((people, joints), F)
+        chosen = np.array(order, np.int32)
+        self.kernels.to_pixels(self.yx, self.score, chosen, self._pixels(crop), self.least_joint, xy, score)
+        return Poses(
+            t=frame.t,
+            taken_t=frame.taken_t,
+            seq=frame.seq,
+            name=frame.name,
+            size_wh=frame.size_wh,
+            skeleton=self.skeleton,
+            xy=xy,
+            score=score,
+            person_score=self.person_score[chosen],
+            track_id=UNTRACKED[:people],
+        )
 
-        # a cell's coordinate counts from the map's edge, a pixel's from its centre: half a model pixel apart
-        xy = crop.to_source(yx[best_first][..., ::-1] * F(self.options.stride) - F(0.5))
-        return poses_from(frame, self.skeleton, xy, score[best_first], person_score[best_first], self.min_joint)
+    def _best_first(self, person_score: list[float]) -> list[int]:
+        """Who is told of, highest score first: likely enough, no one twice, no more than asked for."""
+        order = [person for person, score in enumerate(person_score) if score >= self.min_person]
+        if len(order) > 1:
+            order.sort(key=lambda person: -person_score[person])
+            distinct_from = self.yx if self.options.people_head == "single" else self.coarse_yx
+            alone = oks.distinct(distinct_from[order], self.sigmas, self.options.duplicate_oks)
+            order = [order[index] for index in alone]
+        return order[: self.max_people]
+
+    def _pixels(self, crop: Crop) -> NDArray[np.float64]:
+        """(4,) source pixels per cell in x, and x of cell 0; the same in y."""
+        if crop != self.last_crop:
+            # a cell's coordinate counts from the map's edge, a pixel's from its centre: half a model pixel apart
+            (scale_x, scale_y), (offset_x, offset_y) = crop.scale_xy, crop.offset_xy
+            stride = self.options.stride
+            edges = (scale_x * stride, offset_x - 0.5 * scale_x, scale_y * stride, offset_y - 0.5 * scale_y)
+            self.last_crop, self.pixels = crop, np.array(edges)
+        return self.pixels
 
     def _find_centers(self, center: NDArray[Any]) -> int:
         if self._only_nearest:
@@ -134,17 +170,14 @@ class MoveNet:
         found: int = self.kernels.center_peaks(center, self.least_center, PEAK_RADIUS, self.center_yx)
         return found
 
-    def _find_joints(self, heads: Heads, found: int) -> NDArray[np.float32]:
-        """Fill yx and score of the first `found` people; returns their person scores (found,)."""
+    def _find_joints(self, heads: Heads, found: int) -> None:
+        """Fill yx, score and person_score of the first `found` people."""
         kernels, quant = self.kernels, self.quant
         center_yx, coarse_yx, cell_yx = self.center_yx[:found], self.coarse_yx[:found], self.cell_yx[:found]
         yx, score = self.yx[:found], self.score[:found]
         heat, offset = heads["heatmap"], heads["offset"]
         kernels.regressed(heads["regress"], quant["regress"], center_yx, coarse_yx)
         kernels.row_maxima(heat, self.row_max)
-        rows, columns = center_yx[:, 0], center_yx[:, 1]
-        center = real(heads["center"][rows, columns, 0], quant["center"])
-
         if self.options.people_head == "single":
             bias = F(self.options.distance_bias)
             kernels.joints_by_distance(heat, self.row_max, quant["heatmap"][1], bias, coarse_yx, cell_yx)
@@ -159,9 +192,9 @@ class MoveNet:
             kernels.read_scores(heat, quant["heatmap"], cell_yx, score)
             score *= self._nearness(cell_yx, coarse_yx, box_yx)
 
-        counted = score > self.options.min_joint_mean
-        mean: NDArray[np.float32] = (score * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-        return center * mean
+        kernels.person_scores(
+            heads["center"][..., 0], quant["center"], center_yx, score, self.least_mean, self.person_score[:found]
+        )
 
     def _nearness(
         self, cell_yx: NDArray[np.int32], start_yx: NDArray[np.float32], box_yx: NDArray[np.float32]

@@ -253,6 +253,51 @@ def read_scores(heat, quant, cell_yx, score):
             score[p, k] = F(0) if y < 0 else (F(heat[y, x, k]) - quant[1]) * quant[0]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def person_scores(center, center_quant, center_yx, score, least, person_score):
+    """Score each person: the value at its centre times the mean of its joints that score more than `least`.
+
+    center        (H, W)   raw person-centre map    center_quant  (2,) float32 scale, zero point
+    center_yx     (P, 2)   int32
+    score         (P, K)   float32
+    least         float32
+    person_score  (P,)     out: float32; 0 where no joint counts
+    """
+    for p in range(center_yx.shape[0]):
+        total = F(0)
+        count = F(0)
+        for k in range(score.shape[1]):
+            if score[p, k] > least:
+                total += score[p, k]
+                count += F(1)
+        value = (F(center[center_yx[p, 0], center_yx[p, 1]]) - center_quant[1]) * center_quant[0]
+        person_score[p] = value * (total / max(count, F(1)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def to_pixels(yx, score, order, pixels, least, xy, kept):
+    """Hand over the chosen people in source pixels, joints below `least` as lost.
+
+    yx      (P, K, 2)  float32 cells      score  (P, K) float32
+    order   (N,)       int32 people, as they shall come out
+    pixels  (4,)       float64: pixels per cell in x, x of cell 0, pixels per cell in y, y of cell 0
+    least   float32
+    xy      (N, K, 2)  out: float32 pixels, NaN where lost
+    kept    (N, K)     out: float32 score, 0 where lost
+    """
+    for n in range(order.shape[0]):
+        p = order[n]
+        for k in range(score.shape[1]):
+            if score[p, k] >= least:
+                xy[n, k, 0] = yx[p, k, 1] * pixels[0] + pixels[1]
+                xy[n, k, 1] = yx[p, k, 0] * pixels[2] + pixels[3]
+                kept[n, k] = score[p, k]
+            else:
+                xy[n, k, 0] = np.nan
+                xy[n, k, 1] = np.nan
+                kept[n, k] = 0
+
+
 EXPORTS = {
     "nearest_center": "void(q[:,::1], float32[:,::1], float32, int32[:,::1])",
     "center_peaks": "int64(q[:,::1], q, int64, int32[:,::1])",
@@ -264,5 +309,9 @@ EXPORTS = {
     ),
     "read_offsets": "void(q[:,:,::1], float32[::1], int32[:,:,::1], float32[:,:,::1])",
     "read_scores": "void(q[:,:,::1], float32[::1], int32[:,:,::1], float32[:,::1])",
+    "person_scores": "void(q[:,::1], float32[::1], int32[:,::1], float32[:,::1], float32, float32[::1])",
+    "to_pixels": (
+        "void(float32[:,:,::1], float32[:,::1], int32[::1], float64[::1], float32, float32[:,:,::1], float32[:,::1])"
+    ),
 }
 """What is compiled ahead of time, in numba's words; q is the type of the raw heads."""

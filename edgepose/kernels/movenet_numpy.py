@@ -97,6 +97,26 @@ def read_scores(heat: Array, quant: Array, cell_yx: Array, score: Array) -> None
     score[y < 0] = 0
 
 
+def person_scores(
+    center: Array, center_quant: Array, center_yx: Array, score: Array, least: np.float32, person_score: Array
+) -> None:
+    """As movenet.person_scores; cumsum adds one after the other, as the loop does."""
+    counted = score > least
+    total = np.cumsum(np.where(counted, score, F(0)), axis=1, dtype=F)[:, -1]
+    value = (center[center_yx[:, 0], center_yx[:, 1]].astype(F) - center_quant[1]) * center_quant[0]
+    person_score[:] = value * (total / np.maximum(counted.sum(axis=1), 1).astype(F))
+
+
+def to_pixels(yx: Array, score: Array, order: Array, pixels: Array, least: np.float32, xy: Array, kept: Array) -> None:
+    """As movenet.to_pixels."""
+    xy[..., 0] = yx[order, :, 1] * pixels[0] + pixels[1]
+    xy[..., 1] = yx[order, :, 0] * pixels[2] + pixels[3]
+    kept[:] = score[order]
+    lost = ~(kept >= least)
+    xy[lost] = np.nan
+    kept[lost] = 0
+
+
 def _distance2(shape: tuple[int, ...], start_yx: Array) -> NDArray[np.float32]:
     """Squared distance of every cell to each joint's start, (H, W, K)."""
     dy = np.arange(shape[0], dtype=F)[:, None] - start_yx[:, 0]
