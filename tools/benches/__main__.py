@@ -19,6 +19,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "frame_vs_stock_1t": partial(frame.frame_vs_stock, 1, 0.70),
     "frame_vs_stock_2t": partial(frame.frame_vs_stock, 2, 0.60),
     "frame_vs_invoke_1t": partial(frame.frame_vs_invoke, 1, 1.06),
+    "decode_movenet": frame.decode_movenet,
     "start_vs_bare": process.start_vs_bare,
     "rss_vs_bare": process.memory_vs_bare,
     "start_s": process.start,

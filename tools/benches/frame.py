@@ -16,7 +16,7 @@ import numpy as np
 
 from edgepose import config
 from edgepose.demo.scene import SceneSource
-from edgepose.engine import Engine, open_engine
+from edgepose.engine import Engine
 from edgepose.engine.zoo import find_model, verify_model
 from edgepose.pipeline import Pipeline, build
 from edgepose.poses import Frame
@@ -97,7 +97,14 @@ def frame_vs_invoke(threads: int, target: float) -> Row:
     return Row(f"frame_vs_invoke_{threads}t", taken["ours"] / taken["bare"], "ratio", target, sides)
 
 
-def default_threads() -> int:
-    """What `engine.threads = 0` means here."""
-    with open_engine(config.Engine()) as engine:
-        return engine.threads
+def decode_movenet() -> Row:
+    """Microseconds to decode one real picture's heads, and how many times np.max over its heatmaps that is."""
+    with build(config.Config(), source=ListSource([]), sinks=[MemorySink(1)]) as pipeline:
+        frame = frames()[0]
+        tensor, crop = pipeline.preprocess(frame)
+        heads = pipeline.engine.run(tensor)
+        runs: dict[str, Callable[[], object]] = {"floor": heads["heatmap"].max}
+        runs["decode"] = lambda: pipeline.decode(heads, crop, frame)
+        taken = interleaved_ms(runs, ROUNDS)
+    sides = {"floor_us": taken["floor"] * 1e3, "of_floor": taken["decode"] / taken["floor"]}
+    return Row("decode_movenet", taken["decode"] * 1e3, "us", None, sides)

@@ -54,7 +54,7 @@ def paf(net: Net) -> Found | None:
         decoder="paf",
         heads={role: value.index for role, value in heads.items()},
         skeleton="openpose18",
-        options={"stride": stride, **options, "min_person_score": 0.1, "min_joint_score": 0.1},
+        options={"stride": stride, **options, "min_person_score": 0.2, "min_joint_score": 0.1},
         colour="bgr",  # as OpenPose, tf-pose-estimation and lightweight OpenPose read pictures
         span=OPENPOSE_SPAN,
         warnings=[INPUT_UNKNOWN] if is_float(net) and not _normalises(net) else [],
