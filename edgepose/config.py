@@ -86,7 +86,13 @@ class Decode(Section, frozen=True, kw_only=True):
     """How heads become poses."""
 
     max_people: Annotated[
-        int, says("most people in a frame; 1 takes the one nearest the centre", "people", ge=1, le=50)
+        int,
+        says(
+            "most people in a frame; of MoveNet's one-person heads 1 takes the one nearest the centre",
+            "people",
+            ge=1,
+            le=50,
+        ),
     ] = 6
     min_person_score: Annotated[
         Annotated[float, Meta(ge=0, le=1)] | None, says("people below it are dropped; unset: the model's own", "0..1")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgepose import config, oks
 from edgepose.config import Section
-from edgepose.decode.common import check_heads, least_raw, least_scores, quant_of, real, zero_heads
+from edgepose.decode.common import check_heads, least_raw, least_scores, poses_of, quant_of, real, zero_heads
 from edgepose.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 
 F = np.float32
@@ -58,11 +58,6 @@ CANDIDATES = 2
 
 RIVALS = 6
 """People the MultiPose graph knows of."""
-
-
-UNTRACKED = np.full(64, -1, np.int32)
-"""Identities before tracking; frozen, so that all frames may share them."""
-UNTRACKED.flags.writeable = False
 
 
 class MoveNet:
@@ -130,18 +125,7 @@ class MoveNet:
         xy, score = np.empty((people, joints, 2), F), np.empty((people, joints), F)
         chosen = np.array(order, np.int32)
         self.kernels.to_pixels(self.yx, self.score, chosen, self._pixels(crop), self.least_joint, xy, score)
-        return Poses(
-            t=frame.t,
-            taken_t=frame.taken_t,
-            seq=frame.seq,
-            name=frame.name,
-            size_wh=frame.size_wh,
-            skeleton=self.skeleton,
-            xy=xy,
-            score=score,
-            person_score=self.person_score[chosen],
-            track_id=UNTRACKED[:people],
-        )
+        return poses_of(frame, self.skeleton, xy, score, self.person_score[chosen])
 
     def _best_first(self, person_score: list[float]) -> list[int]:
         """Who is told of, highest score first: likely enough, no one twice, no more than asked for."""
