@@ -109,8 +109,9 @@ def person_scores(
 
 def to_pixels(yx: Array, score: Array, order: Array, pixels: Array, least: np.float32, xy: Array, kept: Array) -> None:
     """As movenet.to_pixels."""
-    xy[..., 0] = yx[order, :, 1] * pixels[0] + pixels[1]
-    xy[..., 1] = yx[order, :, 0] * pixels[2] + pixels[3]
+    wide = yx[order].astype(np.float64)  # numpy 1 would multiply in float32
+    xy[..., 0] = wide[..., 1] * pixels[0] + pixels[1]
+    xy[..., 1] = wide[..., 0] * pixels[2] + pixels[3]
     kept[:] = score[order]
     lost = ~(kept >= least)
     xy[lost] = np.nan
