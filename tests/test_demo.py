@@ -15,6 +15,7 @@ from edgepose.demo import broker, scene, show
 from edgepose.demo.listener import Listener
 from edgepose.errors import ConfigError, EdgeposeError, SinkError
 from edgepose.poses import COCO17
+from edgepose.sink.mqtt_target import target
 from tests.broker import program
 
 
@@ -85,7 +86,7 @@ def test_no_broker_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    message = {"seq": 0, "size_wh": [8, 8], "skeleton": "coco17", "people": []}
+    message = {"seq": 0, "size_wh": [8, 8], "skeleton": "coco17", "joints": list(COCO17.joints), "people": []}
     image = np.zeros((8, 8, 3), np.uint8)
     for wrong in (tmp_path / "seen.noformat", tmp_path / "no folder" / "seen.jpg"):
         with pytest.raises(SinkError, match="--picture"):
@@ -115,6 +116,7 @@ def test_likeness_counts_a_missing_joint_as_wrong() -> None:
         "seq": 0,
         "size_wh": [512, 512],
         "skeleton": "coco17",
+        "joints": list(COCO17.joints),
         "people": [{"id": None, "score": 1.0, "keypoints": rows}],
     }
     assert show.likeness(truth, message) == pytest.approx(1)
@@ -127,8 +129,43 @@ def test_the_listener_sets_broken_messages_apart() -> None:
         def __init__(self, payload: bytes) -> None:
             self.payload = payload
 
-    listener = Listener(config.Mqtt(broker="mqtt://127.0.0.1"), "t")
+    listener = Listener(target(config.Mqtt(broker="mqtt://127.0.0.1"), "pi", "camera"))
     for payload in (b"{", b"[]", b"{}", b'{"captured": "2026-01-01T00:00:00.000000Z", "seq": 3}'):
         listener._on_message(None, None, Arrived(payload))  # type: ignore[arg-type]
     assert list(listener.messages) == [3]
     assert len(listener.broken) == 3
+
+
+def test_a_skeleton_of_the_models_own_is_judged_by_its_joints_names() -> None:
+    """Joints in another order, and one that nobody marked: what is known counts, the rest does not."""
+    truth = scene.marked_xy("astronaut.jpg")
+    names = ["right_shoulder", "nose", "left_shoulder"]
+    rows = [[*truth[COCO17.joints.index(name)].tolist(), 0.9] for name in names] + [[1.0, 2.0, 0.9]]
+    message = {
+        "seq": 0,
+        "size_wh": [512, 512],
+        "skeleton": "my4",
+        "joints": [*names, "tail"],
+        "people": [{"id": None, "score": 1.0, "keypoints": rows}],
+    }
+    assert show.likeness(truth, message) == pytest.approx(1)
+    rows[0], rows[2] = rows[2], rows[0]
+    assert show.likeness(truth, message) < 0.5
+    assert show.poses_of(message).skeleton.joints[3] == "tail"
+
+
+WRONG_SETTINGS = {
+    "sink.mqtt.broker": ("http://127.0.0.1", "expected mqtt://host"),
+    "sink.mqtt.topic": ("pose/{room}", "{room} is not known"),
+    "sink.mqtt.password_file": ("no such file", "no such file: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG_SETTINGS)
+def test_a_wrong_broker_setting_is_told_by_its_key(key: str, tmp_path: Path) -> None:
+    value, says = WRONG_SETTINGS[key]
+    given = {"sink.mqtt.broker": "mqtt://127.0.0.1:9", "sink.mqtt.username": "pose", key: value}
+    with pytest.raises(ConfigError) as caught:
+        run_demo(config.load(None, given), tmp_path / "seen.jpg")
+    assert key in str(caught.value)
+    assert says in str(caught.value)

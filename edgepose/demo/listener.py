@@ -3,55 +3,45 @@
 from __future__ import annotations
 
 import json
-import ssl
 import threading
 import time
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgepose import config
 from edgepose.errors import EdgeposeError
+from edgepose.sink.mqtt_target import Target
 
 CONNECT_S = 10.0
-DEFAULT_PORT = {"mqtt": 1883, "mqtts": 8883}
 
 
 class Listener:
-    """Subscribes to one topic; a context manager that is ready when entered."""
+    """Subscribes to the poses at a target; a context manager that is ready when entered."""
 
-    def __init__(self, cfg: config.Mqtt, topic: str) -> None:
+    def __init__(self, target: Target) -> None:
         self.messages: dict[int, dict[str, Any]] = {}
         """seq -> message."""
         self.latency_ms: list[float] = []
         """Capture to here, in order of arrival."""
         self.broken: list[bytes] = []
         """Payloads that are not JSON objects with what a message must have."""
-        self._topic = topic
-        self._url = urlsplit(cfg.broker)
+        self._target = target
+        self._topic = f"{target.root}/poses"
         self._ready = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
-        if cfg.username:
-            password = (
-                Path(cfg.password_file).read_text(encoding="utf-8").splitlines()[0] if cfg.password_file else None
-            )
-            self._client.username_pw_set(cfg.username, password)
-        if self._url.scheme == "mqtts":
-            context = ssl.create_default_context(cafile=cfg.ca_file or None)
-            if cfg.cert_file:
-                context.load_cert_chain(cfg.cert_file, cfg.key_file or None)
-            self._client.tls_set_context(context)
+        if target.username:
+            self._client.username_pw_set(target.username, target.password or None)
+        if target.tls:
+            self._client.tls_set_context(target.tls)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = self._on_message
 
     def __enter__(self) -> Listener:
-        host, port = self._url.hostname or "", self._url.port or DEFAULT_PORT.get(self._url.scheme, 1883)
+        host, port = self._target.host, self._target.port
         try:
             self._client.connect(host, port)
         except OSError as error:

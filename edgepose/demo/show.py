@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from contextlib import ExitStack
@@ -20,10 +19,9 @@ from edgepose.demo.scene import SceneSource
 from edgepose.errors import SinkError
 from edgepose.opencv import cv2
 from edgepose.pipeline import Pipeline, build
-from edgepose.poses import SKELETONS, Frame, Poses
+from edgepose.poses import COCO17, SKELETONS, Frame, Poses, Skeleton
 from edgepose.sink.draw import bgr, draw
-
-log = logging.getLogger("edgepose.demo")
+from edgepose.sink.mqtt_target import target
 
 SETTLE_S = 3.0
 """How long the last messages may take."""
@@ -47,15 +45,15 @@ def show(cfg: config.Config, seconds: float, picture: Path) -> int:
             say(f"broker   {name} at {url}, started for this demo")
         else:
             say(f"broker   {cfg.sink.mqtt.broker}")
-        topic = cfg.sink.mqtt.topic.format(device=cfg.device_name, camera=cfg.camera) + "/poses"
-        listener = stack.enter_context(Listener(cfg.sink.mqtt, topic))
+        there = target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
+        listener = stack.enter_context(Listener(there))
         scene = SceneSource(seconds) if own_source else None
         pipeline = stack.enter_context(build(cfg, source=scene))
         engine = pipeline.engine
         runs_on = f"{engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s)"
         say(f"model    {engine.manifest.name} on {runs_on}")
         say(f"source   {'two photographs under a moving camera' if own_source else cfg.source.uri}")
-        say(f"topic    {topic}")
+        say(f"topic    {there.root}/poses")
         watcher = Watcher(pipeline, listener, seconds)
         pipeline.run(watcher.saw)
         watcher.settle()
@@ -91,7 +89,7 @@ class Watcher:
         self.until_t = self.started_t + seconds
         self.told = 0
         self.last: tuple[Frame, int] | None = None
-        """The last frame with somebody in it (copied), and its seq."""
+        """The last frame with somebody in it, and its seq."""
 
     def saw(self, poses: Poses, frame: Frame) -> None:
         """One more frame went through."""
@@ -138,7 +136,8 @@ class Watcher:
 
 def poses_of(message: dict[str, Any]) -> Poses:
     """What a message says, as Poses: how a reader sees it."""
-    skeleton = SKELETONS[message["skeleton"]]
+    name, names = message["skeleton"], tuple(message["joints"])
+    skeleton = SKELETONS.get(name) or Skeleton(name, names, bones=(), sigmas=())  # a model may bring its own
     missing = [np.nan, np.nan, 0.0]
     rows = [[joint or missing for joint in person["keypoints"]] for person in message["people"]]
     joints = np.array(rows, np.float32).reshape(-1, len(skeleton.joints), 3)
@@ -157,16 +156,21 @@ def poses_of(message: dict[str, Any]) -> Poses:
 
 
 def likeness(truth: NDArray[np.float32], message: dict[str, Any]) -> float:
-    """Highest OKS of anybody in the message to the marked joints; a marked joint that is missing counts as 0."""
+    """Highest OKS of anybody in the message to the marked joints; a marked joint that is missing counts as 0.
+
+    truth  (17, 2) as COCO17, NaN where not marked; joints that the message's skeleton does not have are left out
+    """
     poses = poses_of(message)
-    if not len(poses) or np.isnan(truth).all():
+    marked = {name: at for at, name in enumerate(COCO17.joints) if not np.isnan(truth[at]).any()}
+    known = [name for name in marked if name in poses.skeleton.joints]
+    if not len(poses) or not known:
         return 0.0
-    marked = ~np.isnan(truth).any(axis=1)
-    xy = np.where(np.isnan(poses.xy), np.float32(1e6), poses.xy)[:, marked]
-    area = oks.AREA_OF_BOX * np.ptp(truth[marked], axis=0).prod()
-    sigmas = np.array(poses.skeleton.sigmas)[marked]
-    distance2 = ((xy - truth[marked]) ** 2).sum(axis=2)
-    return float(np.exp(-distance2 / (2 * area * (2 * sigmas) ** 2)).mean(axis=1).max())
+    at = [marked[name] for name in known]
+    found = poses.xy[:, [poses.skeleton.joints.index(name) for name in known]]
+    xy = np.where(np.isnan(found), np.float32(1e6), found)
+    area = oks.AREA_OF_BOX * np.ptp(truth[at], axis=0).prod()
+    distance2 = ((xy - truth[at]) ** 2).sum(axis=2)
+    return float(np.exp(-distance2 / (2 * area * (2 * np.array(COCO17.sigmas)[at]) ** 2)).mean(axis=1).max())
 
 
 def _judge_scene(scene: SceneSource, listener: Listener) -> str:
