@@ -77,10 +77,8 @@ class AssociativeEmbedding:
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
-        found, people = self._find(heads), self.people
-        xy = crop.to_source((people.xy[:found] + F(0.5)) * F(self.options.stride) - F(0.5))
-        score, person_score = people.score[:found].copy(), people.person_score[:found].copy()
-        return common.poses_from(frame, self.skeleton, xy, score, person_score, self.min_joint)
+        found = self._find(heads)
+        return self.people.poses(found, frame, crop, self.skeleton, self.options.stride, self.min_joint)
 
     def _find(self, heads: Heads) -> int:
         """Fill xy (cells), score and person_score of `people`; returns how many there are."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgepose import config, kernels
 from edgepose.decode import common
-from edgepose.poses import HeadSpec
+from edgepose.poses import Crop, Frame, HeadSpec, Poses, Skeleton
 
 F = np.float32
 
@@ -95,3 +95,9 @@ class People:
             parts.xy, parts.score, self.xy, self.score, self.person_score,
         )  # fmt: skip
         return found
+
+    def poses(self, found: int, frame: Frame, crop: Crop, skeleton: Skeleton, stride: int, min_joint: float) -> Poses:
+        """The `found` people that `best` filled in; a cell is the mean of `stride` pixels each way."""
+        xy = crop.to_source((self.xy[:found] + F(0.5)) * F(stride) - F(0.5))
+        score, person_score = self.score[:found].copy(), self.person_score[:found].copy()
+        return common.poses_from(frame, skeleton, xy, score, person_score, min_joint)
