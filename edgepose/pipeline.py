@@ -25,10 +25,6 @@ class Pipeline:
 
         self.source, self.engine, self.decode, self.sinks = source, engine, decode, sinks
         self.preprocess = Preprocess(engine.input)
-        self.frames = 0
-        """Frames decoded so far."""
-        self.people = 0
-        """People found in them, added up."""
         self._stopping = threading.Event()
 
     def run(self, watch: Callable[[Poses, Frame], None] | None = None) -> None:
@@ -39,8 +35,6 @@ class Pipeline:
             poses = self.decode(heads, crop, frame)
             for sink in self.sinks:
                 sink.write(poses, frame)
-            self.frames += 1
-            self.people += len(poses)
             if watch:
                 watch(poses, frame)
             if self._stopping.is_set():

@@ -141,9 +141,8 @@ def _cache_dir() -> Path:
     import shutil
     import tempfile
 
-    home = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME", "") and os.environ["HOME"] + "/.cache")
-    for base in filter(None, (os.environ.get("CACHE_DIRECTORY", "").split(":")[0], home)):
-        folder = Path(base) / "edgepose" / "numba"
+    for cache in native.caches():
+        folder = cache / "numba"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):

@@ -66,14 +66,18 @@ def families() -> list[str]:
 # ------------------------------------------------------------------------------------------------ where
 
 
+def caches() -> list[Path]:
+    """Our folders for what can be made again: in systemd's CacheDirectory, then the user's cache; those there are."""
+    home = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME", "") and os.environ["HOME"] + "/.cache")
+    return [Path(base) / "edgepose" for base in (os.environ.get("CACHE_DIRECTORY", "").split(":")[0], home) if base]
+
+
 def folders() -> list[Path]:
     """Where libraries may lie, first wins: EDGEPOSE_KERNELS, systemd's CacheDirectory, the user's cache, sys.prefix.
 
     An image baked with a read-only root has them in the last, or where the first says.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME", "") and os.environ["HOME"] + "/.cache")
-    caches = (os.environ.get("CACHE_DIRECTORY", "").split(":")[0], home)
-    found = [Path(base) / "edgepose" / "kernels" for base in caches if base]
+    found = [cache / "kernels" for cache in caches()]
     if named := os.environ.get("EDGEPOSE_KERNELS"):
         found.insert(0, Path(named))
     return [*found, Path(sys.prefix) / "lib" / "edgepose" / "kernels"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from tests.shared import FOLDER
 from tools.benches.row import SkipRowError
 
 NAME = "movenet_single_pose_lightning_ptq.tflite"
@@ -16,8 +16,7 @@ def shared(relative: str) -> Path:
     Raises:
         SkipRowError: it is not here; says where it would be looked for.
     """
-    beside = Path(__file__).resolve().parents[3] / "shared"
-    path = Path(os.environ.get("EDGEPOSE_SHARED", beside)) / relative
+    path = FOLDER / relative
     if not path.is_file():
         raise SkipRowError(f"{path.name} is not here; set EDGEPOSE_SHARED to a folder with {relative}")
     return path
