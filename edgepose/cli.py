@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import gc
+import importlib
 import logging
 import signal
 import sys
@@ -95,6 +96,27 @@ def show_kernels(args: argparse.Namespace) -> int:
     from edgepose.kernels_command import build, status
 
     return status() if args.action == "status" else build(args.names, args.folder)
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Look at this board and say what works, what does not, and what to type: exit code 0 fine, 1 degraded, 2 broken."""
+    from edgepose.doctor.command import run_doctor
+
+    return run_doctor(args, read_settings(args))
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure how right the poses are: COCO AP, OKS, PCK, false people, tracks, against annotated pictures or videos."""
+    from edgepose.eval.command import run_eval
+
+    return run_eval(args, read_settings(args))
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Measure how fast a configured pipeline is on this board, from the camera to a subscriber; or tune its threads."""
+    from edgepose.bench.command import run_bench
+
+    return run_bench(args, read_settings(args))
 
 
 # ------------------------------------------------------------------------------------------------ settings
@@ -259,6 +281,9 @@ def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
     loops.add_argument("names", nargs="*", metavar="FAMILY", help="decoder families to build; default: all")
     loops.add_argument("--folder", default="", metavar="DIR", help="where to put them; default: the cache")
 
+    for name, does in {"doctor": doctor, "eval": evaluate, "bench": bench}.items():
+        module = importlib.import_module(f"edgepose.{name}.arguments")  # a few lines each: flags and examples
+        module.add_arguments(with_settings(name, does, module.EXAMPLES))
     with_settings(
         "config",
         show_config,

@@ -69,9 +69,14 @@ class Source(Section, frozen=True, kw_only=True):
 class Engine(Section, frozen=True, kw_only=True):
     """Which model runs, and on what."""
 
-    model: Annotated[str, says("name from `edgepose models`, or the path of a .tflite or .toml file", min_length=1)] = (
-        "movenet_lightning_192"
-    )
+    model: Annotated[
+        str,
+        says(
+            "default, landscape, best or light; a name from `edgepose models`; the path of a .tflite or .toml file; "
+            "or FINDER+REFINER, two of these",
+            min_length=1,
+        ),
+    ] = "movenet_lightning_192"
     models_dir: Annotated[str, says("a folder searched for models before the shipped ones")] = ""
     runtime: Annotated[
         Literal["auto", "litert", "tflite_runtime"],
@@ -80,6 +85,34 @@ class Engine(Section, frozen=True, kw_only=True):
     threads: Annotated[
         int, says("threads of one inference; 0 is all cores but one, at most 4", "threads", ge=0, le=64)
     ] = 0
+    delegate: Annotated[
+        Literal["cpu", "edgetpu", "nnapi", "external"],
+        says("what runs the model: the CPU (XNNPACK), a Coral Edge TPU, Android's NNAPI, or any delegate library"),
+    ] = "cpu"
+    delegate_library: Annotated[
+        str, says("path or name of the delegate's library; empty takes the usual name, external needs one")
+    ] = ""
+    delegate_options: Annotated[
+        str, says('options of the delegate, "key=value, key=value"; for edgetpu "device=usb:0" or "device=pci:1"')
+    ] = ""
+    on_failure: Annotated[
+        Literal["cpu", "error"],
+        says("when the delegate cannot be used: run on the CPU and say so everywhere, or end with an error"),
+    ] = "cpu"
+    delegate_process: Annotated[
+        Literal["child", "inline"],
+        says("run the delegate in a supervised child, which may crash or hang and is restarted, or in this process"),
+    ] = "child"
+    deadline_ms: Annotated[
+        float, says("an inference in the child that takes longer is a hang: the child is ended", "ms", ge=10, le=60000)
+    ] = 2000.0
+    max_failures: Annotated[
+        int, says("failures of the delegate in a row before the CPU takes over", "failures", ge=1, le=1000)
+    ] = 3
+    retry_s: Annotated[
+        float,
+        says("pause before the delegate is tried again; it doubles up to 64 times that", "s", ge=0.01, le=3600),
+    ] = 1.0
 
 
 class Decode(Section, frozen=True, kw_only=True):
@@ -104,6 +137,64 @@ class Decode(Section, frozen=True, kw_only=True):
         Literal["auto", "aot", "numba", "numpy"],
         says("loops compiled ahead of time, compiled while running, or plain numpy; auto takes the best there is"),
     ] = "auto"
+
+
+class Estimate(Section, frozen=True, kw_only=True):
+    """How one frame's people are found: which part of the frame each model looks at."""
+
+    crops: Annotated[
+        bool, says("look again, closer, at each person: a one-person model follows its crop, FINDER+REFINER refines")
+    ] = True
+    find_every_s: Annotated[
+        float, says("a live pair looks at the whole frame for new people this often", "s", ge=0.0, le=60)
+    ] = 0.5
+    max_invokes: Annotated[
+        int, says("most inferences for one frame of a video; people take turns beyond; 0 is no limit", ge=0, le=64)
+    ] = 0
+    budget_ms: Annotated[
+        float,
+        says("time for the inferences of one frame; people take turns beyond; 0 is no limit", "ms", ge=0, le=10000),
+    ] = 0.0
+    gate: Annotated[bool, says("tell of people only who are surely there; false tells of every candidate")] = True
+
+
+class Track(Section, frozen=True, kw_only=True):
+    """Who is who from frame to frame."""
+
+    mode: Annotated[
+        Literal["auto", "on", "off"], says("give people ids; auto does so for cameras and videos, not for pictures")
+    ] = "auto"
+    memory_s: Annotated[
+        float, says("someone unseen for this long has left; until then the id waits", "s", ge=0.0, le=60)
+    ] = 1.0
+    enter_score: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        says("a person this sure gets an id when seen twice; unset: the model's own", "0..1"),
+    ] = None
+    stay_score: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None,
+        says("a person with an id is told of down to this score; unset: the model's own", "0..1"),
+    ] = None
+
+
+class Smooth(Section, frozen=True, kw_only=True):
+    """How joints move, and for which moment they are told."""
+
+    preset: Annotated[
+        Literal["off", "light", "strong", "custom"], says("how much jitter is taken out; custom uses the three below")
+    ] = "light"
+    min_cutoff_hz: Annotated[float, says("custom: cutoff at rest; lower is calmer", "Hz", gt=0, le=1000)] = 1.0
+    beta: Annotated[
+        float, says("custom: how fast the cutoff rises with speed, per body size a second", ge=0, le=10000)
+    ] = 0.5
+    d_cutoff_hz: Annotated[float, says("custom: cutoff of the speed itself", "Hz", gt=0, le=1000)] = 1.0
+    predict: Annotated[
+        Literal["off", "fixed", "send"],
+        says("tell where joints will be: predict_ms after capture, or when the message is sent plus predict_ms"),
+    ] = "off"
+    predict_ms: Annotated[
+        float, says("how far ahead; with send: what the reader's own delay adds", "ms", ge=0, le=1000)
+    ] = 0.0
 
 
 class Mqtt(Section, frozen=True, kw_only=True):
@@ -164,6 +255,9 @@ class Config(Section, frozen=True, kw_only=True):
     source: Source = Source()
     engine: Engine = Engine()
     decode: Decode = Decode()
+    estimate: Estimate = Estimate()
+    track: Track = Track()
+    smooth: Smooth = Smooth()
     sink: Sink = Sink()
 
     @property

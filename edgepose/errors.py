@@ -3,6 +3,7 @@
 EdgeposeError           1   something failed while running; a supervisor may restart it
  |- SourceError         1   a camera, stream or recording cannot be read (any more)
  |- EngineError         1   the interpreter failed while running
+ |   `- FrameLostError  1   this frame got no result; the next one may
  |- SinkError           1   poses cannot be handed on: a full disk, a closed pipe
  `- ConfigError        78   wrong setting, file or model: restarting cannot help (EX_CONFIG)
      `- ModelError     78   a model file or its manifest is missing, damaged or contradicts itself
@@ -26,6 +27,10 @@ class SourceError(EdgeposeError):
 
 class EngineError(EdgeposeError):
     """Inference failed while running."""
+
+
+class FrameLostError(EngineError):
+    """Inference gave nothing for this frame: skip it, count it, go on with the next."""
 
 
 class SinkError(EdgeposeError):

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from edgepose import config
-from edgepose.decode import Decode, open_decoder
-from edgepose.engine import Engine, open_engine
+from edgepose.engine import Engine
+from edgepose.estimate import Estimate, open_estimate
 from edgepose.poses import Frame, Poses
 
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """source -> preprocess -> engine -> decode -> sinks; owns them and closes them."""
+    """source -> estimate -> sinks; owns them and closes them."""
 
-    def __init__(self, source: Source, engine: Engine, decode: Decode, sinks: Sequence[Sink]) -> None:
-        from edgepose.preprocess import Preprocess
-
-        self.source, self.engine, self.decode, self.sinks = source, engine, decode, sinks
-        self.preprocess = Preprocess(engine.input)
+    def __init__(self, source: Source, estimate: Estimate, sinks: Sequence[Sink]) -> None:
+        self.source, self.estimate, self.sinks = source, estimate, sinks
         self._stopping = threading.Event()
+
+    @property
+    def engine(self) -> Engine:
+        """The one that sees whole frames."""
+        return self.estimate.engines[0]
 
     def run(self, watch: Callable[[Poses, Frame], None] | None = None) -> None:
         """Take every frame the source gives to the sinks; `watch` sees the same as they do."""
         for frame in self.source:
-            tensor, crop = self.preprocess(frame)
-            heads = self.engine.run(tensor)
-            poses = self.decode(heads, crop, frame)
+            poses = self.estimate(frame, None)
             for sink in self.sinks:
                 sink.write(poses, frame)
             if watch:
@@ -49,7 +49,7 @@ class Pipeline:
     def close(self) -> None:
         """Close everything, source first, so that sinks see the end and flush."""
         with ExitStack() as stack:
-            stack.callback(self.engine.close)
+            stack.callback(self.estimate.close)
             for sink in reversed(self.sinks):
                 stack.callback(sink.close)
             stack.callback(self.source.close)
@@ -72,12 +72,11 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
     from edgepose.source import open_source
 
     with ExitStack() as opened:
-        engine = opened.enter_context(open_engine(cfg.engine))
-        model, decoder = engine.manifest, engine.manifest.decoder
-        decode = open_decoder(model.name, decoder.name, decoder.options, model.joints, engine.heads, cfg.decode)
+        estimate = open_estimate(cfg)
+        opened.callback(estimate.close)
         source = opened.enter_context(open_source(cfg.source) if source is None else source)
         if sinks is None:
             sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, source.live)]
-        pipeline = Pipeline(source, engine, decode, sinks)
+        pipeline = Pipeline(source, estimate, sinks)
         opened.pop_all()
         return pipeline

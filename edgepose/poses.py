@@ -256,6 +256,16 @@ class Poses:
     """(N,) identity, stable over frames; -1 before track."""
     xyz: NDArray[np.float32] | None = None
     """(N, K, 3) x right, y down, z away from the camera, in the model's own unit; None where the model is 2D."""
+    coarse_xy: NDArray[np.float32] | None = None
+    """(N, K, 2) pixels: a rougher, steadier guess where the model has one; what crops are made of."""
+    entered: tuple[int, ...] = ()
+    """Identities seen in this frame for the first time, by track."""
+    left: tuple[int, ...] = ()
+    """Identities given up with this frame, by track; they never come again."""
+    predicted_s: float = 0.0
+    """Seconds after `t` that `xy` is meant for; 0: as seen."""
+    ran_on: str = ""
+    """What computed them where it is not the CPU as asked: "edgetpu", "cpu instead of edgetpu"."""
 
     def __len__(self) -> int:
         return len(self.person_score)

@@ -62,6 +62,14 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names in the order of `Person.keypoints`."""
     people: list[Person]
     """Highest score first; empty when nobody is there."""
+    entered: list[int] = []
+    """Ids that are new with this frame; left out when there are none."""
+    left: list[int] = []
+    """Ids that are gone for good with this frame; left out when there are none."""
+    predicted_ms: float = 0.0
+    """How far after `captured` the keypoints are predicted, milliseconds; left out where they are as seen."""
+    ran_on: str = ""
+    """What computed them where it is not the CPU as asked: "edgetpu", "cpu instead of edgetpu"; else left out."""
 
 
 _GRID = np.array((10.0, 10.0, 1000.0))
@@ -92,6 +100,10 @@ def encode(poses: Poses, device: str, camera: str, now_t: float, now_wall: float
             skeleton=poses.skeleton.name,
             joints=list(poses.skeleton.joints),
             people=_people(poses) if len(poses) else [],
+            entered=list(poses.entered),
+            left=list(poses.left),
+            predicted_ms=round(poses.predicted_s * 1e3, 1),
+            ran_on=poses.ran_on,
         )
     )
 

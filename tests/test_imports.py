@@ -11,8 +11,13 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
 LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv"}
-STAGES = {"source", "preprocess", "engine", "decode", "sink"}
-ABOVE = {"pipeline", "progress", "models_command", "import_command", "kernels_command", "demo", "cli"}
+STAGES = {"source", "preprocess", "engine", "decode", "track", "smooth", "sink"}
+ESTIMATE = {"estimate"}
+"""One frame's people: puts preprocess, engine and decode together."""
+ABOVE = {
+    "pipeline", "progress", "models_command", "import_command", "kernels_command", "demo", "cli",
+    "doctor", "eval", "bench",
+}  # fmt: skip
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")
 
 
@@ -46,6 +51,11 @@ def test_a_stage_imports_leaves_kernels_and_itself(room: str) -> None:
         assert rooms_imported(path) <= LEAVES | {"kernels", room}, path
 
 
+def test_estimate_imports_leaves_and_the_stages_it_puts_together() -> None:
+    for path in files_of("estimate"):
+        assert rooms_imported(path) <= LEAVES | {"preprocess", "engine", "decode", "estimate"}, path
+
+
 def test_kernels_import_nothing_else_of_ours() -> None:
     for path in files_of("kernels"):
         assert rooms_imported(path) <= {"kernels"}, path
@@ -53,7 +63,7 @@ def test_kernels_import_nothing_else_of_ours() -> None:
 
 def test_every_room_has_its_place() -> None:
     rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert rooms - {"__init__"} == LEAVES | STAGES | ABOVE | {"kernels"}
+    assert rooms - {"__init__"} == LEAVES | STAGES | ESTIMATE | ABOVE | {"kernels"}
 
 
 def loaded_by(code: str) -> set[str]:

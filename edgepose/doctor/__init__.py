@@ -1,0 +1,1 @@
+"""The doctor: see command.py."""

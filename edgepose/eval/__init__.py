@@ -1,0 +1,1 @@
+"""The evaluation: see command.py."""
