@@ -99,14 +99,14 @@ def show_kernels(args: argparse.Namespace) -> int:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Look at this board and say what works, what does not, and what to type: exit code 0 fine, 1 degraded, 2 broken."""
+    """Look at this board and say what works, what does not, and what to type: exits 0 fine, 1 degraded, 2 broken."""
     from edgepose.doctor.command import run_doctor
 
     return run_doctor(args, read_settings(args))
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Measure how right the poses are: COCO AP, OKS, PCK, false people, tracks, against annotated pictures or videos."""
+    """Measure how right poses are: COCO AP, OKS, PCK, false people, tracks, on annotated pictures or videos."""
     from edgepose.eval.command import run_eval
 
     return run_eval(args, read_settings(args))
