@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgepose import config
 from edgepose.engine import Engine
+from edgepose.errors import FrameLostError
 from edgepose.estimate import Estimate, open_estimate
+from edgepose.overlap import Outlet, read_ahead
 from edgepose.poses import Frame, Poses
+from edgepose.timing import StageTimes
 
 if TYPE_CHECKING:
     from edgepose.sink import Sink
+    from edgepose.smooth import Smoother
     from edgepose.source import Source
+    from edgepose.track import Tracker
+
+log = logging.getLogger("edgepose.pipeline")
+
+LIVE_AHEAD, AHEAD = 1, 4
+"""Frames that may wait for a sink: of a camera, then the newest wins; of a recording, then the loop waits."""
+
+
+class Seen(NamedTuple):
+    """A frame on its way to the sinks."""
+
+    poses: Poses
+    frame: Frame
 
 
 class Pipeline:
-    """source -> estimate -> sinks; owns them and closes them."""
+    """source -> estimate -> tracker -> smoother -> sinks; owns them and closes them.
 
-    def __init__(self, source: Source, estimate: Estimate, sinks: Sequence[Sink]) -> None:
+    Three kinds of threads: frames of a recording are read ahead (cameras have a thread of their own), the one that
+    calls `run` finds people and knows them again, and another smooths and publishes while the next frame is seen.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        estimate: Estimate,
+        sinks: Sequence[Sink],
+        tracker: Tracker | None = None,
+        smoother: Smoother | None = None,
+    ) -> None:
         self.source, self.estimate, self.sinks = source, estimate, sinks
+        self.tracker, self.smoother = tracker, smoother
+        self.times = StageTimes()
+        """How long each stage took so far; "sent" is when the first sink let go of the poses."""
+        self._lost = self._late = 0
+        self._outlets: list[Outlet[Seen]] = []
         self._stopping = threading.Event()
 
     @property
@@ -29,16 +65,99 @@ class Pipeline:
         """The one that sees whole frames."""
         return self.estimate.engines[0]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The source's; "lost": frames without a result; "late": poses of a camera overtaken on the way to a sink."""
+        late = self._late + sum(outlet.line.dropped for outlet in self._outlets)
+        return {**self.source.counts, "lost": self._lost, "late": late}
+
     def run(self, watch: Callable[[Poses, Frame], None] | None = None) -> None:
-        """Take every frame the source gives to the sinks; `watch` sees the same as they do."""
-        for frame in self.source:
-            poses = self.estimate(frame, None)
-            for sink in self.sinks:
-                sink.write(poses, frame)
+        """Take every frame the source gives to the sinks; `watch` sees the same as they do, after them.
+
+        Raises:
+            Exception: what ended the run, from whichever thread, once what was found before it is handed on.
+        """
+        with self._publishing(watch) as publish, self._reading() as frames:
+            for frame in frames:
+                taken_t = time.monotonic()
+                expected = self.tracker.expected(frame.t) if self.tracker and not self.source.still else None
+                try:
+                    poses = self.estimate(frame, expected)
+                except FrameLostError as error:
+                    self._lose(error)
+                else:
+                    decoded_t = time.monotonic()
+                    if self.tracker:
+                        poses = self.tracker.update(poses)
+                    self.times.decoded(frame.seq, frame.taken_t, taken_t, self.estimate.inferred_t, decoded_t)
+                    publish(Seen(poses, frame))
+                if self._stopping.is_set():
+                    break
+
+    def _reading(self) -> AbstractContextManager[Iterator[Frame]]:
+        """The frames; those of a recording some way ahead, those of a camera as they are now."""
+        if self.source.live:
+            return nullcontext(iter(self.source))
+        return read_ahead(self.source, "edgepose read")
+
+    @contextmanager
+    def _publishing(self, watch: Callable[[Poses, Frame], None] | None) -> Iterator[Callable[[Seen], bool]]:
+        """A thread that smooths what it is given and hands it to the sinks; at the end all of it is done."""
+        # a sink that may keep its caller waiting gets a thread, so that no other waits with it
+        outlets = {sink: self._outlet(self._writing(sink), type(sink).__name__) for sink in self.sinks[1:] if sink.waits}
+        writes = [outlets[sink].put if sink in outlets else self._writing(sink) for sink in self.sinks]
+
+        def publish(seen: Seen) -> None:
+            if self.smoother:
+                seen = Seen(self.smoother.update(seen.poses), seen.frame)
+            for write in writes:
+                write(seen)
             if watch:
-                watch(poses, frame)
-            if self._stopping.is_set():
-                break
+                watch(*seen)
+
+        first = self._outlet(publish, "publish")
+        self._outlets = [first, *outlets.values()]
+        try:
+            yield first.put
+        except KeyboardInterrupt:
+            for outlet in self._outlets:
+                outlet.abandon()
+            raise
+        except BaseException:
+            self._flush()
+            raise
+        self._flush()
+        for outlet in self._outlets:
+            if outlet.error is not None:
+                raise outlet.error
+
+    def _outlet(self, does: Callable[[Seen], object], name: str) -> Outlet[Seen]:
+        live = self.source.live
+        return Outlet(does, self.stop, f"edgepose {name}", LIVE_AHEAD if live else AHEAD, overtaken if live else None)
+
+    def _writing(self, sink: Sink) -> Callable[[Seen], object]:
+        """Write to one sink; the first one's times are told."""
+        if sink is not self.sinks[0]:
+            return lambda seen: sink.write(*seen)
+        if sink.tells_later:
+            sink.on_sent = lambda poses, t: self.times.sent(poses.seq, poses.taken_t, t)
+            return lambda seen: sink.write(*seen)
+
+        def write(seen: Seen) -> None:
+            sink.write(*seen)
+            self.times.sent(seen.frame.seq, seen.frame.taken_t, time.monotonic())
+
+        return write
+
+    def _flush(self) -> None:
+        """In the order in which poses pass them."""
+        for outlet in self._outlets:
+            outlet.close()
+        self._late += sum(outlet.line.dropped for outlet in self._outlets)
+
+    def _lose(self, error: FrameLostError) -> None:
+        self._lost += 1
+        log.log(logging.WARNING if self._lost == 1 else logging.DEBUG, "%s; frames like it are counted", error)
 
     def stop(self) -> None:
         """End `run` after the frame it is at; safe from a signal handler and from any thread."""
@@ -61,6 +180,15 @@ class Pipeline:
         self.close()
 
 
+def overtaken(dropped: Seen, following: Seen) -> Seen:
+    """The following poses, with who entered and left in those that never arrive."""
+    older, poses = dropped.poses, following.poses
+    if not older.entered and not older.left:
+        return following
+    poses = replace(poses, entered=older.entered + poses.entered, left=older.left + poses.left)
+    return Seen(poses, following.frame)
+
+
 def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink] | None = None) -> Pipeline:
     """Open every stage that `cfg` describes; `source` and `sinks` replace its own.
 
@@ -77,6 +205,25 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         source = opened.enter_context(open_source(cfg.source) if source is None else source)
         if sinks is None:
             sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, source.live)]
-        pipeline = Pipeline(source, estimate, sinks)
+        tracker = smoother = None
+        if not _landed():
+            pass
+        elif cfg.track.mode == "on" or (cfg.track.mode == "auto" and not source.still):
+            from edgepose.smooth import Smoother
+            from edgepose.track import Tracker
+
+            tracker = Tracker(cfg.track, estimate.skeleton, enter=estimate.enter_score, stay=estimate.stay_score)
+            if cfg.smooth.preset != "off" or cfg.smooth.predict != "off":
+                smoother = Smoother(cfg.smooth, estimate.skeleton, live=source.live)
+        pipeline = Pipeline(source, estimate, sinks, tracker, smoother)
         opened.pop_all()
         return pipeline
+
+
+def _landed() -> bool:
+    try:
+        import edgepose.smooth
+        import edgepose.track
+    except ImportError:
+        return False
+    return True

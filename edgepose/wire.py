@@ -49,9 +49,12 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """File the frame came from; left out for a camera."""
     seq: int
     """Frame number at the source; gaps are dropped frames."""
-    captured: str
-    """When the frame was taken (camera) or read (file): ISO 8601, UTC, microseconds, "Z"."""
-    age_ms: float
+    captured: str = ""
+    """When the frame was taken (camera) or read (file): ISO 8601, UTC, microseconds, "Z".
+
+    Left out, as age_ms, in the JSON lines of a recording, which are the same bytes each time it is read.
+    """
+    age_ms: float | None = None
     """How old the frame was when it was sent, milliseconds."""
     media_s: float | None = None
     """Position in the file, seconds; left out for a camera."""
@@ -78,14 +81,19 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message)
 
 
-def encode(poses: Poses, device: str, camera: str, now_t: float, now_wall: float) -> bytes:
+def encode(
+    poses: Poses, device: str, camera: str, now_t: float | None = None, now_wall: float | None = None
+) -> bytes:
     """One JSON object, no newline.
 
     now_t     monotonic seconds, the clock of `poses.taken_t`
-    now_wall  the same instant in seconds since 1970
+    now_wall  the same instant in seconds since 1970; without the two nothing is said of when
     """
-    age_s = now_t - poses.taken_t
-    captured = datetime.fromtimestamp(now_wall - age_s, timezone.utc).isoformat(timespec="microseconds")
+    captured, age_ms = "", None
+    if now_t is not None and now_wall is not None:
+        age_s = now_t - poses.taken_t
+        taken = datetime.fromtimestamp(now_wall - age_s, timezone.utc).isoformat(timespec="microseconds")
+        captured, age_ms = taken.removesuffix("+00:00") + "Z", round(age_s * 1e3, 1)
     return _encoder.encode(
         Message(
             schema=SCHEMA,
@@ -93,8 +101,8 @@ def encode(poses: Poses, device: str, camera: str, now_t: float, now_wall: float
             camera=camera,
             source=poses.name,
             seq=poses.seq,
-            captured=captured.removesuffix("+00:00") + "Z",
-            age_ms=round(age_s * 1e3, 1),
+            captured=captured,
+            age_ms=age_ms,
             media_s=None if poses.t == poses.taken_t else round(poses.t, 6),
             size_wh=poses.size_wh,
             skeleton=poses.skeleton.name,

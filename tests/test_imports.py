@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
-LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv"}
+LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv", "timing"}
 STAGES = {"source", "preprocess", "engine", "decode", "track", "smooth", "sink"}
 ESTIMATE = {"estimate"}
 """One frame's people: puts preprocess, engine and decode together."""
 ABOVE = {
-    "pipeline", "progress", "models_command", "import_command", "kernels_command", "demo", "cli",
+    "pipeline", "overlap", "progress", "models_command", "import_command", "kernels_command", "demo", "cli",
     "doctor", "eval", "bench",
 }  # fmt: skip
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")

@@ -16,6 +16,8 @@ class Estimate(Protocol):
     """Each opened model once, the one that sees whole frames first."""
     counts: dict[str, int]
     """"invokes": inferences so far; "crops": those of them that looked at a part of the frame."""
+    inferred_t: float
+    """Monotonic seconds at which the last inference of the latest frame was done."""
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
         """The people of one frame.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 
 from edgepose import config
@@ -27,11 +28,13 @@ class OneStep:
         self.skeleton = model.joints
         self.engines: tuple[Engine, ...] = (self.engine,)
         self.counts = {"invokes": 0, "crops": 0}
+        self.inferred_t = 0.0
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Poses:  # noqa: ARG002
         """As Estimate; what is expected plays no part."""
         tensor, crop = self.preprocess(frame)
         heads = self.engine.run(tensor)
+        self.inferred_t = time.monotonic()
         self.counts["invokes"] += 1
         return self.decode(heads, crop, frame)
 

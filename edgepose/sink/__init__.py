@@ -18,10 +18,10 @@ def _mqtt(config: Config, live: bool) -> Sink:
     return MqttSink(config.sink.mqtt, config.device_name, config.camera, live=live)
 
 
-def _jsonl(config: Config, _live: bool) -> Sink:
+def _jsonl(config: Config, live: bool) -> Sink:
     from edgepose.sink.jsonl import JsonlSink
 
-    return JsonlSink(config.sink.jsonl.path or "-", config.device_name, config.camera)
+    return JsonlSink(config.sink.jsonl.path or "-", config.device_name, config.camera, live=live)
 
 
 def _overlay(config: Config, live: bool) -> Sink:

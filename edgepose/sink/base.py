@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -10,8 +11,18 @@ from edgepose.poses import Frame, Poses
 S = TypeVar("S", bound="Sink")
 
 
+def _untold(_poses: Poses, _sent_t: float) -> None:
+    pass
+
+
 class Sink(Protocol):
     """Takes the poses of one frame after another. Closes itself as a context manager."""
+
+    waits: bool = True
+    """write() may take long: drawing, a disk, a slow reader."""
+    tells_later: bool = False
+    """write() only queues; `on_sent` is called with poses that really went out, and when, monotonic seconds."""
+    on_sent: Callable[[Poses, float], None] = staticmethod(_untold)
 
     @property
     def counts(self) -> dict[str, int]:

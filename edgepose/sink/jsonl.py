@@ -24,10 +24,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class JsonlSink(Sink):
-    """Appends to `path` ("-" is standard output); a reader sees each line as soon as it is written."""
+    """Appends to `path` ("-" is standard output); a reader sees each line as soon as it is written.
 
-    def __init__(self, path: str, device: str, camera: str) -> None:
-        self._device, self._camera = device, camera
+    live  lines say when a frame was taken and how old it was; those of a recording tell nothing of when it was
+          read, and are the same bytes each time
+    """
+
+    def __init__(self, path: str, device: str, camera: str, *, live: bool = True) -> None:
+        self._device, self._camera, self._live = device, camera, live
         self._is_stdout = path == "-"
         self._where = "standard output" if self._is_stdout else path
         self._out = _stdout() if self._is_stdout else _append(path)
@@ -47,7 +51,8 @@ class JsonlSink(Sink):
         """
         if self._closed:
             raise ValueError("JsonlSink is closed")
-        line = wire.encode(poses, self._device, self._camera, time.monotonic(), time.time()) + b"\n"
+        clocks = (time.monotonic(), time.time()) if self._live else ()
+        line = wire.encode(poses, self._device, self._camera, *clocks) + b"\n"
         done = 0
         try:
             while done < len(line):

@@ -11,6 +11,8 @@ from edgepose.sink.base import Sink
 class MemorySink(Sink):
     """Keeps what is written, the newest `keep` of it; None keeps all."""
 
+    waits = False
+
     def __init__(self, keep: int | None = None) -> None:
         if keep is not None and keep < 1:
             raise ValueError(f"keep is {keep}, expected at least 1, or None for all")

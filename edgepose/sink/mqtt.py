@@ -63,6 +63,8 @@ class _Sent:
     """None: availability."""
     qos: int
     since: float
+    told: bool = False
+    """`on_sent` knows of it."""
 
 
 class MqttSink(Sink):
@@ -70,6 +72,9 @@ class MqttSink(Sink):
 
     live  the newest poses win over old ones; else every one is delivered, with QoS 1, and write() waits for room
     """
+
+    waits = False
+    tells_later = True
 
     def __init__(self, settings: Mqtt, device: str, camera: str, *, live: bool = True, timing: Timing | None = None):
         """Raises ConfigError; a broker that is away is no error."""
@@ -225,7 +230,10 @@ class MqttSink(Sink):
             if not self._allowed or now - self._probe_t >= self._timing.probe_s:
                 qos, self._probe_t = 1, now
             payload = wire.encode(poses, self._device, self._camera, now, time.time())
-            unsettled[link.publish_pose(payload, qos)] = _Sent(poses, qos, now)
+            mid = link.publish_pose(payload, qos)
+            unsettled[mid] = _Sent(poses, qos, now, told=link.written)
+            if link.written:
+                self.on_sent(poses, time.monotonic())
 
     def _settle(self, sent: _Sent, denied: str) -> None:
         """Count a message; tell when the broker's mind about it changed."""
@@ -237,6 +245,8 @@ class MqttSink(Sink):
             self._tell("allowed", logging.DEBUG, f"takes {self._target.root}/{what}", what)
         if sent.poses is None:
             return
+        if not sent.told:
+            self.on_sent(sent.poses, time.monotonic())
         if sent.qos:
             self._allowed = not denied
         self._refused += bool(denied)

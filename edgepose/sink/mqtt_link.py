@@ -146,6 +146,11 @@ class Link:
     def _publish(self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None) -> int:
         return self._client.publish(topic, payload, min(qos, self.qos_max), retain, properties).mid
 
+    @property
+    def written(self) -> bool:
+        """Whether the kernel has all that was handed over."""
+        return not self._client.want_write()
+
     def turn(self, timeout_s: float, wake: socket.socket) -> list[Settled]:
         """Wait for traffic, `wake` or the timeout; move bytes; say which messages are settled since the last turn.
 

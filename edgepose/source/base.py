@@ -20,6 +20,8 @@ class Source(Protocol):
 
     live: bool
     """A camera that does not wait: the newest frame wins. False: a recording, nothing is dropped."""
+    still: bool
+    """Pictures that have nothing to do with each other: nobody is followed from one to the next."""
     total: int | None
     """Number of frames, where it is known beforehand."""
     counts: dict[str, int]
@@ -40,6 +42,7 @@ class BaseSource:
     """Counters, closing and the context manager."""
 
     live: bool = False
+    still: bool = False
 
     def __init__(self) -> None:
         self.total: int | None = None

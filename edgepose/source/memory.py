@@ -18,7 +18,14 @@ LAYOUTS: dict[int, Layout] = {2: "gray", 3: "bgr"}
 class ListSource(BaseSource):
     """Hands out Frames as they are; bare pictures, (H, W, 3) bgr or (H, W) grey, become frames at `fps`."""
 
-    def __init__(self, frames: Sequence[Frame | NDArray[np.uint8]], *, live: bool = False, fps: float = 30.0) -> None:
+    def __init__(
+        self,
+        frames: Sequence[Frame | NDArray[np.uint8]],
+        *,
+        live: bool = False,
+        still: bool = False,
+        fps: float = 30.0,
+    ) -> None:
         super().__init__()
         for index, frame in enumerate(frames):
             if not isinstance(frame, Frame) and (frame.dtype != np.uint8 or frame.ndim not in LAYOUTS):
@@ -27,7 +34,7 @@ class ListSource(BaseSource):
                 )
         if fps <= 0:
             raise ValueError(f"fps is {fps}, expected more than 0")
-        self.live = live
+        self.live, self.still = live, still
         self.total = len(frames)
         self._frames = tuple(frames)
         self._fps = fps

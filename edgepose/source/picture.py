@@ -59,6 +59,8 @@ def natural(name: str) -> list[tuple[bool, int, str]]:
 class ImageSource(Recording):
     """One picture; with `loop` the same again and again, time advancing by 1 / fps."""
 
+    still = True
+
     def __init__(self, cfg: config.Source) -> None:
         super().__init__(cfg)
         self._path = existing(cfg.uri)
@@ -75,6 +77,8 @@ class ImageSource(Recording):
 
 class FolderSource(Recording):
     """All pictures of one folder as if `fps` of them were taken a second; unreadable ones are counted and skipped."""
+
+    still = True
 
     def __init__(self, cfg: config.Source) -> None:
         super().__init__(cfg)

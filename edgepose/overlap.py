@@ -1,0 +1,153 @@
+"""Threads around the loop: frames are read before they are needed, poses handed on while the next frame is seen.
+
+All queues are bounded. What a thread raises is raised again in the thread that runs the loop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+READ_AHEAD = 2
+"""Frames of a recording that are read before they are needed."""
+JOIN_S = 2.0
+"""Longest wait for a reader that hangs in a driver or on a network."""
+
+
+class Line(Generic[T]):
+    """A queue of at most `size` from one thread to another.
+
+    merge None  put() waits for room
+    otherwise   the newest wins: put() never waits, the oldest is dropped, and `merge(dropped, next)` takes its place
+                before the next, for what must not get lost with it
+    """
+
+    def __init__(self, size: int, merge: Callable[[T, T], T] | None = None) -> None:
+        self._size, self._merge = size, merge
+        self._held: deque[T] = deque()
+        self._changed = threading.Condition(threading.Lock())
+        self._closed = False
+        self.error: BaseException | None = None
+        """What the thread that puts died of; raised to the one that takes once all is taken."""
+        self.dropped = 0
+
+    def put(self, item: T) -> bool:
+        """Add the newest; False when nobody takes any more."""
+        with self._changed:
+            if self._merge is None:
+                while len(self._held) >= self._size and not self._closed:
+                    self._changed.wait()
+            elif len(self._held) >= self._size and not self._closed:
+                oldest = self._held.popleft()
+                if self._held:
+                    self._held[0] = self._merge(oldest, self._held[0])
+                else:
+                    item = self._merge(oldest, item)
+                self.dropped += 1
+            if self._closed:
+                return False
+            self._held.append(item)
+            self._changed.notify()
+            return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nothing more comes; what is held is still taken."""
+        with self._changed:
+            self.error = self.error or error
+            self._closed = True
+            self._changed.notify_all()
+
+    def cut(self) -> None:
+        """Nothing more is taken: what is held is thrown away."""
+        with self._changed:
+            self._closed = True
+            self._held.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        """Everything put, in order, until the end."""
+        while True:
+            with self._changed:
+                while not self._held and not self._closed:
+                    self._changed.wait()
+                if not self._held:
+                    break
+                item = self._held.popleft()
+                self._changed.notify()
+            yield item
+        if self.error is not None:
+            raise self.error
+
+
+@contextmanager
+def read_ahead(items: Iterable[T], name: str) -> Iterator[Iterator[T]]:
+    """`items`, taken by a thread of its own some way ahead; in order, and none is lost unless the reader leaves."""
+    line: Line[T] = Line(READ_AHEAD)
+
+    def read() -> None:
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                if not line.put(item):
+                    break
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that runs the loop
+            line.end(error)
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+            line.end()
+
+    thread = threading.Thread(target=read, name=name, daemon=True)
+    thread.start()
+    try:
+        yield iter(line)
+    finally:
+        line.cut()
+        thread.join(JOIN_S)
+
+
+class Outlet(Generic[T]):
+    """A thread that does one thing to every item handed over, in order.
+
+    merge   as Line's: given where the newest wins
+    failed  called by the thread when `does` raised; `close` raises it again
+    """
+
+    def __init__(
+        self,
+        does: Callable[[T], None],
+        failed: Callable[[], None],
+        name: str,
+        size: int,
+        merge: Callable[[T, T], T] | None = None,
+    ) -> None:
+        self._does, self._failed = does, failed
+        self.line: Line[T] = Line(size, merge)
+        self.put = self.line.put
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for item in self.line:
+                self._does(item)
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that runs the loop
+            self.error = error
+            self.line.cut()
+            self._failed()
+
+    def close(self) -> None:
+        """Wait until everything handed over is done."""
+        self.line.end()
+        self._thread.join()
+
+    def abandon(self) -> None:
+        """Wait for nothing: what is held is thrown away."""
+        self.line.cut()
