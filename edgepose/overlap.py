@@ -121,7 +121,7 @@ class Outlet(Generic[T]):
 
     def __init__(
         self,
-        does: Callable[[T], None],
+        does: Callable[[T], object],
         failed: Callable[[], None],
         name: str,
         size: int,

@@ -104,8 +104,8 @@ class Pipeline:
     def _publishing(self, watch: Callable[[Poses, Frame], None] | None) -> Iterator[Callable[[Seen], bool]]:
         """A thread that smooths what it is given and hands it to the sinks; at the end all of it is done."""
         # a sink that may keep its caller waiting gets a thread, so that no other waits with it
-        outlets = {sink: self._outlet(self._writing(sink), type(sink).__name__) for sink in self.sinks[1:] if sink.waits}
-        writes = [outlets[sink].put if sink in outlets else self._writing(sink) for sink in self.sinks]
+        slow = {sink: self._outlet(self._writing(sink), type(sink).__name__) for sink in self.sinks[1:] if sink.waits}
+        writes = [slow[sink].put if sink in slow else self._writing(sink) for sink in self.sinks]
 
         def publish(seen: Seen) -> None:
             if self.smoother:
@@ -115,10 +115,9 @@ class Pipeline:
             if watch:
                 watch(*seen)
 
-        first = self._outlet(publish, "publish")
-        self._outlets = [first, *outlets.values()]
+        self._outlets = [self._outlet(publish, "publish"), *slow.values()]  # in the order in which poses pass them
         try:
-            yield first.put
+            yield self._outlets[0].put
         except KeyboardInterrupt:
             for outlet in self._outlets:
                 outlet.abandon()
@@ -126,10 +125,8 @@ class Pipeline:
         except BaseException:
             self._flush()
             raise
-        self._flush()
-        for outlet in self._outlets:
-            if outlet.error is not None:
-                raise outlet.error
+        for error in self._flush():
+            raise error
 
     def _outlet(self, does: Callable[[Seen], object], name: str) -> Outlet[Seen]:
         live = self.source.live
@@ -149,11 +146,13 @@ class Pipeline:
 
         return write
 
-    def _flush(self) -> None:
-        """In the order in which poses pass them."""
+    def _flush(self) -> list[BaseException]:
+        """Wait until everything found so far is handed on; what went wrong with it."""
         for outlet in self._outlets:
             outlet.close()
-        self._late += sum(outlet.line.dropped for outlet in self._outlets)
+        ended, self._outlets = self._outlets, []
+        self._late += sum(outlet.line.dropped for outlet in ended)
+        return [outlet.error for outlet in ended if outlet.error is not None]
 
     def _lose(self, error: FrameLostError) -> None:
         self._lost += 1
@@ -220,10 +219,7 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         return pipeline
 
 
-def _landed() -> bool:
-    try:
-        import edgepose.smooth
-        import edgepose.track
-    except ImportError:
-        return False
-    return True
+def _landed() -> bool:  # until both are there
+    from importlib.util import find_spec
+
+    return find_spec("edgepose.smooth") is not None and find_spec("edgepose.track") is not None

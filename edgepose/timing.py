@@ -29,11 +29,10 @@ class Histogram:
         self.shortest_s, self.longest_s = math.inf, 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one duration; one below 0, of clocks that disagree, counts as 0, NaN not at all."""
-        if not seconds > 0.0:
-            if seconds != seconds:
-                return
-            seconds = 0.0
+        """Count one duration; one below 0, of clocks that disagree, counts as 0; what is no number not at all."""
+        if not math.isfinite(seconds):
+            return
+        seconds = max(seconds, 0.0)
         mantissa, power = math.frexp(seconds)  # seconds = mantissa * 2 ** power, mantissa in 0.5..1
         at = (power - 1 - FIRST) * STEPS + int((2 * mantissa - 1) * STEPS) if seconds else 0
         self._buckets[min(max(at, 0), len(self._buckets) - 1)] += 1
@@ -56,7 +55,7 @@ class Histogram:
         wanted, seen = max(1, math.ceil(share * count)), 0
         for at, held in enumerate(self._buckets):
             seen += held
-            if seen >= wanted:
+            if seen >= wanted and at < len(self._buckets) - 1:
                 doublings, step = divmod(at, STEPS)
                 return min(math.ldexp(1 + (step + 1) / STEPS, FIRST + doublings), self.longest_s)
         return self.longest_s
@@ -78,8 +77,8 @@ class Percentiles(NamedTuple):
 
 def percentiles_ms(of: Histogram) -> Percentiles:
     """p50, p95, p99 and the longest; NaN when there are none."""
-    found = [of.quantile(share) * 1e3 for share in (0.5, 0.95, 0.99)]
-    return Percentiles(*found, of.longest_s * 1e3 if of.count else math.nan)
+    p50, p95, p99 = (of.quantile(share) * 1e3 for share in (0.5, 0.95, 0.99))
+    return Percentiles(p50, p95, p99, of.longest_s * 1e3 if of.count else math.nan)
 
 
 STAGES = {

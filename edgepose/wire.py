@@ -81,9 +81,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message)
 
 
-def encode(
-    poses: Poses, device: str, camera: str, now_t: float | None = None, now_wall: float | None = None
-) -> bytes:
+def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, now_wall: float | None = None) -> bytes:
     """One JSON object, no newline.
 
     now_t     monotonic seconds, the clock of `poses.taken_t`
