@@ -10,15 +10,14 @@ import pytest
 from edgepose.decode import DECODERS
 from tests import topdown_scene
 from tests.raw_heads import decode
+from tests.ways import KERNELS
 
 TESTS = Path(__file__).parent
 
 
-@pytest.mark.parametrize("kernels", ["numba", "numpy"])
+@KERNELS
 @pytest.mark.parametrize("name", topdown_scene.SCENES)
 def test_the_golden_heads_give_the_golden_poses(name: str, kernels: str) -> None:
-    if kernels == "numba":
-        pytest.importorskip("numba", reason="numba is not installed")
     told, heads, answers = topdown_scene.read(name)
     poses = decode(name, told["options"], told["skeleton"], heads, kernels=kernels)
     np.testing.assert_allclose(poses.xy, answers["xy"], atol=1e-3)

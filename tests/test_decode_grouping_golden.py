@@ -7,13 +7,12 @@ import pytest
 
 from tests import grouping_scene
 from tests.crowds import match
+from tests.ways import KERNELS
 
 
-@pytest.mark.parametrize("kernels", ["numba", "numpy"])
+@KERNELS
 @pytest.mark.parametrize("name", grouping_scene.DECODERS)
 def test_the_golden_heads_give_the_golden_poses(name: str, kernels: str) -> None:
-    if kernels == "numba":
-        pytest.importorskip("numba", reason="numba is not installed")
     heads, specs, answers = grouping_scene.read(name)
     poses = grouping_scene.decode(name, heads, specs, kernels)
     np.testing.assert_allclose(poses.xy, answers["xy"], atol=1e-4)

@@ -15,10 +15,10 @@ from edgepose.errors import ModelError
 from edgepose.poses import AIC14, COCO17, Crop, Poses
 from tests.raw_heads import AS_IS, DTYPES, FRAME, decode, gaussians, head
 from tests.shared import shared
+from tests.ways import KERNELS
 
 SIZE = (64, 48)
 OPTIONS = {"stride": 4.0, "min_person_score": 0.3, "min_joint_score": 0.3}
-KERNELS = pytest.mark.parametrize("kernels", ["numba", "numpy"])
 
 
 def places(seed: int, border: float, count: int = 14) -> NDArray[np.float64]:

@@ -12,10 +12,10 @@ from edgepose.errors import ModelError
 from edgepose.poses import Crop, Poses
 from tests import reference_integral as reference
 from tests.raw_heads import DTYPES, decode, head
+from tests.ways import KERNELS
 
 OPTIONS = {"stride": 4.0, "min_person_score": 0.1, "min_joint_score": 0.1}
 K = 17
-KERNELS = pytest.mark.parametrize("kernels", ["numba", "numpy"])
 
 
 def volumes(size: tuple[int, int, int], dyx: NDArray[Any], sigma: float = 1.5) -> NDArray[np.float64]:

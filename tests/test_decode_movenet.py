@@ -13,6 +13,7 @@ from edgepose import config
 from edgepose.decode import open_decoder
 from edgepose.errors import ConfigError, ModelError
 from edgepose.poses import COCO17, Crop, Frame, HeadSpec, Poses
+from tests.ways import KERNELS
 
 F = np.float32
 GOLDEN = Path(__file__).parent / "golden"
@@ -98,7 +99,6 @@ def decode(
 BOTH_HEADS = pytest.mark.parametrize(
     ("roles", "options"), [(SINGLE, OPTIONS), (MULTI, MULTI_OPTIONS)], ids=["single", "multi"]
 )
-KERNELS = pytest.mark.parametrize("kernels", ["numba", "numpy"])
 
 
 @BOTH_HEADS

@@ -17,6 +17,7 @@ from edgepose.errors import ModelError
 from edgepose.poses import COCO17, OPENPOSE18, Crop, Frame, HeadSpec, Poses
 from tests.crowds import AS_IS, FRAME, crossings, crowd, fields, heatmaps, match, quantise, raw_heads
 from tests.shared import shared
+from tests.ways import KERNELS
 
 F = np.float32
 SIZE_WH = 108, 92
@@ -55,10 +56,8 @@ def test_the_crowds_above_do_cross_their_limbs() -> None:
     assert sum(crossings(dense(count), OPENPOSE_LIMBS) for count in range(1, 21)) >= 10
 
 
-@pytest.mark.parametrize("kernels", ["numba", "numpy"])
+@KERNELS
 def test_forearms_that_cross_like_an_x_stay_with_their_elbows(kernels: str) -> None:
-    if kernels == "numba":
-        pytest.importorskip("numba", reason="numba is not installed")
     pair = crowd(2, (60, 60), seed=3, tall=40, apart=8, limbs=OPENPOSE_LIMBS)
     elbow, wrist = OPENPOSE18.joints.index("right_elbow"), OPENPOSE18.joints.index("right_wrist")
     pair[:, elbow] = [(20, 20), (32, 20)]

@@ -14,11 +14,11 @@ from edgepose.errors import ModelError
 from edgepose.poses import Crop, Frame, HeadSpec, Poses
 from tests import personlab_scene, reference_personlab
 from tests.personlab_scene import QUANT, STANDING, raw_heads, real_heads, specs
+from tests.ways import KERNELS
 
 F = np.float32
 AS_IS = Crop((0.0, 0.0), (1.0, 1.0))
 FRAME = Frame(np.zeros((353, 481, 3), np.uint8), "bgr", t=1.5, taken_t=2.5, seq=7, name="a.jpg")
-KERNELS = pytest.mark.parametrize("kernels", ["numba", "numpy"])
 DTYPES = pytest.mark.parametrize("dtype", sorted(QUANT))
 PLACE_ERROR = {"int8": 0.6, "uint8": 0.6, "int16": 0.01, "float32": 1e-4}
 """Pixels: an offset is at most half a step off, and five refinements read it again near the joint."""
@@ -34,8 +34,6 @@ def decode(
 @DTYPES
 @KERNELS
 def test_people_come_out_where_they_were_drawn_best_first(dtype: str, kernels: str) -> None:
-    if kernels == "numba":
-        pytest.importorskip("numba", reason="numba is not installed")
     people, peaks = personlab_scene.three_people()
     poses = decode(raw_heads(real_heads(people, peaks), dtype), kernels=kernels, min_joint_score=0.0)
     assert len(poses) == 3
@@ -72,8 +70,6 @@ def test_the_answer_is_that_of_the_slow_decoder(dtype: str) -> None:
 
 @KERNELS
 def test_the_golden_heads_give_the_golden_poses(kernels: str) -> None:
-    if kernels == "numba":
-        pytest.importorskip("numba", reason="numba is not installed")
     with np.load(personlab_scene.GOLDEN) as kept:
         heads = {role: kept[role] for role in QUANT["int8"]}
         poses = decode(heads, max_people=10, min_joint_score=0.0, kernels=kernels)
