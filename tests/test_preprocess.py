@@ -159,3 +159,102 @@ def test_absurd_sizes_are_just_small_pictures(size_wh: tuple[int, int], layout: 
     tensor, crop = Preprocess(spec())(frame(image, layout))
     assert tensor.max() >= 126
     assert np.isfinite(crop.offset_xy).all()
+
+
+def rulers(size: int = 25) -> NDArray[np.uint8]:
+    """A picture whose blue says where across and whose green says where down, in tenths of a pixel."""
+    y, x = np.mgrid[:size, :size] * 10
+    return np.asarray(np.stack((x, y, np.full_like(x, 128)), -1), np.uint8)
+
+
+boxes = st.builds(
+    lambda x, y, width, height: (x, y, x + width, y + height),
+    st.floats(-25, 25), st.floats(-25, 25), st.floats(6, 90), st.floats(6, 90),
+)  # fmt: skip
+
+
+@given(boxes, st.sampled_from([(64, 64), (48, 64)]))
+@settings(max_examples=80, deadline=None)
+def test_each_pixel_of_a_box_comes_from_where_its_crop_says(
+    box: tuple[float, float, float, float], shape: tuple[int, int]
+) -> None:
+    tensor, crop = Preprocess(spec(*shape, colour="bgr", pad=7))(frame(rulers()), box)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    source = crop.to_source(np.stack((x, y), -1))
+    # between the middles of the first and the last pixel looked at: nothing is read beyond a box's own edge
+    low = crop.to_source(np.array([-0.5, -0.5])) + 0.5
+    high = crop.to_source(np.array([shape[1] - 0.5, shape[0] - 0.5])) - 0.5
+    well_inside = ((source >= np.maximum(low, 1)) & (source <= np.minimum(high, 23))).all(-1)
+    assert np.abs(tensor[well_inside][:, :2] / 10 - source[well_inside]).max(initial=0) < 0.1
+    outside = ((source < -1.5) | (source > 25.5)).any(-1)
+    assert (tensor[outside] == 7).all()
+
+
+@given(boxes)
+@settings(max_examples=60, deadline=None)
+def test_a_box_lies_in_the_input_and_is_hardly_moved_or_stretched(box: tuple[float, float, float, float]) -> None:
+    _, crop = Preprocess(spec(48, 64))(frame(rulers()), box)
+    corners = (np.array([box[:2], box[2:]]) - crop.offset_xy) / crop.scale_xy
+    # it is laid on whole pixels of both: one and a half of the frame, one and a half of the model
+    slack = 1.5 / np.minimum(crop.scale_xy, 1) + 1.5
+    assert (corners[0] >= -0.5 - slack).all()
+    assert (corners[1] <= np.array([63.5, 47.5]) + slack).all()
+    wanted = max((box[2] - box[0]) / 64, (box[3] - box[1]) / 48)
+    assert crop.scale_xy[0] == pytest.approx(wanted, rel=0.35)
+
+
+@pytest.mark.parametrize("layout", ["bgr", "rgb", "gray", "i420", "nv12"])
+@pytest.mark.parametrize(
+    "box", [(40.0, 30.0, 140.0, 130.0), (-30.0, -20.0, 70.0, 80.0), (100.0, 60.0, 250.0, 220.0)],
+    ids=["inside", "over the top left", "over the bottom right"],
+)  # fmt: skip
+def test_a_box_of_every_layout_shows_what_it_shows_in_colour(
+    layout: Layout, box: tuple[float, float, float, float]
+) -> None:
+    bgr = smooth(160, 200)
+    if layout == "gray":
+        bgr = np.repeat(bgr[..., :1], 3, axis=2)
+    image = bgr[..., 0] if layout == "gray" else as_layout(bgr, layout)
+    expected, crop = Preprocess(spec(96, 96))(frame(bgr), box)
+    tensor, other = Preprocess(spec(96, 96))(frame(image, layout), box)
+    np.testing.assert_allclose(other.scale_xy, crop.scale_xy, rtol=0.03)
+    y, x = np.mgrid[:96, :96]
+    source = crop.to_source(np.stack((x, y), -1))
+    inside = ((source > 2) & (source < np.array([197, 157]))).all(-1)
+    assert np.abs(tensor[inside].astype(int) - expected[inside]).mean() < 3.5
+
+
+def test_a_box_as_large_as_the_frame_is_the_whole_frame() -> None:
+    image = smooth(90, 120)
+    whole, crop = Preprocess(spec(60, 80))(frame(image))
+    expected, whole = (crop.offset_xy, crop.scale_xy), whole.copy()
+    tensor, crop = Preprocess(spec(60, 80))(frame(image), (-0.5, -0.5, 119.5, 89.5))
+    np.testing.assert_array_equal(tensor, whole)
+    assert (crop.offset_xy, crop.scale_xy) == expected
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(900.0, 900.0, 1000.0, 1000.0), (-50.0, -50.0, -40.0, -40.0), (-1e4, -1e4, 1e4, 1e4), (5.0, 5.0, 5.0, 5.0)],
+    ids=["beyond", "before", "huge", "of no size"],
+)
+@pytest.mark.parametrize("layout", ["bgr", "i420"])
+def test_any_box_gives_a_picture_and_a_finite_crop(layout: Layout, box: tuple[float, float, float, float]) -> None:
+    image = as_layout(smooth(64, 64), layout)
+    tensor, crop = Preprocess(spec(pad=3))(frame(image, layout), box)
+    assert np.isfinite((*crop.offset_xy, *crop.scale_xy)).all()
+    assert min(crop.scale_xy) > 0
+    if abs(box[0]) < 1000 and not 0 <= box[0] < 64:
+        assert (tensor == 3).all()
+
+
+def test_a_box_leaves_nothing_of_the_last_one_and_the_whole_frame_comes_back() -> None:
+    preprocess = Preprocess(spec(dtype="int8", byte_map="xor80", colour="bgr"))
+    white = frame(np.full((64, 64, 3), 255))
+    before, _ = preprocess(white)
+    before = before.copy()
+    tensor, _ = preprocess(white, (32.0, 32.0, 96.0, 96.0))
+    assert (tensor[40:] == -128).all()
+    assert (tensor[:30, :30] == 127).all()
+    after, _ = preprocess(white)
+    np.testing.assert_array_equal(after, before)

@@ -7,6 +7,7 @@ Source: the graphs of Google's MoveNet SinglePose and MultiPose, CenterNet ("Obj
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
@@ -125,7 +126,9 @@ class MoveNet:
         xy, score = np.empty((people, joints, 2), F), np.empty((people, joints), F)
         chosen = np.array(order, np.int32)
         self.kernels.to_pixels(self.yx, self.score, chosen, self._pixels(crop), self.least_joint, xy, score)
-        return poses_of(frame, self.skeleton, xy, score, self.person_score[chosen])
+        coarse_xy = self.coarse_yx[chosen][..., ::-1] * self.pixels[::2] + self.pixels[1::2]
+        poses = poses_of(frame, self.skeleton, xy, score, self.person_score[chosen])
+        return replace(poses, coarse_xy=coarse_xy.astype(F))
 
     def _best_first(self, person_score: list[float]) -> list[int]:
         """Who is told of, highest score first: likely enough, no one twice, no more than asked for."""
