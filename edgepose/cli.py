@@ -46,7 +46,7 @@ INTERRUPTED = 130
 
 def run(args: argparse.Namespace) -> int:
     """Take poses from a source to the sinks until it ends or Ctrl-C."""
-    from edgepose.pipeline import build
+    from edgepose.pipeline import build, described
     from edgepose.progress import Progress
 
     gc.disable()  # a start makes much to look through and no garbage
@@ -56,16 +56,13 @@ def run(args: argparse.Namespace) -> int:
         gc.enable()
     with pipeline, stops_on_signals(pipeline):
         gc.freeze()  # what is here now stays: no frame waits for it to be looked through
-        engine = pipeline.engine
-        log.info(
-            "model %s on %s %s, %d thread(s)",
-            engine.manifest.name, engine.runtime.name, engine.runtime.version, engine.threads,
-        )  # fmt: skip
+        for engine in pipeline.estimate.engines:
+            log.info("model %s", described(engine))
         progress = Progress(pipeline.source.total)
         try:
             pipeline.run(progress.saw)
         finally:
-            progress.finish(pipeline.source.counts)
+            progress.finish(pipeline.counts, pipeline.times.stages["latency"])
     return 0
 
 
@@ -81,6 +78,11 @@ def show_config(args: argparse.Namespace) -> int:
     cfg = read_settings(args)
     print("# edgepose settings: every key, what it means, and the value in force. Flags have the same names.")
     print(config.to_toml(cfg), end="")
+    if cfg.engine.threads == 0:
+        from edgepose import tuned
+
+        for model, best in sorted(tuned.read().items()):
+            print(f"# engine.threads = 0 is {best.threads} for {model} here: measured {best.measured} by bench --tune")
     return 0
 
 

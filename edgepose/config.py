@@ -83,7 +83,13 @@ class Engine(Section, frozen=True, kw_only=True):
         says("TFLite runtime; auto takes the first of the two that runs a test model"),
     ] = "auto"
     threads: Annotated[
-        int, says("threads of one inference; 0 is all cores but one, at most 4", "threads", ge=0, le=64)
+        int,
+        says(
+            "threads of one inference; 0 is what `bench --tune` found best here, else all cores but one, at most 4",
+            "threads",
+            ge=0,
+            le=64,
+        ),
     ] = 0
     delegate: Annotated[
         Literal["cpu", "edgetpu", "nnapi", "external"],

@@ -179,6 +179,16 @@ class Pipeline:
         self.close()
 
 
+def described(engine: Engine) -> str:
+    """The model and what runs it, for a person."""
+    from edgepose import tuned
+
+    best = " (as tuned)" if engine.threads == tuned.threads(engine.manifest.name) else ""
+    where = f"{engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s){best}"
+    ran_on = getattr(engine, "ran_on", "")  # until the engine has it
+    return f"{engine.manifest.name} on {where}{f', {ran_on}' if ran_on else ''}"
+
+
 def overtaken(dropped: Seen, following: Seen) -> Seen:
     """The following poses, with who entered and left in those that never arrive."""
     older, poses = dropped.poses, following.poses
@@ -222,4 +232,5 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
 def _landed() -> bool:  # until both are there
     from importlib.util import find_spec
 
-    return find_spec("edgepose.smooth") is not None and find_spec("edgepose.track") is not None
+    smooth = find_spec("edgepose.smooth")
+    return smooth is not None and smooth.origin is not None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from edgepose.poses import Frame, Poses
+from edgepose.timing import Histogram, percentiles_ms
 
 log = logging.getLogger("edgepose")
 
@@ -39,13 +40,15 @@ class Progress:
         else:
             log.info("%s", self._line(now))
 
-    def finish(self, counts: Mapping[str, int]) -> None:
-        """Say what was done, and what the source lost."""
+    def finish(self, counts: Mapping[str, int], latency: Histogram) -> None:
+        """Say what was done, how long a frame took from capture to sent, and what was lost on the way."""
         if self.terminal:
             sys.stderr.write("\r\033[K")
         told = {name: count for name, count in counts.items() if count and name != "frames"}
         lost = "".join(f", {count} {name}" for name, count in told.items())
-        log.info("done: %s%s", self._line(time.monotonic()), lost)
+        p50, p95, *_ = percentiles_ms(latency)
+        took = f"; {p50:.1f} ms from captured to sent, 95 % within {p95:.1f}" if latency.count else ""
+        log.info("done: %s%s%s", self._line(time.monotonic()), lost, took)
 
     def _line(self, now: float) -> str:
         of = f"/{self.total}" if self.total else ""

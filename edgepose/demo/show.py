@@ -18,7 +18,7 @@ from edgepose.demo.listener import Listener
 from edgepose.demo.scene import SceneSource
 from edgepose.errors import SinkError
 from edgepose.opencv import cv2
-from edgepose.pipeline import Pipeline, build
+from edgepose.pipeline import Pipeline, build, described
 from edgepose.poses import COCO17, SKELETONS, Frame, Poses, Skeleton
 from edgepose.sink.draw import bgr, draw
 from edgepose.sink.mqtt_target import target
@@ -49,9 +49,8 @@ def show(cfg: config.Config, seconds: float, picture: Path) -> int:
         listener = stack.enter_context(Listener(there))
         scene = SceneSource(seconds) if own_source else None
         pipeline = stack.enter_context(build(cfg, source=scene))
-        engine = pipeline.engine
-        runs_on = f"{engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s)"
-        say(f"model    {engine.manifest.name} on {runs_on}")
+        for engine in pipeline.estimate.engines:
+            say(f"model    {described(engine)}")
         say(f"source   {'two photographs under a moving camera' if own_source else cfg.source.uri}")
         say(f"topic    {there.root}/poses")
         watcher = Watcher(pipeline, listener, seconds)

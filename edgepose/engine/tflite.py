@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
+from edgepose import config, tuned
 from edgepose.engine.bytemap import byte_map
 from edgepose.engine.flatfile import Graph
 from edgepose.engine.manifest import Manifest
@@ -90,7 +90,7 @@ def open_engine(cfg: config.Engine) -> Engine:
     shipped = path.parent.resolve() == shipped_dir()
     manifest, graph, content = verify_model(path, known=shipped)
     runtime = load_runtime(cfg.runtime)
-    threads = cfg.threads or default_threads()
+    threads = cfg.threads or tuned.threads(manifest.name) or default_threads()
     where = str(path.with_name(manifest.file))
     if not shipped:  # the shipped ones are known to run
         from edgepose.engine.probe import try_in_child
