@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import edgepose
 from edgepose import config
-from edgepose.errors import EdgeposeError
+from edgepose.errors import ConfigError, EdgeposeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,11 @@ def doctor(args: argparse.Namespace) -> int:
     """Look at this board and say what works, what does not, and what to type: exits 0 fine, 1 degraded, 2 broken."""
     from edgepose.doctor.command import run_doctor
 
-    return run_doctor(args, read_settings(args))
+    try:
+        cfg, wrong = read_settings(args), ""
+    except ConfigError as error:  # a patient too
+        cfg, wrong = config.Config(), str(error)
+    return run_doctor(args, cfg, wrong)
 
 
 def evaluate(args: argparse.Namespace) -> int:
