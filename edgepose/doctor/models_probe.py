@@ -1,0 +1,94 @@
+"""Models and delegates, looked at in the child."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+import msgspec
+
+from edgepose.config import Config
+from edgepose.errors import EdgeposeError
+
+RUNS = 5
+"""Of each model that is used; the fastest counts, as this is no benchmark. The others run once."""
+
+
+def look(cfg: Config) -> dict[str, Any]:
+    """Every model there is: those the settings use are timed; {"models": [...], "used": [names], "wrong": text}."""
+    from edgepose.engine.zoo import list_models
+
+    names, wrong = used_models(cfg)
+    told = [_one(cfg, name, RUNS) for name in names]
+    used = [each["name"] for each in told]
+    try:
+        others = [path for path in list_models(cfg.engine.models_dir) if path.stem not in used]
+    except EdgeposeError as error:
+        return {"models": told, "used": used, "wrong": str(error)}
+    return {"models": told + [_one(cfg, str(path), 0) for path in others], "used": used, "wrong": wrong}
+
+
+def used_models(cfg: Config) -> tuple[list[str], str]:
+    """Names of the models that the settings ask for, and what is wrong with the choice."""
+    try:
+        from edgepose.estimate import models_of  # type: ignore[attr-defined,unused-ignore]
+    except ImportError:
+        return cfg.engine.model.split("+"), ""
+    try:
+        return list(models_of(cfg.engine)), ""
+    except EdgeposeError as error:
+        return [], str(error)
+
+
+def _one(cfg: Config, name: str, runs: int) -> dict[str, Any]:
+    """Hash, structure and manifest; `runs` times one inference on the CPU. "why" is there when it is not usable."""
+    from edgepose.decode import DECODERS
+    from edgepose.engine import open_engine
+    from edgepose.engine.zoo import find_model, verify_model
+
+    found: dict[str, Any] = {"name": name, "shipped": False}
+    try:
+        path = find_model(name, cfg.engine.models_dir)
+        found |= {"name": path.stem, "file": str(path)}
+        manifest, graph, _ = verify_model(path, here=False)
+        if manifest.decoder.name in DECODERS:
+            found["loops"] = DECODERS[manifest.decoder.name].loops
+        found |= {"decoder": manifest.decoder.name, "sha256": manifest.sha256, "edgetpu": graph.is_edgetpu}
+        if graph.is_edgetpu or not runs:
+            return found
+        plain = msgspec.structs.replace(cfg.engine, model=str(path), delegate="cpu")
+        with open_engine(plain) as engine:
+            found |= {"runtime": f"{engine.runtime.name} {engine.runtime.version}", "threads": engine.threads}
+            engine.run(engine.input.tensor)
+            times = []
+            for _ in range(runs):
+                started = time.perf_counter()
+                engine.run(engine.input.tensor)
+                times.append(time.perf_counter() - started)
+            found["invoke_ms"] = round(min(times) * 1e3, 2)
+    except EdgeposeError as error:
+        found["why"] = str(error)
+    return found
+
+
+def delegates(cfg: Config) -> dict[str, Any]:
+    """{"delegates": [...]}, each a dict of engine.finding.Finding with the share of operators it takes."""
+    from edgepose.engine.delegates import examine
+
+    models, _ = used_models(cfg)
+    found = examine(msgspec.structs.replace(cfg.engine, model=models[0]) if models else cfg.engine)
+    return {"delegates": [_plain(each) for each in found]}
+
+
+def _plain(finding: Any) -> dict[str, Any]:
+    told = asdict(replace(finding, share=None))
+    if finding.share is not None:
+        told["share"] = {
+            "claimed": len(finding.share.claimed),
+            "left": len(finding.share.left),
+            "op_share": round(finding.share.op_share, 3),
+            "away_share": round(finding.share.away_share, 3),
+            "invoke_ms": round(finding.share.invoke_ms, 3),
+        }
+    return told
