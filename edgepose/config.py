@@ -119,6 +119,15 @@ class Engine(Section, frozen=True, kw_only=True):
         float,
         says("pause before the delegate is tried again; it doubles up to 64 times that", "s", ge=0.01, le=3600),
     ] = 1.0
+    check_s: Annotated[
+        float,
+        says(
+            "a running delegate gets a known picture this often, to see that it still computes the same; 0 is never",
+            "s",
+            ge=0,
+            le=86400,
+        ),
+    ] = 60.0
 
 
 class Decode(Section, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""For all tests: nothing is compiled behind their back, and no model that this user imported is seen."""
+"""For all tests: nothing is compiled behind their back, no trial is remembered, no model of this user is seen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pytest
 
 os.environ.setdefault("EDGEPOSE_BUILD_KERNELS", "no")
+os.environ.setdefault("EDGEPOSE_REMEMBER_TRIALS", "no")
 
 
 @pytest.fixture(autouse=True)
