@@ -5,7 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgepose.errors import ConfigError, EdgeposeError, EngineError
+
 State = Literal["ok", "unavailable", "failed"]
+
+
+class TroubleError(Exception):
+    """Why a delegate cannot be used; one line and what to do."""
+
+    def __init__(self, reason: str, next_step: str = "", *, lasting: bool = False, here: bool = True) -> None:
+        self.reason, self.next_step = reason, next_step
+        self.lasting = lasting
+        """Trying again cannot help."""
+        self.here = here
+        """False: not on this machine; True: it is here and fails."""
+        super().__init__(f"{reason}; {next_step}" if next_step else reason)
+
+    @property
+    def error(self) -> type[EdgeposeError]:
+        """What it is where nothing can stand in: a mistake that stays, or a failure that a restart may mend."""
+        return ConfigError if self.lasting else EngineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +32,15 @@ class OpShare:
     """Which operators of a model a delegate takes, and how much of an inference's time something else works."""
 
     claimed: tuple[str, ...]
-    """Names of the operators it runs, one per operator of the model."""
+    """Names of the operators it runs, one per operator of the model; one of an Edge TPU stands for many."""
     left: tuple[str, ...]
     """Names of those that stay on the CPU, XNNPACK's among them."""
     away_share: float
-    """0..1 of an inference's time in which this machine's CPU had nothing to do for it: an accelerator's part, or a
-    wait for one. A delegate that computes on the CPU has 0, one that polls for its answer too little."""
+    """0..1 of an inference's time in which no core worked for it: an accelerator's part, or a wait for one.
+
+    Measured with one thread: 1 - (its time on a core + its wait for a core) / time taken. A delegate that computes on
+    the CPU, or that polls for its answer, has 0.
+    """
     invoke_ms: float
     """Median of an inference."""
 
@@ -30,12 +52,12 @@ class OpShare:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far one head of the delegate is from the CPU's, over the probe pictures."""
+    """How far one head of the delegate is from the CPU's, over the probe picture."""
 
     off: float
-    """Real units: 99 of 100 values differ by no more than this."""
+    """Root of the mean square, in the head's real units."""
     tolerance: float
-    """The most that `off` may be."""
+    """The most that `off` may be: the manifest's, else 0.7 of the head's own spread."""
 
     @property
     def bad(self) -> bool:

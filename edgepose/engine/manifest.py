@@ -90,6 +90,24 @@ class Licence(Section, frozen=True, kw_only=True):
     """Who to credit and what was changed."""
 
 
+class Build(Section, frozen=True, kw_only=True):
+    """The same model, compiled for an accelerator: the same input and heads to the last step of their quantisation."""
+
+    file: Annotated[str, Meta(pattern="^[^/\\\\\x00]+$")]
+    """Name of the file in the manifest's folder."""
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Delegates(Section, frozen=True, kw_only=True):
+    """What accelerators need to know of a model."""
+
+    edgetpu: Build | None = None
+    """For a Coral Edge TPU; where it is named, the manifest's own file is the one for the CPU."""
+    tolerance: dict[str, Annotated[float, Meta(gt=0)]] = {}
+    """Role -> root of the mean square by which an accelerator's head may differ from the CPU's, in real units, on the
+    probe picture; a head that is not named may by 0.7 of its own spread."""
+
+
 class Manifest(Section, frozen=True, kw_only=True):
     """A model file and everything a pipeline must know of it."""
 
@@ -108,6 +126,7 @@ class Manifest(Section, frozen=True, kw_only=True):
     licence: Licence
     accuracy: dict[str, Any] = {}
     """What was measured, on what."""
+    delegates: Delegates = Delegates()
 
     @property
     def joints(self) -> Skeleton:
@@ -136,6 +155,9 @@ def read_manifest(path: Path) -> Manifest:
     roles = [head.role for head in manifest.heads]
     if len(set(roles)) != len(roles):
         raise ModelError(f"{path}: heads name a role twice: {', '.join(roles)}")
+    for role in manifest.delegates.tolerance:
+        if role not in roles:
+            raise ModelError(f"{path}: delegates.tolerance.{role} is no head, expected one of {', '.join(roles)}")
     return manifest
 
 
@@ -153,8 +175,8 @@ def _check_skeleton(skeleton: str | OwnSkeleton, where: str) -> None:
         raise ModelError(f"{where}: skeleton.sigmas has {len(skeleton.sigmas)} numbers, expected {count}")
 
 
-def read_model(manifest_path: Path, manifest: Manifest) -> bytes:
-    """The bytes of the model beside its manifest, equal to the manifest's sha256.
+def read_model(manifest_path: Path, manifest: Manifest | Build) -> bytes:
+    """The bytes of the model beside its manifest, equal to the manifest's sha256; or of a build of it.
 
     Raises:
         ModelError: missing, unreadable or different.

@@ -14,19 +14,28 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from edgepose.engine.runtime import LOADING_FAILS, load_runtime, one_line
+from edgepose.engine import verdicts
+from edgepose.engine.runtime import LOADING_FAILS, Runtime, load_runtime, one_line
 from edgepose.errors import ModelError
 
 LIMIT_S = 60.0
 """A first run that takes longer will not be a pose sensor."""
 
 
-def try_in_child(content: bytes, where: str, runtime: str, threads: int, limit_s: float = LIMIT_S) -> None:
-    """Open and run a model once in a child process.
+def try_in_child(content: bytes, where: str, runtime: Runtime, threads: int, limit_s: float = LIMIT_S) -> None:
+    """Open and run a model once in a child process, unless it ran well here before.
 
     Raises:
         ModelError: it crashed, hung or failed there.
     """
+    verdict = verdicts.key(content, runtime)
+    if verdicts.known_good(verdict):
+        return
+    _try(content, where, runtime.name, threads, limit_s)
+    verdicts.remember(verdict)
+
+
+def _try(content: bytes, where: str, runtime: str, threads: int, limit_s: float) -> None:
     command = [sys.executable, "-m", "edgepose.engine.probe", runtime, str(threads)]
     package_root = Path(__file__).resolve().parents[2]  # python -m finds edgepose in the current folder first
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from edgepose.engine.bytemap import byte_map
 from edgepose.engine.flatfile import Graph
 from edgepose.engine.manifest import Manifest
 from edgepose.engine.memory import Memory, map_memory
+from edgepose.engine.model import Model
 from edgepose.engine.runtime import Runtime, load_runtime, one_line
-from edgepose.engine.zoo import find_model, shipped_dir, verify_model
+from edgepose.engine.zoo import find_model, shipped_dir, verify_build, verify_model
 from edgepose.errors import EngineError, ModelError
 from edgepose.poses import Heads, HeadSpec, InputSpec
+
+if TYPE_CHECKING:
+    from edgepose.engine.guard import Guard
 
 INVOKE_FAILS = (RuntimeError, ValueError)
 """What both runtimes raise for a model they cannot build, allocate or run."""
@@ -26,11 +30,21 @@ INVOKE_FAILS = (RuntimeError, ValueError)
 class Engine:
     """An opened model. Not for use from two threads at once."""
 
-    def __init__(self, manifest: Manifest, graph: Graph, runtime: Runtime, threads: int, memory: Memory) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        graph: Graph,
+        runtime: Runtime,
+        threads: int,
+        memory: Memory,
+        guard: Guard | None = None,
+    ) -> None:
         self.manifest = manifest
         self.runtime = runtime
         self.threads = threads
         """Of one inference."""
+        self.guard = guard
+        """What keeps a delegate at work; None: the CPU runs the model, as asked."""
         self._memory: Memory | None = memory
         self.input = _input_spec(manifest, graph, memory.tensor[0])
         """What preprocess fills; its tensor is the model's own memory."""
@@ -41,12 +55,23 @@ class Engine:
             for head in manifest.heads
         }
 
+    @property
+    def ran_on(self) -> str:
+        """What runs the model: "edgetpu", "cpu instead of edgetpu"; empty: the CPU as asked."""
+        return self.guard.ran_on if self.guard else ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Of the delegate: "failures", "restarts", "fallbacks" to the CPU; empty where there is none."""
+        return self.guard.counts if self.guard else {}
+
     def run(self, tensor: NDArray[Any]) -> Heads:
         """Role -> raw head without batch axis; the same arrays each time, overwritten by the next run.
 
         tensor  (H, W, 3) of the input's dtype; `self.input.tensor` itself is not copied
 
         Raises:
+            FrameLostError: the delegate gave nothing for this frame.
             EngineError: the interpreter failed.
         """
         if self._memory is None:
@@ -68,6 +93,8 @@ class Engine:
     def close(self) -> None:
         """Let go of the interpreter; its memory lives until the last array of it is gone."""
         self._memory = None
+        if self.guard:
+            self.guard.close()
         self._out = {}
 
     def __enter__(self) -> Engine:
@@ -84,34 +111,64 @@ def open_engine(cfg: config.Engine) -> Engine:
 
     Raises:
         ModelError: there is no such model, or its file or manifest is damaged or contradicts itself.
-        ConfigError: no TFLite runtime works here.
+        ConfigError: no TFLite runtime works here, or the delegate cannot be used here and nothing may stand in.
+        EngineError: the same, but what is wrong may pass: a device that is not plugged in, a crash.
+    """
+    model, runtime, threads = prepare(cfg)
+    if cfg.delegate == "cpu":
+        memory = _on_cpu(model, runtime, threads)
+        return Engine(model.manifest, model.graph, runtime, threads, memory)
+    from edgepose.engine.accelerate import open_guard
+
+    guard = open_guard(cfg, model, runtime, threads)
+    return Engine(model.manifest, model.graph, runtime, threads, guard, guard)
+
+
+def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
+    """The model that `cfg` names, checked, and what runs it: a runtime, and threads of one inference.
+
+    A model of the user's own is tried in a child first.
+
+    Raises:
+        ModelError, ConfigError: as open_engine.
     """
     path = find_model(cfg.model, cfg.models_dir)
     shipped = path.parent.resolve() == shipped_dir()
-    manifest, graph, content = verify_model(path, known=shipped)
+    manifest, graph, content = verify_model(path, here=cfg.delegate == "cpu", known=shipped)
     runtime = load_runtime(cfg.runtime)
     threads = cfg.threads or tuned.threads(manifest.name) or default_threads()
     where = str(path.with_name(manifest.file))
-    if not shipped:  # the shipped ones are known to run
+    build = content
+    if graph.is_edgetpu:
+        content = b""
+    elif cfg.delegate == "edgetpu":
+        named = manifest.delegates.edgetpu
+        build = verify_build(path, named, graph) if named else b""
+    if content and not shipped:  # the shipped ones are known to run
         from edgepose.engine.probe import try_in_child
 
-        try_in_child(content, where, runtime.name, threads)
+        try_in_child(content, where, runtime, threads)
+    return Model(manifest, graph, content, build, where), runtime, threads
+
+
+def _on_cpu(model: Model, runtime: Runtime, threads: int) -> Memory:
+    """The model, loaded into this process."""
     try:
-        interpreter = runtime.interpreter(model_content=content, num_threads=threads)
+        interpreter = runtime.interpreter(model_content=model.content, num_threads=threads)
         interpreter.allocate_tensors()
         memory = map_memory(interpreter)
     except INVOKE_FAILS as error:
         raise ModelError(
-            f"{where}: {runtime.name} {runtime.version} cannot run it: {one_line(error)}; "
+            f"{model.where}: {runtime.name} {runtime.version} cannot run it: {one_line(error)}; "
             "use another build of the model or another engine.runtime"
         ) from error
-    for head in manifest.heads:
+    for head in model.manifest.heads:
         found = memory.heads[head.output]
         if found.shape != head.shape or found.dtype != head.dtype:
             raise ModelError(
-                f"{where}: head {head.role} came as {found.dtype} {list(found.shape)}, not as its file says"
+                f"{model.where}: head {head.role} came as {found.dtype} {list(found.shape)}, not as its file says"
             )
-    return Engine(manifest, graph, runtime, threads, memory)
+    return memory
 
 
 def default_threads() -> int:

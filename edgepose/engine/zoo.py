@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_ends, read_graph
-from edgepose.engine.manifest import SUFFIX, Manifest, read_manifest, read_model
+from edgepose.engine.manifest import SUFFIX, Build, Manifest, read_manifest, read_model
 from edgepose.errors import ModelError
 
 BUILTIN_CUSTOM_OPS = frozenset({"TFLite_Detection_PostProcess", "AudioSpectrogram", "Mfcc", "NumericVerify"})
@@ -122,9 +122,50 @@ def verify_model(manifest_path: Path, *, here: bool = True, known: bool = False)
     return manifest, graph, content
 
 
+def verify_build(manifest_path: Path, build: Build, graph: Graph) -> bytes:
+    """The bytes of a model's Edge TPU build, whose input and heads are those of the CPU's file to the last step.
+
+    graph  of the CPU's file
+
+    Raises:
+        ModelError: missing, damaged, no Edge TPU build, or of another model.
+    """
+    content = read_model(manifest_path, build)
+    path = str(manifest_path.with_name(build.file))
+    built = read_graph(content, path)
+    if not built.is_edgetpu:
+        raise ModelError(f"{path}: is not compiled for an Edge TPU; compile it with edgetpu_compiler")
+    _check_ops(built, path, here=False)
+    difference = unlike(graph, built)
+    if difference:
+        raise ModelError(f"{path}: {difference}; compile the very file that {manifest_path.name} names")
+    return content
+
+
+def unlike(graph: Graph, other: Graph) -> str:
+    """Where inputs and outputs of two graphs differ in count, shape, type or quantisation; empty: nowhere."""
+    for what in ("inputs", "outputs"):
+        ours: tuple[Tensor, ...] = getattr(graph, what)
+        theirs: tuple[Tensor, ...] = getattr(other, what)
+        if len(ours) != len(theirs):
+            return f"has {len(theirs)} {what}, expected {len(ours)}"
+        for index, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
+            if _told(mine) != _told(its):
+                return f"{what[:-1]} {index} is {_told(its)}, expected {_told(mine)}"
+    return ""
+
+
+def _told(tensor: Tensor) -> str:
+    step = f" with step {tensor.scale:.5g} and zero {tensor.zero_point}" if tensor.scales else ""
+    return f"{tensor.dtype} {list(tensor.shape)}{step}"
+
+
 def _check_ops(graph: Graph, path: str, here: bool) -> None:
     if graph.is_edgetpu and here:
-        raise ModelError(f"{path}: this model needs a Coral Edge TPU; use the build of it for the CPU")
+        raise ModelError(
+            f"{path}: this model needs a Coral Edge TPU; use the build of it for the CPU, "
+            "or one with engine.delegate = 'edgetpu'"
+        )
     unknown = [name for name in graph.custom_ops if name not in (*BUILTIN_CUSTOM_OPS, EDGETPU_OP)]
     if unknown:
         raise ModelError(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.benches import families_grouping, families_topdown, frame, personlab, process
+from tools.benches import child, families_grouping, families_topdown, frame, personlab, process
 from tools.benches.row import Row, SkipRowError
 
 ROWS: dict[str, Callable[[], Row]] = {
@@ -24,6 +24,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "rss_vs_bare": process.memory_vs_bare,
     "start_s": process.start,
     "rss_mib": process.memory,
+    "child_overhead_ms": child.child_overhead,
     **families_topdown.ROWS,
     **families_grouping.ROWS,
     **personlab.ROWS,
