@@ -86,6 +86,8 @@ def _configured(
         yield _v4l2(visit, cameras, closed)
     elif visit.source == "picamera2":
         number = uri.partition(":")[2] or "0"
+        if "cameras" not in visit.ask("picamera2"):
+            return  # why not is told in the software's part
         if any(str(found["number"]) == number for found in libcamera):
             yield fine("source", f"{uri}: there")
         else:

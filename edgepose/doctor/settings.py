@@ -16,7 +16,7 @@ def check_settings(visit: Visit) -> Iterator[Finding]:
             "settings",
             f"{visit.wrong}; everything below is judged by the defaults",
             "correct it; every setting and its meaning:",
-            "$ edgepose config",
+            "$ edgepose config --config /dev/null",
             file=path,
         )
     else:
