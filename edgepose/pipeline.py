@@ -215,22 +215,18 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         if sinks is None:
             sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, source.live)]
         tracker = smoother = None
-        if not _landed():
-            pass
-        elif cfg.track.mode == "on" or (cfg.track.mode == "auto" and not source.still):
+        if cfg.track.mode == "on" or (cfg.track.mode == "auto" and not source.still):
             from edgepose.smooth import Smoother
             from edgepose.track import Tracker
 
-            tracker = Tracker(cfg.track, estimate.skeleton, enter=estimate.enter_score, stay=estimate.stay_score)
+            tracker = Tracker(
+                cfg.track,
+                estimate.skeleton,
+                enter=getattr(estimate, "enter_score", 0.5),
+                stay=getattr(estimate, "stay_score", 0.25),
+            )
             if cfg.smooth.preset != "off" or cfg.smooth.predict != "off":
                 smoother = Smoother(cfg.smooth, estimate.skeleton, live=source.live)
         pipeline = Pipeline(source, estimate, sinks, tracker, smoother)
         opened.pop_all()
         return pipeline
-
-
-def _landed() -> bool:  # until both are there
-    from importlib.util import find_spec
-
-    smooth = find_spec("edgepose.smooth")
-    return smooth is not None and smooth.origin is not None

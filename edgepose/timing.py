@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Iterator
 from typing import NamedTuple
 
 STEPS = 32
@@ -60,6 +61,14 @@ class Histogram:
                 return min(math.ldexp(1 + (step + 1) / STEPS, FIRST + doublings), self.longest_s)
         return self.longest_s
 
+    def buckets(self) -> Iterator[tuple[float, float, int]]:
+        """From where to where each bucket with something in it reaches, seconds, and how many are in it."""
+        for at, held in enumerate(self._buckets):
+            if held:
+                doublings, step = divmod(at, STEPS)
+                low, high = (math.ldexp(1 + (step + end) / STEPS, FIRST + doublings) for end in (0, 1))
+                yield max(low, self.shortest_s), min(high, self.longest_s), held
+
     @property
     def mean_s(self) -> float:
         """The exact mean; NaN when there are none."""
@@ -111,9 +120,12 @@ class StageTimes:
     def sent(self, seq: int, captured_t: float, sent_t: float) -> None:
         """The fifth; called by one thread, not always the same as the others."""
         self.stages["latency"].add(sent_t - captured_t)
+        self.stages["publish"].add(sent_t - self.decoded_t(seq))
+
+    def decoded_t(self, seq: int) -> float:
+        """When the people of a frame were decoded; NaN where that is long ago or unknown."""
         known, decoded_t = self._decoded[seq % REMEMBERED]
-        if known == seq:
-            self.stages["publish"].add(sent_t - decoded_t)
+        return decoded_t if known == seq else math.nan
 
     def table_ms(self) -> dict[str, Percentiles]:
         """Stage -> its percentiles, milliseconds."""

@@ -84,9 +84,13 @@ class SceneSource(BaseSource):
             if seq + 1 < self.frames and time.monotonic() > due_t + 1 / FPS:
                 self.counts["dropped"] += 1  # as a camera does: who is late gets the next one
                 continue
-            self.views[seq] = self._view(seq / FPS)
+            self.see(seq)
             self.counts["frames"] += 1
             yield Frame(self.image(seq), "bgr", due_t, due_t, seq)
+
+    def see(self, seq: int) -> None:
+        """Turn the camera to where it looks in frame `seq`."""
+        self.views[seq] = self._view(seq / FPS)
 
     def image(self, seq: int) -> NDArray[np.uint8]:
         """What the camera sees in frame `seq`, once it was given out."""
