@@ -1,0 +1,360 @@
+"""`edgepose eval`: pictures and their annotations in, numbers and a page out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgepose import config
+from edgepose.errors import ConfigError, SinkError
+from edgepose.eval.ap import require_pycocotools, rows
+from edgepose.eval.compare import SURE, Difference, differences
+from edgepose.eval.find import Seen, open_finder, unpacked
+from edgepose.eval.measure import MEANINGS, Measured, measure
+from edgepose.eval.partial import Partial, key_of
+from edgepose.eval.truth import Truth, asked_of, read_truth, some
+
+log = logging.getLogger("edgepose.eval")
+
+TERMINAL_S = 0.2
+LOG_S = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One model or set of settings on the pictures."""
+
+    name: str
+    cfg: config.Config
+    described: str
+    truth: Truth
+    """With the joints that the model has."""
+    seen: list[Seen]
+    measured: Measured
+    notes: tuple[str, ...]
+
+
+def run_eval(args: argparse.Namespace, cfg: config.Config) -> int:
+    """Do what the flags ask for; returns the exit code."""
+    if args.explain:
+        _say_table([(key, "", meaning) for key, meaning in MEANINGS.items()])
+        return 0
+    _check_outputs(args)
+    if args.video:
+        from edgepose.eval.video_command import run_video
+
+        return run_video(args, cfg)
+    for flag in ("annotations", "images"):
+        if not getattr(args, flag):
+            raise ConfigError(f"eval needs --{flag}, or --video; `edgepose eval --help` has examples")
+    require_pycocotools()
+    truth = read_truth(Path(args.annotations), Path(args.images), args.limit, Path(args.empty) if args.empty else None)
+    if truth.missing:
+        log.warning(
+            "%d of %d pictures are not in %s and are left out: %s",
+            len(truth.missing), len(truth.missing) + len(truth.pictures), args.images, some(truth.missing),
+        )  # fmt: skip
+    for note in truth.notes:
+        log.warning("%s: %s", args.annotations, note)
+    given = given_keys(args)
+    with _interruptible():
+        if args.compare:
+            pairs = [_settings(text, cfg) for text in args.compare]
+            looks = [
+                look(text, own, truth, given | keys, args)
+                for text, (own, keys) in zip(args.compare, pairs, strict=True)
+            ]
+        else:
+            looks = [look(cfg.engine.model, cfg, truth, given, args)]
+    runs = judged(looks, truth, not args.partly_annotated)
+    apart = differences(runs[0].measured, runs[1].measured) if args.compare else {}
+    write(args, runs, apart)
+    return 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What one model or set of settings said of every picture."""
+
+    name: str
+    cfg: config.Config
+    described: str
+    joints: tuple[str, ...]
+    seen: list[Seen]
+    partial: Partial
+
+
+def look(name: str, cfg: config.Config, truth: Truth, given: frozenset[str], args: argparse.Namespace) -> _Look:
+    """Look at every picture, from where an interrupted run ended."""
+    finder = open_finder(cfg, truth.skeleton, given, args.boxes, args.box_scale)
+    try:
+        how = f"{args.boxes} {args.box_scale} {sorted(given)}"
+        partial = Partial(key_of(cfg, truth, how, finder.manifests), args.fresh)
+        truth = asked_of(truth, finder.joints)
+        pictures = (*truth.pictures, *truth.empties)
+        progress = _Progress(name, len(pictures))
+        if partial.seen:
+            log.info(
+                "%s: %d of %d pictures are there from an interrupted run; --fresh starts over",
+                name, len(partial.seen), len(pictures),
+            )  # fmt: skip
+        try:
+            for picture in pictures:
+                if picture.id not in partial.seen:
+                    partial.add(finder(picture))
+                progress.saw()
+        except KeyboardInterrupt:
+            progress.clear()
+            log.warning(
+                "interrupted: %d of %d pictures are done, %d are missing; the same command goes on from there",
+                len(partial.seen), len(pictures), len(pictures) - len(partial.seen),
+            )  # fmt: skip
+            raise
+        finally:
+            progress.clear()
+            partial.close()
+    finally:
+        finder.close()
+    seen = [partial.seen[picture.id] for picture in pictures]
+    return _Look(name, cfg, finder.described, finder.joints, seen, partial)
+
+
+def judged(looks: Sequence[_Look], truth: Truth, everybody: bool) -> list[Run]:
+    """Measure what was seen, on the joints that all of them have."""
+    common = set(looks[0].joints).intersection(*(one.joints for one in looks))
+    asked = asked_of(truth, tuple(common))
+    if asked.absent:
+        log.warning("nobody is asked for joints that a model does not have: %s", ", ".join(asked.absent))
+    runs = []
+    for one in looks:
+        notes = _notes(truth, one.seen)
+        for note in notes[len(truth.notes) :]:
+            log.warning("%s", note)
+        measured = measure(asked, one.seen, everybody)
+        runs.append(Run(one.name, one.cfg, one.described, asked, one.seen, measured, notes))
+        one.partial.done()
+    return runs
+
+
+def _notes(truth: Truth, seen: Sequence[Seen]) -> tuple[str, ...]:
+    names = {picture.id: picture.name for picture in (*truth.pictures, *truth.empties)}
+    notes = list(truth.notes)
+    failed = [one for one in seen if one.failed]
+    if failed:
+        notes.append(f"{len(failed)} pictures gave no answer and count as nobody found: {failed[0].failed}")
+    resized = [names[one.picture_id] for one in seen if one.resized]
+    if resized:
+        notes.append(f"{len(resized)} pictures have another size than the annotations say: {some(resized)}")
+    return tuple(notes)
+
+
+def given_keys(args: argparse.Namespace) -> frozenset[str]:
+    """Keys of the settings that flags or a settings file set."""
+    known = {setting.key for setting in config.settings()}
+    given = {key for key, value in vars(args).items() if key in known and value is not None}
+    path = Path(args.config) if args.config else Path("edgepose.toml")
+    if args.config or path.is_file():
+        given |= set(_flat(config.read_toml(path), ""))
+    return frozenset(given)
+
+
+def _flat(table: dict[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _settings(text: str, cfg: config.Config) -> tuple[config.Config, frozenset[str]]:
+    """One side of --compare: a model's name, or "key=value,key=value" on top of `cfg`; and the keys it sets.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    import msgspec
+
+    if "=" not in text:
+        text = f"engine.model={text}"
+    known = {setting.key: setting for setting in config.settings()}
+    raw = msgspec.to_builtins(cfg)
+    keys = set()
+    for part in text.split(","):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        key = "engine.model" if key == "model" else key
+        if key not in known:
+            raise ConfigError(f"--compare {text}: {config.unknown_key(key, list(known))}")
+        config.put(raw, key, config.parse_value(value, known[key]))
+        keys.add(key)
+    return config.convert(raw, config.Config, f"--compare {text}"), frozenset(keys)
+
+
+# ------------------------------------------------------------------------------------------------ what is written
+
+
+def write(args: argparse.Namespace, runs: Sequence[Run], apart: dict[str, Difference]) -> None:
+    """The table, and the files asked for."""
+    command = "edgepose " + shlex.join(sys.argv[1:])
+    if args.json != "-":
+        _say(runs, apart)
+    if args.json:
+        told = _json(runs[0], command) if len(runs) == 1 else _json_of_two(runs, apart, command)
+        _write(args.json, json.dumps(told, indent=1, allow_nan=False) + "\n")
+    if args.results:
+        for run, path in zip(runs, _paths(args.results, len(runs)), strict=True):
+            joints = len(run.truth.skeleton.joints)
+            found = [
+                row
+                for one in run.seen[: len(run.truth.pictures)]
+                for row in rows(run.truth, one.picture_id, unpacked(one.candidates, joints))
+            ]
+            _write(path, json.dumps(found) + "\n")
+    if args.report:
+        from edgepose.eval.page import page
+
+        _write(args.report, page(runs, apart, command))
+
+
+def _paths(path: str, count: int) -> list[str]:
+    """One file a run: results.json, or results.A.json and results.B.json."""
+    if count == 1:
+        return [path]
+    given = Path(path)
+    return [str(given.with_suffix(f".{side}{given.suffix}")) for side in "AB"]
+
+
+def _json(run: Run, command: str) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        **run.measured.numbers,
+        "name": run.name,
+        "ran": run.described,
+        "counts": run.measured.counts,
+        "joints": run.measured.joints,
+        "joints_absent": list(run.truth.absent),
+        "reliability": run.measured.reliability,
+        "pictures_missing": list(run.truth.missing),
+        "notes": list(run.notes),
+        "settings": msgspec.to_builtins(run.cfg),
+        "command": command,
+    }
+
+
+def _json_of_two(runs: Sequence[Run], apart: dict[str, Difference], command: str) -> dict[str, Any]:
+    return {
+        "A": _json(runs[0], command),
+        "B": _json(runs[1], command),
+        "difference": {
+            key: {"A": one.a, "B": one.b, "B-A": one.b - one.a, "low": one.low, "high": one.high, "sure": one.sure}
+            for key, one in apart.items()
+        },
+        "interval": f"{SURE:.0%} of paired bootstrap draws over pictures",
+    }
+
+
+def _say(runs: Sequence[Run], apart: dict[str, Difference]) -> None:
+    first = runs[0]
+    for run in runs:
+        sys.stdout.write(f"{run.name}: {run.described}\n")
+    counts = first.measured.counts
+    sys.stdout.write(
+        f"{counts['pictures']} pictures, {counts['people']} people, {counts['people_judged']} of them with enough "
+        f"joints for mean_oks, {counts['pictures_empty']} pictures without people\n\n"
+    )
+    if len(runs) == 1:
+        known = {key: value for key, value in first.measured.numbers.items() if value is not None}
+        _say_table([(key, f"{value:.4g}", MEANINGS[key]) for key, value in known.items()])
+        return
+    lines = [("", "A", "B", "B - A", f"{SURE:.0%} interval")]
+    for key in MEANINGS:
+        a, b = (run.measured.numbers[key] for run in runs)
+        if a is None or b is None:
+            continue
+        one = apart.get(key)
+        between = f"{one.low:+.3g} to {one.high:+.3g}{' *' if one.sure else ''}" if one else ""
+        lines.append((key, f"{a:.4g}", f"{b:.4g}", f"{b - a:+.3g}", between))
+    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    for line in lines:
+        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
+    sys.stdout.write("\n* the interval of B - A, over paired bootstrap draws of the pictures, is on one side of 0\n")
+
+
+def _say_table(lines: Sequence[tuple[str, str, str]]) -> None:
+    key_width, width = (max(len(line[column]) for line in lines) for column in (0, 1))
+    for key, value, meaning in lines:
+        sys.stdout.write(f"{key.ljust(key_width)}  {value.rjust(width)}{'  ' if width else ''}{meaning}\n")
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Find out before a long run that a file cannot be written after it."""
+    for flag in ("json", "results", "report"):
+        path = getattr(args, flag)
+        if not path or path == "-":
+            continue
+        folder = Path(path).parent
+        if Path(path).is_dir() or not folder.is_dir():
+            raise ConfigError(f"--{flag} {path}: {'is a folder' if folder.is_dir() else f'no folder {folder}'}")
+
+
+def _write(path: str, text: str) -> None:
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"{path}: {error.strerror}") from None
+    log.info("wrote %s", path)
+
+
+# ------------------------------------------------------------------------------------------------ while it runs
+
+
+class _Progress:
+    """How far it is: one line on a terminal, else one in the log now and then."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name, self.total, self.done = name, total, 0
+        self.started_t = self.told_t = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def saw(self) -> None:
+        """One more picture is done."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self.told_t < (TERMINAL_S if self.terminal else LOG_S):
+            return
+        self.told_t = now
+        left_s = (now - self.started_t) / self.done * (self.total - self.done)
+        line = f"{self.name}: {self.done}/{self.total} pictures, {left_s:.0f} s to go"
+        if self.terminal:
+            sys.stderr.write(f"\r{line} \033[K")
+            sys.stderr.flush()
+        else:
+            log.info("%s", line)
+
+    def clear(self) -> None:
+        """Nothing of it stays on the terminal."""
+        if self.terminal:
+            sys.stderr.write("\r\033[K")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does: what is done is kept."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
