@@ -16,7 +16,7 @@ from edgepose.doctor.machine import Answer, Machine, Python, Root
 CORE_A72 = "processor\t: {n}\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
 CORE_A76 = "processor\t: {n}\nFeatures\t: fp asimd asimdhp asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n"
 CORE_A53 = "processor\t: {n}\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU implementer\t: 0x41\nCPU part\t: 0xd03\n"
-CORE_A78 = "processor\t: {n}\nFeatures\t: fp asimd asimddp i8mm\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n"
+CORE_A78 = "processor\t: {n}\nFeatures\t: fp asimd asimdhp asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n"
 
 GOOD: dict[str, dict[str, Any]] = {
     "numpy": {"version": "2.2.6", "file": "/env/numpy/__init__.py"},

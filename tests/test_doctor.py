@@ -17,6 +17,7 @@ import pytest
 from edgepose import config
 from edgepose.config import Config
 from edgepose.doctor import arguments, examine, page
+from edgepose.doctor import visit as visit_module
 from edgepose.doctor.examine import Check, Found
 from edgepose.doctor.finding import STATES, Finding, State, exit_code, fine
 from edgepose.doctor.machine import Answer
@@ -98,7 +99,7 @@ def test_a_weak_supply_of_a_pi_5_matters_to_a_coral_stick_only(tmp_path: Path) -
     [
         (pi4, "Cortex-A72", "NEON"),
         (pi5, "Cortex-A76", "asimddp"),
-        (jetson, "Cortex-A78AE", "i8mm"),
+        (jetson, "Cortex-A78AE", "asimddp"),
         (pc, "Intel(R) N100", "VNNI"),
     ],
     ids=["pi4", "pi5", "jetson", "pc"],
@@ -208,10 +209,25 @@ def test_numpy_2_beside_apts_picamera2_gets_the_command_that_mends_it(tmp_path: 
     made = pi4(tmp_path)
     made.answers["picamera2"] = {"why": "numpy.dtype size changed, may indicate binary incompatibility"}
     findings = look(made, settings(source__uri="picamera2"), only=("software", "cameras"))
+    assert (one(findings, "picamera2").state, one(findings, "conflicts").state) == ("broken", "degraded")
     for topic in ("picamera2", "conflicts"):
-        assert one(findings, topic).state == "broken"
-        assert "numpy1.txt" in " ".join(one(findings, topic).do) or '"numpy<2"' in " ".join(one(findings, topic).do)
-    assert one(look(made, only=("software",)), "picamera2").state == "fine"
+        assert one(findings, topic).do[-1] == Visit(Config(), made.machine).profile("numpy1")
+    findings = look(made, settings(source__uri="0"), only=("software",))
+    assert (one(findings, "picamera2").state, one(findings, "conflicts").state) == ("fine", "fine")
+
+
+def test_a_profile_is_a_constraints_file_where_there_is_one_and_the_packages_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pi4(tmp_path)
+    monkeypatch.setattr(visit_module, "__file__", str(tmp_path / "site" / "edgepose" / "doctor" / "visit.py"))
+    assert Visit(Config(), made.machine).profile("numpy1").startswith('$ pip install "numpy<2"')
+    file = tmp_path / "site" / "tools" / "constraints" / "tflite.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    assert Visit(Config(), made.machine).profile("tflite") == f"$ pip install -c {file} '{tmp_path / 'site'}[tflite]'"
+    made.env.clear()
+    assert Visit(Config(), made.machine).profile("numpy1").startswith("$ /env/bin/python -m pip install")
 
 
 def test_tflite_runtime_alone_with_numpy_2_is_broken_and_beside_litert_a_hint(tmp_path: Path) -> None:
@@ -254,6 +270,12 @@ def test_the_unrelated_pycoral_is_told(tmp_path: Path) -> None:
     assert (found.state, "unrelated" in found.what) == ("degraded", True)
 
 
+def test_an_old_opencv_is_told(tmp_path: Path) -> None:
+    made = jetson(tmp_path)
+    made.answers["opencv"]["version"] = "4.5.4"
+    assert one(look(made, only=("software",)), "opencv").state == "degraded"
+
+
 def test_two_opencv_packages_in_one_folder_are_degraded(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     made.answers["opencv"]["packages"] = ["opencv-python 4.11.0.86", "opencv-python-headless 4.12.0.88"]
@@ -277,7 +299,10 @@ def test_a_jetson_is_told_why_pips_opencv_cannot_run_its_camera(tmp_path: Path) 
     assert "no OpenCV from pip" in asked.what
     assert any("pyvenv.cfg" in step for step in asked.do)
     assert not any("apt install" in step for step in asked.do), "apt's is there already"
-    assert "uninstall -y opencv-python-headless" in asked.do[-1]
+    assert "uninstall -y opencv-python-headless" in asked.do[-2]
+    assert asked.do[-1].startswith('$ pip install "numpy<2"')
+    made.answers["opencv"]["copies"] = ["/env/lib"]
+    assert "nvidia-opencv" in one(look(made, settings(source__uri=CSI), only=("software",)), "opencv").do[0]
 
 
 def test_a_pipelines_elements_are_looked_up(tmp_path: Path) -> None:

@@ -164,9 +164,7 @@ def check_delegates(visit: Visit) -> Iterator[Finding]:
 def _asked(visit: Visit, told: dict[str, Any]) -> Finding:
     topic, name = f"delegate {told['name']}", told["name"]
     if told["state"] == "ok":
-        off = [f"{head} off by {each['off']:.3g}" for head, each in told.get("heads", {}).items()]
-        compared = f"; against the CPU: {', '.join(off)}" if off else ""
-        return fine(topic, f"{told['reason']}{_share(told)}{compared}", **told)
+        return fine(topic, told["reason"], **told)
     do = [told["next_step"]] if told.get("next_step") else []
     if visit.cfg.engine.on_failure == "cpu" and name != "cpu":
         return degraded(
@@ -176,14 +174,6 @@ def _asked(visit: Visit, told: dict[str, Any]) -> Finding:
             **told,
         )
     return broken(topic, told["reason"], *(do or ["$ edgepose run --engine.delegate cpu"]), **told)
-
-
-def _share(told: dict[str, Any]) -> str:
-    share = told.get("share")
-    if not share:
-        return ""
-    took = f"{share['claimed']} of {share['claimed'] + share['left']} operators"
-    return f"; it takes {took} and {share['away_share']:.0%} of the time"
 
 
 CHECKS = {"models": check_models, "kernels": check_kernels, "delegates": check_delegates}

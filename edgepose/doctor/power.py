@@ -219,7 +219,8 @@ def check_clock(visit: Visit) -> Iterator[Finding]:
             **data,
         )
     else:
-        yield fine("time", f"{now:%Y-%m-%d %H:%M} UTC, not synchronised, which files do not need{rtc}", **data)
+        use = "files do not need that" if visit.source else "messages of a camera will need that"
+        yield fine("time", f"{now:%Y-%m-%d %H:%M} UTC, not synchronised; {use}{rtc}", set_it, **data)
 
 
 CHECKS = {

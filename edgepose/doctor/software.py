@@ -10,6 +10,8 @@ from edgepose.doctor.visit import PIS, Visit
 ABI = ("numpy.dtype size changed", "_ARRAY_API", "compiled using NumPy 1", "numpy.core.multiarray", "multiarray failed")
 """What extensions built for another numpy say."""
 
+OLDEST_OPENCV = (4, 8)
+
 APT = "/usr/lib/python3/dist-packages"
 """Where apt puts Python packages."""
 
@@ -35,6 +37,11 @@ def check_numpy(visit: Visit) -> Iterator[Finding]:
 def _major(version: str) -> int:
     first = version.partition(".")[0]
     return int(first) if first.isdigit() else 0
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Its first two numbers."""
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
 def _numpy(visit: Visit) -> int:
@@ -81,7 +88,7 @@ def _install(visit: Visit, name: str) -> list[str]:
         return [f"{visit.pip} install ai-edge-litert"]
     if python.version[:2] > (3, 11):
         return ["tflite-runtime ends at Python 3.11: make an environment with that", "$ uv venv --python 3.11"]
-    return [f'{visit.pip} install "tflite-runtime==2.14.*" "numpy<2" "opencv-python-headless<4.12"']
+    return [visit.profile("tflite")]
 
 
 def check_opencv(visit: Visit) -> Iterator[Finding]:
@@ -108,7 +115,15 @@ def check_opencv(visit: Visit) -> Iterator[Finding]:
             **told,
         )
         return
-    if not able["GStreamer"] and visit.wants_pipeline:
+    if _release(told["version"]) < OLDEST_OPENCV:
+        oldest = ".".join(map(str, OLDEST_OPENCV))
+        yield degraded(
+            "opencv",
+            f"{what}: older than {oldest}, the oldest that edgepose is tested with",
+            f"{visit.pip} install --upgrade opencv-python-headless",
+            **told,
+        )
+    elif not able["GStreamer"] and visit.wants_pipeline:
         yield broken(
             "opencv",
             f"{what}: source.uri is a GStreamer pipeline, which no OpenCV from pip can run",
@@ -137,18 +152,26 @@ def check_opencv(visit: Visit) -> Iterator[Finding]:
 def _gstreamer_fix(visit: Visit, others: list[str]) -> list[str]:
     """How to come to an OpenCV with GStreamer: the system's, with pip's out of its way."""
     do = []
-    if APT not in others:
-        do += ["$ sudo apt install python3-opencv"]
+    if not others:
+        from_jetpack = visit.kind == "jetson"
+        do += [
+            "$ sudo apt install nvidia-opencv   (JetPack's)" if from_jetpack else "$ sudo apt install python3-opencv"
+        ]
     if visit.machine.python.in_venv and not _sees_system(visit):
         do += [f"$ sed -i 's/= false/= true/' {visit.machine.python.prefix}/pyvenv.cfg"]
-    return [*do, f"{visit.pip} uninstall -y opencv-python-headless opencv-python"]
+    do += [f"{visit.pip} uninstall -y opencv-python-headless opencv-python"]
+    if _numpy(visit) >= 2 and visit.machine.python.version[:2] < (3, 13):  # systems with 3.13 have numpy 2 themselves
+        do += [f'{visit.pip} install "numpy<2"   (the system\'s OpenCV is built for it)']
+    return do
 
 
 def _opencv_fix(visit: Visit, why: str) -> list[str]:
     if "libGL" in why or "libgthread" in why:
         return [f"{visit.pip} uninstall -y opencv-python", f"{visit.pip} install opencv-python-headless"]
     if any(sign in why for sign in ABI):
-        return [visit.numpy1() if _numpy(visit) < 2 else f"{visit.pip} install --upgrade opencv-python-headless"]
+        return [
+            visit.profile("numpy1") if _numpy(visit) < 2 else f"{visit.pip} install --upgrade opencv-python-headless"
+        ]
     if "No module named" in why:
         return [f"{visit.pip} install opencv-python-headless"]
     return [f"{visit.pip} install --force-reinstall opencv-python-headless"]
@@ -186,7 +209,10 @@ def _picamera2_fix(visit: Visit, why: str) -> list[str]:
     """The steps that lead from this error to a working camera stack."""
     root, python = visit.machine.root, visit.machine.python
     if any(sign in why for sign in ABI):
-        return ["apt's camera packages are built for numpy 1, and this environment has numpy 2", visit.numpy1()]
+        return [
+            "apt's camera packages are built for numpy 1, and this environment has numpy 2",
+            visit.profile("numpy1"),
+        ]
     do = []
     if not root.exists(f"{APT}/picamera2"):
         do += ["$ sudo apt install --no-install-recommends python3-picamera2"]
@@ -224,13 +250,13 @@ def check_conflicts(visit: Visit) -> Iterator[Finding]:
     if "failed" in packages:
         yield degraded("conflicts", f"the list of packages cannot be read: {packages['failed']}", f"{visit.pip} check")
         return
-    newer = tuple(map(int, opencv.get("version", "0.0").split(".")[:2])) >= (4, 12)
+    newer = _release(opencv.get("version", "0.0")) >= (4, 12)
     if generation == 1 and newer and any("opencv" in each for each in opencv.get("packages", ())):
         found = True
         yield degraded(
             "conflicts",
             f"opencv {opencv['version']} asks for numpy 2, and numpy is 1: the next `pip install` changes one of them",
-            visit.numpy1(),
+            visit.profile("numpy1"),
         )
     if generation >= 2 and "tflite-runtime" in packages:
         found = True
@@ -244,12 +270,12 @@ def check_conflicts(visit: Visit) -> Iterator[Finding]:
                 what,
                 f"{visit.pip} install ai-edge-litert",
                 "or go back to numpy 1:",
-                visit.numpy1('"tflite-runtime==2.14.*"'),
+                visit.profile("tflite"),
             )
     if generation >= 2 and any(sign in visit.ask("picamera2").get("why", "") for sign in ABI):
         found = True
-        needed = broken if visit.source == "picamera2" else degraded
-        yield needed("conflicts", "apt's picamera2 is built for numpy 1, and numpy is 2", visit.numpy1())
+        judged = degraded if visit.source in ("", "picamera2") else fine
+        yield judged("conflicts", "apt's picamera2 is built for numpy 1, and numpy is 2", visit.profile("numpy1"))
     if "pycoral" in packages:
         found = True
         yield degraded(

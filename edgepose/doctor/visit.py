@@ -27,6 +27,12 @@ BOARDS: tuple[tuple[str, str, str], ...] = (
 
 PIS = frozenset(("zero2w", "pi3", "pi4", "pi5", "pi"))
 
+PROFILES = {
+    "numpy1": '"numpy<2" "opencv-python-headless<4.12" "ml-dtypes<0.6"',
+    "tflite": '"tflite-runtime==2.14.*" "numpy<2" "opencv-python-headless<4.12" "ml-dtypes<0.6"',
+}
+"""Profile -> what it comes down to, where tools/constraints is not at hand."""
+
 
 class Visit:
     """One run of the doctor. Checks run one after another, so nothing here is locked."""
@@ -101,14 +107,14 @@ class Visit:
             return "$ pip"
         return f"$ {python.executable} -m pip"
 
-    def numpy1(self, package: str = "") -> str:
-        """The command that brings this environment to the numpy 1 profile."""
+    def profile(self, name: str) -> str:
+        """The command that brings this environment to a profile of tools/constraints that works: numpy1 or tflite."""
         here = Path(__file__).resolve().parents[2]
-        file = here / "tools" / "constraints" / "numpy1.txt"
-        what = f" {package}" if package else ""
+        file = here / "tools" / "constraints" / f"{name}.txt"
         if file.is_file():
-            return f"{self.pip} install -c {file}{what} {here}"
-        return f'{self.pip} install "numpy<2" "opencv-python-headless<4.12"{what}'
+            what = f"'{here}[tflite]'" if name == "tflite" else here
+            return f"{self.pip} install -c {file} {what}"
+        return f"{self.pip} install {PROFILES[name]}"
 
 
 def plural(count: int, one: str, many: str = "") -> str:
