@@ -235,6 +235,21 @@ class Mqtt(Section, frozen=True, kw_only=True):
     expiry_s: Annotated[
         int, says("the broker forgets a pose nobody fetched for this long; needs MQTT 5", "s", ge=1, le=3600)
     ] = 2
+    format: Annotated[
+        Literal["json", "binary"], says("how poses are written: JSON, or 8 times smaller in the documented binary form")
+    ] = "json"
+    events: Annotated[
+        bool, says("publish who enters and who leaves, each once, kept on disk until the broker has it")
+    ] = True
+    spool: Annotated[
+        str, says("folder where events wait for the broker; empty is the state folder of the service or the user")
+    ] = ""
+    spool_mb: Annotated[
+        float, says("the spool's limit; beyond it the oldest go, counted and told", "MB", ge=0.1, le=10000)
+    ] = 16.0
+    health_every_s: Annotated[
+        float, says("how often the numbers on `health` go out; 0 is never", "s", ge=0, le=86400)
+    ] = 30.0
 
 
 class Jsonl(Section, frozen=True, kw_only=True):
@@ -249,12 +264,53 @@ class Overlay(Section, frozen=True, kw_only=True):
     path: Annotated[str, says("folder for annotated pictures, or a video file (.mp4, .avi, .mkv); empty is off")] = ""
 
 
+class Record(Section, frozen=True, kw_only=True):
+    """Keep poses, never pictures, for `edgepose replay` and `edgepose export`; on when `path` is set."""
+
+    path: Annotated[str, says("file to append to (.epr); empty is off")] = ""
+    heads: Annotated[bool, says("keep the model's raw heads too, to decode them anew; large")] = False
+
+
 class Sink(Section, frozen=True, kw_only=True):
     """Where poses go: every sink with a destination runs; with none, JSON lines go to standard output."""
 
     mqtt: Mqtt = Mqtt()
     jsonl: Jsonl = Jsonl()
     overlay: Overlay = Overlay()
+    record: Record = Record()
+
+
+class Control(Section, frozen=True, kw_only=True):
+    """Commands over MQTT, below the topic of the poses."""
+
+    on: Annotated[bool, says("take commands: pause, resume, rate, model, smoothing, restart, status")] = True
+    snapshot: Annotated[bool, says("let a command fetch a picture; off keeps every picture on the device")] = False
+    per_minute: Annotated[int, says("commands taken in a minute; more are refused", "commands", ge=1, le=6000)] = 60
+    max_bytes: Annotated[int, says("longest command taken", "bytes", ge=64, le=65536)] = 4096
+
+
+class HomeAssistant(Section, frozen=True, kw_only=True):
+    """Let Home Assistant find this device by itself, through the same broker."""
+
+    on: Annotated[bool, says("announce people, presence, frame rate, temperature and availability")] = False
+    prefix: Annotated[str, says("its discovery prefix", min_length=1, pattern=r"^[^+#\x00]+$")] = "homeassistant"
+
+
+class Metrics(Section, frozen=True, kw_only=True):
+    """Numbers for Prometheus; on when `listen` is set."""
+
+    listen: Annotated[
+        str, says("host:port to answer on, such as 127.0.0.1:9464; empty opens no port", pattern=r"^$|^.+:\d+$")
+    ] = ""
+
+
+class Service(Section, frozen=True, kw_only=True):
+    """What a supervised service does around the loop."""
+
+    stall_s: Annotated[
+        float, says("no sign of life from the loop for this long: the watchdog is not fed", "s", ge=1, le=3600)
+    ] = 10.0
+    max_fps: Annotated[float, says("most frames looked at in a second; 0 is all", "Hz", ge=0, le=1000)] = 0.0
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -274,6 +330,10 @@ class Config(Section, frozen=True, kw_only=True):
     track: Track = Track()
     smooth: Smooth = Smooth()
     sink: Sink = Sink()
+    control: Control = Control()
+    home_assistant: HomeAssistant = HomeAssistant()
+    metrics: Metrics = Metrics()
+    service: Service = Service()
 
     @property
     def device_name(self) -> str:
