@@ -125,6 +125,23 @@ def bench(args: argparse.Namespace) -> int:
     return run_bench(args, read_settings(args))
 
 
+MORE = {
+    "replay": "Feed a recording through tracker, filters and sinks, at any speed.",
+    "export": "Turn a recording into COCO json, CSV or OpenPose-style json.",
+    "status": "Ask running services how they are, over their broker.",
+    "top": "Watch running services live in the terminal.",
+    "schema": "Print or write the published contract: JSON Schema, AsyncAPI, the topic reference.",
+}
+"""Commands that live in edgepose/commands/NAME.py, each with EXAMPLES, add_arguments(parser) and run(args, cfg)."""
+
+
+def more(args: argparse.Namespace) -> int:
+    """Run one of MORE."""
+    module = importlib.import_module(f"edgepose.commands.{args.command}")
+    code: int = module.run(args, read_settings(args))
+    return code
+
+
 # ------------------------------------------------------------------------------------------------ settings
 
 
@@ -225,8 +242,8 @@ def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
     def command(name: str, does: Callable[[argparse.Namespace], int], examples: str) -> Parser:
         made[name] = commands.add_parser(
             name,
-            help=does.__doc__,
-            description=does.__doc__,
+            help=MORE.get(name, does.__doc__),
+            description=MORE.get(name, does.__doc__),
             epilog=f"examples:\n{examples}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -290,6 +307,12 @@ def make_parser(chosen: str | None = None) -> tuple[Parser, dict[str, Parser]]:
     for name, does in {"doctor": doctor, "eval": evaluate, "bench": bench}.items():
         module = importlib.import_module(f"edgepose.{name}.arguments")  # a few lines each: flags and examples
         module.add_arguments(with_settings(name, does, module.EXAMPLES))
+    for name in MORE:
+        if chosen in (None, name):
+            module = importlib.import_module(f"edgepose.commands.{name}")
+            module.add_arguments(with_settings(name, more, module.EXAMPLES))
+        else:
+            command(name, more, "")
     with_settings(
         "config",
         show_config,

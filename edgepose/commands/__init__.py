@@ -1,0 +1,1 @@
+"""Commands of `edgepose` in files of their own: EXAMPLES, add_arguments(parser), run(args, cfg) -> exit code."""
