@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from edgepose.estimate.base import Estimate
-from edgepose.estimate.one_step import OneStep, open_estimate
+from edgepose.estimate.one_step import OneStep
+from edgepose.estimate.opening import open_estimate
+from edgepose.estimate.two_step import TwoStep
 
-__all__ = ["Estimate", "OneStep", "open_estimate"]
+__all__ = ["Estimate", "OneStep", "TwoStep", "open_estimate"]

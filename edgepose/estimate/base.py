@@ -16,8 +16,15 @@ class Estimate(Protocol):
     """Each opened model once, the one that sees whole frames first."""
     counts: dict[str, int]
     """"invokes": inferences so far; "crops": those of them that looked at a part of the frame."""
-    inferred_t: float
-    """Monotonic seconds at which the last inference of the latest frame was done."""
+
+    @property
+    def inferred_t(self) -> float:
+        """Monotonic seconds at which the last inference of the latest frame was done."""
+
+    enter_score: float
+    """Chance of a person from which the tracker gives an id."""
+    stay_score: float
+    """Chance down to which it keeps telling of somebody with an id."""
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
         """The people of one frame.
