@@ -20,8 +20,10 @@ from edgepose.smooth.people import Array, People, Seen, grown
 
 USUAL_S = 1.0
 """Time constant of a person's size and of what score is usual for a joint."""
+DOUBTFUL = 0.6
+"""A joint whose score falls below this share of its usual one counts less, by the square; detectors waver less."""
 LEAST_WEIGHT = 0.05
-"""Of a joint with a score far below its usual one."""
+"""And never less than this."""
 UNKNOWN_SIZE = 0.25
 """Share of the picture's longer side that somebody is taken for of whom one joint at most is seen."""
 
@@ -84,7 +86,7 @@ class Smoother:
         score = poses.score if every else poses.score[rows]
         kept = np.exp(seen.steps / -USUAL_S)
         weights = np.empty(score.shape)
-        self._weigh(score.astype(np.float64), seen.slots, kept, LEAST_WEIGHT, self._usual, weights)
+        self._weigh(score.astype(np.float64), seen.slots, kept, DOUBTFUL, LEAST_WEIGHT, self._usual, weights)
 
         def moved(channel: _Channel, points: NDArray[np.float32], fallback: float) -> NDArray[np.float32]:
             mine = points if every else points[rows]
