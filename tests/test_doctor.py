@@ -263,6 +263,15 @@ def test_a_library_that_crashes_is_told_with_its_signal(tmp_path: Path) -> None:
     assert (found.state, "SIGILL" in found.what) == ("broken", True)
 
 
+def test_without_numpy_nothing_else_is_blamed(tmp_path: Path) -> None:
+    made = zero2w(tmp_path)
+    made.answers["numpy"] = {"failed": "crashed (SIGILL)"}
+    findings = look(made, settings(source__uri="0", sink__mqtt__broker="mqtt://b"))
+    assert [each.topic for each in findings if each.state in ("broken", "degraded")] == ["numpy"]
+    assert {"models", "broker", "opencv"} <= {each.topic for each in findings if each.state == "unknown"}
+    assert exit_code(findings) == 2
+
+
 def test_the_unrelated_pycoral_is_told(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     made.answers["packages"] = {"pycoral": "0.2.0"}
@@ -504,11 +513,16 @@ def test_a_camera_number_that_libcamera_does_not_see_is_broken(tmp_path: Path) -
 def test_folders_that_cannot_be_written_to_are_told_by_what_needs_them(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     made.root.write({"/proc/mounts": "/dev/root / ext4 rw 0 0\ntmpfs /tmp tmpfs ro,nosuid 0 0\n", "/srv/poses/x": ""})
-    made.root.refused |= {"/tmp", "/srv/poses"}
+    made.root.refused |= {"/tmp", "/srv/poses", "/home/pi/.cache", "/"}
     findings = look(made, settings(sink__jsonl__path="/srv/poses/out.jsonl"), only=("board",))
     assert one(findings, "disk: jsonl").state == "broken"
     temporary = one(findings, "disk: temporary")
     assert (temporary.state, "is read-only" in temporary.what, "TMPDIR" in temporary.do[0]) == ("degraded", True, True)
+    cache = one(findings, "disk: cache")
+    assert (cache.state, "pi may not write to /" in cache.what) == ("degraded", True)
+    made.root.write({"/var/cache/edgepose/x": ""})
+    made.env["CACHE_DIRECTORY"] = "/var/cache/edgepose"
+    assert one(look(made, only=("board",)), "disk: cache").data["path"] == "/var/cache/edgepose/edgepose/kernels"
 
 
 def test_a_full_disk_is_degraded(tmp_path: Path) -> None:
@@ -634,8 +648,8 @@ def test_the_page_is_aligned_wraps_words_and_keeps_commands_whole() -> None:
     found = Found("power", Finding("clock rate", "degraded", "word " * 30, (command, "and " * 30)))
     lines = printed([found]).splitlines()
     assert lines[1] == "power"
-    assert lines[2].startswith("  DEGRADED  clock rate        word word")
-    assert f"{' ' * 30}{command}" in lines
+    assert lines[2].startswith("  DEGRADED  clock rate         word word")
+    assert f"{' ' * 31}{command}" in lines
     assert all(len(line) <= 80 for line in lines if "$ " not in line)
     assert "DEGRADED: 1 degraded, in 1.0 s" in lines
     assert "\033" not in "".join(lines)

@@ -175,19 +175,18 @@ def _mode(visit: Visit, camera: v4l2.Camera) -> Finding:
 
 def _stream(visit: Visit) -> Finding:
     """A pipeline's parts, or whether a host answers."""
-    from edgepose.source.detect import masked
-    from edgepose.source.stream import PORTS
-
-    uri = visit.cfg.source.uri
+    uri, told = visit.cfg.source.uri, visit.ask("source")
     if visit.wants_pipeline:
         return _pipeline(visit)
     try:
         parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme.lower())
+        host, port = parts.hostname, parts.port or told["ports"].get(parts.scheme.lower())
     except ValueError as error:
-        return broken("source", f"{masked(uri)}: no address: {error}", "correct source.uri")
+        return broken("source", f"{visit.source_shown}: no address: {error}", "correct source.uri")
     if not host or not port or parts.scheme in ("udp", "rtp"):
-        return unknown("source", f"{masked(uri)}: shows only when it runs", f"$ edgepose run --source {masked(uri)}")
+        return unknown(
+            "source", f"{visit.source_shown}: shows only when it runs", f"$ edgepose run --source {visit.source_shown}"
+        )
     try:
         socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
@@ -229,18 +228,15 @@ def _pipeline(visit: Visit) -> Finding:
 
 
 def _file(visit: Visit) -> Finding:
-    from edgepose.errors import ConfigError
-    from edgepose.source.detect import kind_of
-
-    uri = visit.cfg.source.uri
-    try:
-        kind = kind_of(uri)
-    except ConfigError as error:
-        return broken("source", str(error), "correct source.uri")
-    path = Path(uri).expanduser()
+    told = visit.ask("source")
+    if why := told.get("failed"):
+        return unknown("source", f"cannot be looked at: {why}", "mend what part `software` tells first")
+    if told["wrong"]:
+        return broken("source", told["wrong"], "correct source.uri")
+    path = Path(visit.cfg.source.uri).expanduser()
     if not os.access(path, os.R_OK):
         return broken("source", f"{path}: may not be read by {visit.machine.user}", f"$ sudo chmod a+r {path}")
-    return fine("source", f"{path}: a {kind}, no camera needed", kind=kind)
+    return fine("source", f"{path}: a {told['kind']}, no camera needed", kind=told["kind"])
 
 
 # ------------------------------------------------------------------------------------------------ who may

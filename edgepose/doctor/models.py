@@ -150,15 +150,17 @@ def check_delegates(visit: Visit) -> Iterator[Finding]:
         else:
             yield broken("delegates", f"cannot be tried: {told['failed']}", "$ edgepose run --engine.delegate cpu")
         return
-    rest = []
-    for each in told["delegates"]:
-        if each["asked"]:
-            yield _asked(visit, each)
+    models = visit.ask("models", 120.0)
+    known = {models.get("wrong"), *(each.get("why") for each in models.get("models", ()))}
+    for each in sorted(told["delegates"], key=lambda each: not each["asked"]):
+        topic = f"delegate {each['name']}"
+        if not each["asked"]:
+            state = {"ok": "can be used", "unavailable": "not here", "failed": "is here and fails"}[each["state"]]
+            yield fine(topic, f"{state}: {each['reason']}; not asked for", **each)
+        elif each["state"] != "ok" and each["reason"] in known:
+            yield unknown(topic, "not tried, as the model cannot be used", "mend the model first", **each)
         else:
-            rest.append(each)
-    for each in rest:
-        state = {"ok": "can be used", "unavailable": "not here", "failed": "is here and fails"}[each["state"]]
-        yield fine(f"delegate {each['name']}", f"{state}: {each['reason']}; not asked for", **each)
+            yield _asked(visit, each)
 
 
 def _asked(visit: Visit, told: dict[str, Any]) -> Finding:

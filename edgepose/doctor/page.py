@@ -23,7 +23,7 @@ VERDICTS = ("fine", "degraded", "broken")
 """By exit code."""
 
 STATE_WIDTH = max(map(len, MARKS.values()))
-TOPIC_WIDTH = 16
+TOPIC_WIDTH = 17
 MOST_WIDTH = 120
 
 

@@ -69,69 +69,88 @@ def _swap(told: dict[str, int], total: int) -> Finding:
 
 def check_disk(visit: Visit) -> Iterator[Finding]:
     """The folders edgepose writes to: can it, and is there room."""
-    for topic, path, needed_for, is_asked in _folders(visit):
-        yield _folder(visit, topic, path, needed_for, is_asked)
+    jsonl, overlay = visit.cfg.sink.jsonl.path, visit.cfg.sink.overlay.path
+    if jsonl and jsonl != "-":
+        yield _output(visit, "disk: jsonl", str(Path(jsonl).parent), "sink.jsonl.path")
+    if overlay:
+        folder = Path(overlay).parent if Path(overlay).suffix else Path(overlay)
+        yield _output(visit, "disk: overlay", str(folder), "sink.overlay.path")
+    yield _cache(visit)
+    temporary = visit.machine.env.get("TMPDIR") or "/tmp"  # noqa: S108 (looked at only)
+    if why := _not_writable(visit, temporary):
+        yield degraded(
+            "disk: temporary",
+            f"{why}: kernels cannot be built where a C compiler links them",
+            "$ export TMPDIR=FOLDER   (one that can be written to)",
+            path=temporary,
+        )
+    else:
+        yield _room(visit, "disk: temporary", temporary)
     if visit.cfg.engine.delegate != "cpu" and visit.cfg.engine.delegate_process == "child":
         yield _shared_memory(visit)
 
 
-def _folders(visit: Visit) -> Iterator[tuple[str, str, str, bool]]:
-    """Topic, folder, what for, and whether the settings ask for it."""
-    jsonl, overlay = visit.cfg.sink.jsonl.path, visit.cfg.sink.overlay.path
-    if jsonl and jsonl != "-":
-        yield "disk: jsonl", _absolute(str(Path(jsonl).parent)), "sink.jsonl.path", True
-    if overlay:
-        folder = Path(overlay) if not Path(overlay).suffix else Path(overlay).parent
-        yield "disk: overlay", _absolute(str(folder)), "sink.overlay.path", True
-    env = visit.machine.env
-    cache = env.get("CACHE_DIRECTORY", "").split(":")[0] or env.get("XDG_CACHE_HOME") or f"{env.get('HOME', '')}/.cache"
-    yield "disk: cache", f"{cache}/edgepose", "compiled kernels", False
-    yield "disk: temporary", env.get("TMPDIR") or "/tmp", "building kernels", False  # noqa: S108 (looked at only)
+def _output(visit: Visit, topic: str, folder: str, setting: str) -> Finding:
+    path = str(Path(folder).expanduser().absolute())
+    if why := _not_writable(visit, path):
+        do = f"$ sudo chown {visit.machine.user} {_nearest(visit, path)}"
+        return broken(topic, f"{why}, and {setting} lies there", f"change {setting}, or", do, path=path)
+    return _room(visit, topic, path)
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+def _cache(visit: Visit) -> Finding:
+    """Where compiled kernels go: the first folder that can be written to, as kernels.native looks for them."""
+    env, python = visit.machine.env, visit.machine.python
+    home = env.get("XDG_CACHE_HOME") or (env.get("HOME", "") and env["HOME"] + "/.cache")
+    caches = [f"{base}/edgepose/kernels" for base in (env.get("CACHE_DIRECTORY", "").split(":")[0], home) if base]
+    folders = [*filter(None, [env.get("EDGEPOSE_KERNELS")]), *caches, f"{python.prefix}/lib/edgepose/kernels"]
+    reasons = {folder: _not_writable(visit, folder) for folder in folders}
+    usable = next((folder for folder, why in reasons.items() if not why), "")
+    if usable:
+        return _room(visit, "disk: cache", usable)
+    return degraded(
+        "disk: cache",
+        f"{'; '.join(reasons.values())}: compiled kernels cannot be kept, so each start does that work again",
+        "$ export XDG_CACHE_HOME=FOLDER   (one that can be written to; in a unit: CacheDirectory=edgepose)",
+        path=folders[0],
+    )
 
 
-def _folder(visit: Visit, topic: str, path: str, what_for: str, is_asked: bool) -> Finding:
-    root = visit.machine.root
+def _nearest(visit: Visit, path: str) -> str:
+    """The folder itself, or the one above it in which it would be made."""
     there = Path(path)
-    while not root.exists(str(there)) and there != there.parent:
+    while not visit.machine.root.exists(str(there)) and there != there.parent:
         there = there.parent
-    folder = str(there)
-    data = {"path": path}
-    if not root.may(folder, os.W_OK | os.X_OK):
-        why = "is read-only" if _is_read_only(visit, folder) else f"may not be written to by {visit.machine.user}"
-        if is_asked:
-            return broken(
-                topic,
-                f"{folder} {why}, and {what_for} lies there",
-                f"change {what_for}, or",
-                f"$ sudo chown {visit.machine.user} {folder}",
-                **data,
-            )
-        setting = "TMPDIR" if "temporary" in topic else "XDG_CACHE_HOME"
-        return degraded(
-            topic,
-            f"{folder} {why}: {what_for} cannot be kept, so each start does that work again",
-            f"$ export {setting}=FOLDER   (one that can be written to; in a unit: Environment=, or CacheDirectory=)",
-            **data,
-        )
-    space = root.free(folder)
+    return str(there)
+
+
+def _not_writable(visit: Visit, path: str) -> str:
+    """Why a folder cannot be written to, or made; empty: it can."""
+    folder = _nearest(visit, path)
+    if visit.machine.root.may(folder, os.W_OK | os.X_OK):
+        return ""
+    return (
+        f"{folder} is read-only" if _is_read_only(visit, folder) else f"{visit.machine.user} may not write to {folder}"
+    )
+
+
+def _room(visit: Visit, topic: str, path: str) -> Finding:
+    space = visit.machine.root.free(_nearest(visit, path))
     if space is None:
-        return unknown(topic, f"{folder}: room cannot be told", f"$ df -h {folder}", **data)
+        return unknown(topic, f"{path}: room cannot be told", f"$ df -h {path}", path=path)
     free, total = space
-    data |= {"free_bytes": free, "total_bytes": total}  # type: ignore[dict-item]
     what = f"{size(free)} free of {size(total)} at {path}"
     if free < LITTLE_DISK:
         return degraded(
             topic,
-            f"{what}, for {what_for}: nearly full",
-            f"$ sudo du -xhd1 {folder} | sort -h",
+            f"{what}: nearly full",
+            f"$ sudo du -xhd1 {_nearest(visit, path)} | sort -h",
             "$ sudo journalctl --vacuum-size=50M",
-            **data,
+            path=path,
+            free_bytes=free,
+            total_bytes=total,
         )
-    return fine(topic, what, **data)
+    return fine(topic, what, path=path, free_bytes=free, total_bytes=total)
 
 
 def _is_read_only(visit: Visit, folder: str) -> bool:
