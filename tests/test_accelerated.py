@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ def installed() -> list[str]:
     return found
 
 
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 HERE = installed()
 each_runtime = pytest.mark.parametrize("runtime", HERE)
 
@@ -57,6 +63,13 @@ def expected(path: Path, runtime: str = "auto") -> list[dict[str, Any]]:
     with open_engine(config.Engine(model=str(path), runtime=runtime, threads=1)) as engine:  # type: ignore[arg-type]
         assert (engine.ran_on, engine.counts) == ("", {})
         return [frame(engine, value) for value in range(3)]
+
+
+def back(engine: Engine, restarts: int = 0) -> None:
+    """Run frames until the delegate has been started once more and has run one."""
+    guard = engine.guard
+    assert guard is not None
+    until(engine, lambda: engine.counts["restarts"] > restarts and guard._worker is not None)
 
 
 def right(engine: Engine, reference: list[dict[str, Any]]) -> bool:
@@ -120,8 +133,8 @@ def test_a_frame_is_lost_and_the_delegate_comes_back(path: Path, scene: Scene, r
         assert says.get(what, f"({'SIGSEGV' if what == 'crash' else what})") in str(caught.value)
         assert gone(child)
         scene.set()
-        until(engine, lambda: engine.counts["restarts"] >= 1 and engine.guard._worker is not None)  # type: ignore[union-attr]
-        until(engine, lambda: engine.ran_on == "external")
+        back(engine)
+        assert engine.ran_on == "external"
         assert right(engine, reference)
         after = engine.run(engine.input.tensor)
         assert places == [array.ctypes.data for array in (engine.input.tensor, *after.values())]
@@ -188,7 +201,7 @@ def test_with_error_the_run_ends_after_so_many_failures(path: Path, scene: Scene
         ) as caught:
             until(engine, lambda: False)
         assert not isinstance(caught.value, FrameLostError)
-        with pytest.raises(EngineError, match="engine.on_failure is 'error'"):
+        with pytest.raises(EngineError, match=r"engine.on_failure is 'error'"):
             engine.run(engine.input.tensor)
 
 
@@ -263,7 +276,7 @@ def test_an_option_that_the_library_does_not_know_is_told_in_its_own_words(path:
 def test_a_library_that_is_no_delegate_or_lacks_another_is_told(tmp_path: Path, path: Path, scene: Scene) -> None:
     (tmp_path / "plain.c").write_text("int nothing(void) { return 0; }\n")
     plain = accelerator.compile_c(tmp_path / "plain.c", tmp_path / "libplain.so")
-    with pytest.raises(ConfigError, match="libplain.so is a library but no TFLite delegate: it has no tflite_plugin"):
+    with pytest.raises(ConfigError, match=r"libplain.so is a library but no TFLite delegate: it has no tflite_plugin"):
         open_engine(scene.settings(path, delegate_library=str(plain), on_failure="error"))
     needs = accelerator.compile_c(
         tmp_path / "plain.c", tmp_path / "libneeds.so", f"-L{tmp_path}", "-Wl,--no-as-needed", "-lplain"
@@ -296,16 +309,8 @@ def test_a_wrong_option_is_an_error_whatever_on_failure_says(path: Path, scene: 
 
 
 def edgetpu(scene: Scene, path: Path, **more: Any) -> config.Engine:
-    return scene.settings(path, delegate="edgetpu", ops=CUSTOM, **more).__class__(
-        **{
-            **{
-                name: getattr(scene.settings(path, ops=CUSTOM, **more), name)
-                for name in config.Engine.__struct_fields__
-            },
-            "delegate": "edgetpu",
-            "delegate_options": "device=usb",
-        }
-    )
+    """The settings of an Edge TPU whose library is the test's, which takes edgetpu-custom-op of itself."""
+    return scene.settings(path, delegate="edgetpu", delegate_options="device=usb", **more)
 
 
 @pytest.fixture
@@ -365,7 +370,7 @@ def test_a_model_without_an_edge_tpu_build_says_what_it_needs(path: Path, scene:
         open_engine(edgetpu(scene, path, on_failure="error"))
 
 
-BUILDS = {
+BUILDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "not compiled": (lambda: accelerator.content("RESHAPE"), "is not compiled for an Edge TPU"),
     "another": (
         lambda: (shipped_dir() / "movenet_lightning_192.tflite").read_bytes(), "is not compiled for an Edge TPU",
@@ -424,12 +429,14 @@ def test_without_descriptors_the_cpu_stands_in(
     def none(*_: Any, **__: Any) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
+    cfg = scene.settings(path, retry_s=60.0)  # compiles the library
     monkeypatch.setattr("edgepose.engine.worker.subprocess.Popen", none)
-    before = len(os.listdir("/proc/self/fd"))
-    with open_engine(scene.settings(path, retry_s=60.0)) as engine:
+    before = descriptors()
+    with open_engine(cfg) as engine:
         assert engine.ran_on == "cpu instead of external"
+    del engine
     assert "external could not start its process: Too many open files" in caplog.text
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 ALONE = """
@@ -482,7 +489,7 @@ def test_dev_shm_is_not_needed(tmp_path: Path, scene: Scene) -> None:
 def test_nothing_is_left_behind(path: Path, scene: Scene) -> None:
     def left() -> tuple[int, str, int]:
         children = "".join(task.read_text() for task in Path("/proc/self/task").glob("*/children"))
-        return len(os.listdir("/proc/self/fd")), children, threading.active_count()
+        return descriptors(), children, threading.active_count()
 
     with open_engine(scene.settings(path)) as engine:
         frame(engine)
@@ -496,8 +503,7 @@ def test_nothing_is_left_behind(path: Path, scene: Scene) -> None:
                 with pytest.raises(FrameLostError):
                     frame(engine)
                 scene.set()
-                until(engine, lambda restarts=restarts: engine.counts["restarts"] > restarts)  # type: ignore[misc]
-                until(engine, lambda: engine.guard._worker is not None)  # type: ignore[union-attr]
+                back(engine, restarts)
                 frame(engine)
         engine.close()
         del engine
@@ -525,7 +531,7 @@ def test_a_model_for_another_size_put_in_its_place_does_not_reach_a_running_engi
         path.write_bytes(other.read_bytes())
         path.with_suffix(".tflite").write_bytes(other.with_suffix(".tflite").read_bytes())
         os.kill(child_of(engine), signal.SIGKILL)
-        until(engine, lambda: engine.counts["restarts"] == 1 and engine.guard._worker is not None)  # type: ignore[union-attr]
+        back(engine)
         assert right(engine, reference), "started again with what was checked"
         scene.set("lost", "absent")
         until(engine, lambda: engine.ran_on == "cpu instead of external")

@@ -225,9 +225,10 @@ class Guard:
         self._failures += 1
         # on the CPU already: what is tried in vain in the background is not news
         level = logging.DEBUG if self._on_cpu and self.trouble else logging.WARNING
-        log.log(level, "%s", trouble)
+        log.log(level, "%s", str(trouble))
         self.trouble = trouble.reason
-        self._last = trouble
+        # a new one: what was raised holds its frames, and those hold this
+        self._last = TroubleError(trouble.reason, trouble.next_step, lasting=trouble.lasting, here=trouble.here)
 
     def _stand_in(self) -> None:
         """Let the CPU take over, unless it has, or may not; the lock is held."""
