@@ -77,18 +77,19 @@ class Pipeline:
         Raises:
             Exception: what ended the run, from whichever thread, once what was found before it is handed on.
         """
+        tracker = self.tracker
         with self._publishing(watch) as publish, self._reading() as frames:
             for frame in frames:
                 taken_t = time.monotonic()
-                expected = self.tracker.expected(frame.t) if self.tracker and not self.source.still else None
+                expected = None if tracker is None or self.source.still else tracker.expected(frame.t)
                 try:
                     poses = self.estimate(frame, expected)
                 except FrameLostError as error:
                     self._lose(error)
                 else:
                     decoded_t = time.monotonic()
-                    if self.tracker:
-                        poses = self.tracker.update(poses)
+                    if tracker is not None:
+                        poses = tracker.update(poses)
                     self.times.decoded(frame.seq, frame.taken_t, taken_t, self.estimate.inferred_t, decoded_t)
                     publish(Seen(poses, frame))
                 if self._stopping.is_set():
@@ -108,7 +109,7 @@ class Pipeline:
         writes = [slow[sink].put if sink in slow else self._writing(sink) for sink in self.sinks]
 
         def publish(seen: Seen) -> None:
-            if self.smoother:
+            if self.smoother is not None:
                 seen = Seen(self.smoother.update(seen.poses), seen.frame)
             for write in writes:
                 write(seen)
@@ -185,8 +186,7 @@ def described(engine: Engine) -> str:
 
     best = " (as tuned)" if engine.threads == tuned.threads(engine.manifest.name) else ""
     where = f"{engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s){best}"
-    ran_on = getattr(engine, "ran_on", "")  # until the engine has it
-    return f"{engine.manifest.name} on {where}{f', {ran_on}' if ran_on else ''}"
+    return f"{engine.manifest.name} on {where}{f', {engine.ran_on}' if engine.ran_on else ''}"
 
 
 def overtaken(dropped: Seen, following: Seen) -> Seen:
@@ -219,12 +219,7 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
             from edgepose.smooth import Smoother
             from edgepose.track import Tracker
 
-            tracker = Tracker(
-                cfg.track,
-                estimate.skeleton,
-                enter=getattr(estimate, "enter_score", 0.5),
-                stay=getattr(estimate, "stay_score", 0.25),
-            )
+            tracker = Tracker(cfg.track, estimate.skeleton, enter=estimate.enter_score, stay=estimate.stay_score)
             if cfg.smooth.preset != "off" or cfg.smooth.predict != "off":
                 smoother = Smoother(cfg.smooth, estimate.skeleton, live=source.live)
         pipeline = Pipeline(source, estimate, sinks, tracker, smoother)
