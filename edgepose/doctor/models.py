@@ -93,9 +93,11 @@ def check_kernels(visit: Visit) -> Iterator[Finding]:
 
 
 def _families_in_use(visit: Visit, families: dict[str, Any]) -> list[str]:
-    """Families of the decoders of the models in use."""
+    """Families of loops that a run needs: those of its models' decoders, of the tracker and the smoother."""
     told = visit.ask("models", 120.0)
     loops = {each.get("loops") for each in told.get("models", ()) if each["name"] in told.get("used", ())}
+    loops |= {"smooth"} if visit.cfg.smooth.preset != "off" else set()
+    loops |= {"track"} if visit.cfg.track.mode != "off" else set()
     return sorted(name for name in families if name in loops)
 
 
@@ -137,7 +139,7 @@ def _with_numba(visit: Visit, said: str, why: str, data: dict[str, Any]) -> Iter
             **data,
         )
     else:
-        yield degraded("kernels", f"{said}: {why}", "$ edgepose kernels build", **data)
+        yield degraded("kernels", f"{said} (not better, as {why})", "$ edgepose kernels build", **data)
 
 
 def check_delegates(visit: Visit) -> Iterator[Finding]:

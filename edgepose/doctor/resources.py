@@ -43,8 +43,9 @@ def check_memory(visit: Visit) -> Iterator[Finding]:
         yield degraded(
             "memory",
             f"{what}; a run takes up to {size(NEEDED)} while its kernels are not built",
-            "$ edgepose kernels build   (then a run takes 100 MiB less)",
             "$ sudo systemctl set-default multi-user.target   (no desktop from the next start on)",
+            "with some swap, as it takes 400 MiB once; a run then takes 100 MiB less:",
+            "$ edgepose kernels build",
             **data,
         )
     else:
