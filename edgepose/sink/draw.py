@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,16 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom."""
 
 COLOURS: tuple[Colour, ...] = (
-    (80, 200, 255), (255, 180, 60), (120, 230, 90), (200, 110, 255), (70, 120, 255),
-    (255, 240, 80), (170, 130, 255), (90, 255, 220), (255, 120, 150), (160, 220, 250),
+    (61, 190, 255), (167, 191, 0), (255, 188, 221), (47, 119, 240), (173, 246, 83),
+    (255, 148, 124), (155, 164, 255), (67, 182, 102), (255, 219, 116), (149, 106, 241),
+    (74, 225, 209), (240, 176, 0), (247, 165, 255), (0, 153, 196), (255, 243, 0),
+    (227, 120, 201),
 )  # fmt: skip
-"""Blue, green, red, of people without identity, by their place in the frame."""
+"""Blue, green, red, one a person; light enough for dark writing (contrast 5 and more).
+
+OKLCH colours of chroma 0.17, lightness 0.87 and 0.7 in turn, hues 112.5 degrees apart from 70 degrees: of all such steps
+the one after which the nearest two of any six in a row, and of the first ten, differ most.
+"""
 DARK = (30, 25, 25)
 WHITE = (255, 255, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -46,33 +51,9 @@ def bgr(frame: Frame) -> Image:
     return np.asarray(cv2.cvtColor(frame.image, TO_BGR[frame.layout]), np.uint8)
 
 
-@functools.lru_cache(maxsize=256)
 def colour_of(identity: int) -> Colour:
-    """An identity's colour, blue, green, red: for ever the same, one of sixteen, unlike those of its neighbours.
-
-    Light and less light in turn, hues 112.5 degrees apart: of all such steps the one after which the nearest two of
-    any six in a row, and of the first ten, differ most. All are light enough for dark writing (contrast 5 and more).
-    """
-    return _oklch((0.7, 0.87)[identity % 2], 0.17, math.radians(70 + 112.5 * (identity - 1)))
-
-
-def _oklch(lightness: float, chroma: float, hue: float) -> Colour:
-    """A colour of even lightness for the eye; Ottosson, A perceptual color space for image processing, 2020."""
-    lab = lightness, chroma * math.cos(hue), chroma * math.sin(hue)
-    linear = FROM_LMS @ (FROM_LAB @ np.array(lab)) ** 3
-    light = np.clip(linear, 0.0, 1.0)
-    shown = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    red, green, blue = np.rint(255 * shown).astype(int).tolist()
-    return blue, green, red
-
-
-FROM_LAB = np.array((
-    (1.0, 0.3963377774, 0.2158037573), (1.0, -0.1055613458, -0.0638541728), (1.0, -0.0894841775, -1.2914855480),
-))  # fmt: skip
-FROM_LMS = np.array((
-    (4.0767416621, -3.3077115913, 0.2309699292), (-1.2684380046, 2.6097574011, -0.3413193965),
-    (-0.0041960863, -0.7034186147, 1.7076147010),
-))  # fmt: skip
+    """An identity's colour: for ever the same, unlike those of its neighbours."""
+    return COLOURS[(identity - 1) % len(COLOURS)]
 
 
 def draw(image_bgr: Image, poses: Poses) -> Image:
