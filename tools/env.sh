@@ -52,7 +52,7 @@ python_of_version() {
   for candidate in "python$1" $(pyenv root 2>/dev/null)/versions/"$1"*/bin/python \
     "$(uv python find --no-python-downloads "$1" 2>/dev/null || true)"; do
     if [ -n "$candidate" ] && command -v "$candidate" >/dev/null && "$candidate" -c \
-      "import sys, venv; sys.exit('.'.join(map(str, sys.version_info[:2])) != '$1')" 2>/dev/null; then
+      "import sys, venv; sys.exit('.'.join(map(str, sys.version_info[:2])) != '$1')" 2>/dev/null && fits "$candidate"; then
       command -v "$candidate"
       return
     fi
