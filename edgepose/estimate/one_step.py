@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from edgepose import config
 from edgepose.engine import Engine
+from edgepose.estimate.base import Step
 from edgepose.estimate.boxes import BodyBox
 from edgepose.estimate.look import Box, Counts, Look
 from edgepose.estimate.score import Logistic, chances
@@ -46,10 +47,25 @@ class OneStep:
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
         """As Estimate."""
-        poses = self.look(frame, self._box(expected))
+        return self._told(self.look(frame, self._box(expected)), expected is None)
+
+    def prepare(self, frame: Frame, expected: Poses | None) -> Step:
+        """As Stepwise."""
+        return self.look.prepare(frame, self._box(expected), expected is None)
+
+    def infer(self, step: Step) -> None:
+        """As Stepwise."""
+        self.look.infer(step)
+
+    def finish(self, step: Step) -> Poses:
+        """As Stepwise."""
+        return self._told(self.look.finish(step), step.nothing_expected)
+
+    def _told(self, poses: Poses, nothing_expected: bool) -> Poses:
+        """Those who are surely there, with the chance that they are."""
         poses = replace(poses, person_score=chances(poses.person_score, self.chance))
         # best first, so whoever is told of comes first; chances rise with scores
-        told = int((poses.person_score >= (self.gate_still if expected is None else self.gate_live)).sum())
+        told = int((poses.person_score >= (self.gate_still if nothing_expected else self.gate_live)).sum())
         self.lost = not told
         return poses if told == len(poses) else _first(poses, told)
 
