@@ -24,7 +24,7 @@ COLOURS: tuple[Colour, ...] = (
 )  # fmt: skip
 """Blue, green, red, one a person; light enough for dark writing (contrast 5 and more).
 
-OKLCH colours of chroma 0.17, lightness 0.87 and 0.7 in turn, hues 112.5 degrees apart from 70 degrees: of all such steps
+OKLCH colours of chroma 0.17, lightness 0.87 and 0.7 in turn, hues 112.5 degrees apart from 70 on: of all such steps
 the one after which the nearest two of any six in a row, and of the first ten, differ most.
 """
 DARK = (30, 25, 25)
