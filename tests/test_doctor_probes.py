@@ -68,6 +68,15 @@ def test_the_models_in_use_are_run_and_the_others_read() -> None:
     assert not [each for each in others if "why" in each or "invoke_ms" in each]
 
 
+def test_both_models_of_a_pair_are_run_and_must_go_together() -> None:
+    told = models_probe.look(config.load(None, {"engine.model": "default"}))
+    assert told["used"] == ["movenet_multipose_256x256", "movenet_lightning_192"]
+    assert told["wrong"] == ""
+    assert all(each["invoke_ms"] > 0 for each in told["models"][:2])
+    backwards = "movenet_lightning_192+movenet_multipose_256x256"
+    assert models_probe.look(config.load(None, {"engine.model": backwards}))["wrong"]
+
+
 def test_a_model_that_is_not_there_says_what_is() -> None:
     told = models_probe.look(config.load(None, {"engine.model": "movenet"}))
     why = told.get("wrong") or told["models"][0]["why"]
