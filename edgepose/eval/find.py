@@ -18,8 +18,8 @@ from edgepose.eval.truth import Person, Picture
 from edgepose.opencv import cv2
 from edgepose.poses import Frame, Poses, Skeleton
 
-RANKED_FROM = 0.05
-"""Least person score of a candidate: average precision wants the unlikely ones too."""
+RANKED_FROM = 0.01
+"""Least person score of a candidate: average precision wants the unlikely ones too. The models run as configured."""
 
 
 class Seen(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -207,14 +207,12 @@ class InBoxes:
 
 def for_candidates(cfg: config.Config, given: frozenset[str]) -> config.Config:
     """The settings that tell of unlikely people and joints too, but for what somebody set."""
-    estimate, decode = cfg.estimate, cfg.decode
-    if "estimate.gate" not in given:
-        estimate = msgspec.structs.replace(estimate, gate=False)
+    decode = cfg.decode
     if "decode.min_person_score" not in given:
         decode = msgspec.structs.replace(decode, min_person_score=RANKED_FROM)
     if "decode.min_joint_score" not in given:
         decode = msgspec.structs.replace(decode, min_joint_score=0.0)
-    return msgspec.structs.replace(cfg, estimate=estimate, decode=decode)
+    return msgspec.structs.replace(cfg, decode=decode)
 
 
 def places(model: Skeleton, truth: Skeleton) -> list[int]:

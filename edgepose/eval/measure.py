@@ -22,6 +22,8 @@ NOBODYS = 0.1
 NEAR = 0.2
 """PCK: a joint is right within this share of the torso."""
 BINS = 10
+TOLD_FROM = 0.05
+"""Least score in the reliability curve: below lie candidates without end that are nobody, and say so."""
 
 TORSO = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
 
@@ -141,7 +143,7 @@ class _Counts:
         self.scores += [
             (float(score), bool(who >= 0))
             for score, who in zip(candidates.person_score, given, strict=True)
-            if who != IGNORED
+            if who != IGNORED and score >= TOLD_FROM
         ]
         given_told = matches(similarity(told.xy, picture.people, self.sigmas), picture.people, RIGHT)
         self._cases(picture, told, alike_told, given_told)
