@@ -141,9 +141,12 @@ class Guard:
         if self._on_cpu:
             self.ran_on = f"cpu instead of {self._cfg.delegate}"
             return
+        delegate, share = self._cfg.delegate, self._worker.share
         if self.trouble:
-            log.warning("%s works again", self._cfg.delegate)
-        self.ran_on, self.trouble, self.share = self._cfg.delegate, "", self._worker.share
+            log.warning("%s works again", delegate)
+        elif share and not self.ran_on:
+            log.info("%s takes %d of %d operators", delegate, len(share.claimed), len(share.claimed) + len(share.left))
+        self.ran_on, self.trouble, self.share = delegate, "", share
 
     def _failed(self, worker: Worker, trouble: TroubleError) -> FrameLostError:
         """End it, and let the keeper see to another."""

@@ -229,11 +229,6 @@ class Child:
             self._process.wait(LAST_WORDS_S)
         self._close(self._answers, self._said)
 
-    @property
-    def gone(self) -> bool:
-        """Whether the process is over and reaped."""
-        return self._process.poll() is not None
-
     @staticmethod
     def _close(*fds: int) -> None:
         for fd in fds:
