@@ -28,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "copies": ["/env/lib"],
         "packages": ["opencv-python-headless 4.12.0.88"],
     },
+    "tuned": {"threads": {}},
     "picamera2": {"cameras": [{"number": 0, "model": "imx708"}]},
     "packages": {"numpy": "2.2.6", "ai-edge-litert": "2.3.0"},
     "kernels": {"numba": "0.62.0", "families": {"movenet": {"kind": "aot", "where": "/cache/movenet.so", "why": ""}}},

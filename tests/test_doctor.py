@@ -545,6 +545,9 @@ def test_more_threads_than_cores_are_degraded(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     assert one(look(made, settings(engine__threads=8), only=("settings",)), "threads").state == "degraded"
     assert one(look(made, settings(engine__threads=4), only=("settings",)), "threads").state == "fine"
+    made.answers["tuned"] = {"threads": {"movenet_lightning_192": 2}}
+    found = one(look(made, only=("settings",)), "threads")
+    assert (found.state, found.data["threads"], "bench --tune" in found.what) == ("fine", 2, True)
     made.root.write({"/sys/fs/cgroup/cpu.max": "100000 100000\n"})
     assert one(look(made, only=("settings",)), "threads").state == "degraded"
 

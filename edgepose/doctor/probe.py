@@ -142,6 +142,15 @@ def probe_source(cfg: Config) -> dict[str, Any]:
     return told | {"kind": found if kind == "auto" or not uri else kind}
 
 
+def probe_tuned(cfg: Config) -> dict[str, Any]:
+    """Threads that `edgepose bench --tune` kept for the models in use: {"threads": {model: number}}."""
+    from edgepose import tuned
+    from edgepose.doctor.models_probe import used_models
+
+    kept = {name: tuned.threads(name) for name in used_models(cfg)}
+    return {"threads": {name: threads for name, threads in kept.items() if threads}}
+
+
 def probe_models(cfg: Config) -> dict[str, Any]:
     """Each model: hash, structure, and how long one run takes."""
     from edgepose.doctor.models_probe import look
@@ -172,6 +181,7 @@ PROBES: dict[str, Callable[[Config], dict[str, Any]]] = {
     "kernels": probe_kernels,
     "numba": probe_numba,
     "source": probe_source,
+    "tuned": probe_tuned,
     "models": probe_models,
     "delegates": probe_delegates,
     "broker": probe_broker,

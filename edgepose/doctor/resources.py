@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgepose.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.doctor.visit import Visit, plural, size
+from edgepose.doctor.visit import NotTriedError, Visit, plural, size
 
 NEEDED = 200 * 2**20
 """Bytes a run may take: runtime, OpenCV, model, and numba while it compiles."""
@@ -193,35 +193,33 @@ def check_threads(visit: Visit) -> Iterator[Finding]:
     quota = (machine.root.text("/sys/fs/cgroup/cpu.max") or "max").split()
     if len(quota) == 2 and quota[0].isdigit():
         cores = min(cores, int(quota[0]) / int(quota[1]))
-    data = {"threads": threads, "cores": cores}
     have = plural(int(cores), "core") if cores == int(cores) else f"{cores:.1f} cores"
-    if not threads:
-        used = max(1, min(4, machine.cores - 1))
-        data["used"] = used
-        if used > cores:
-            yield degraded(
-                "threads",
-                f"engine.threads is 0, which takes {used}, but this process is limited to {have}",
-                f"$ edgepose run --engine.threads {max(1, int(cores))}   (or set it in edgepose.toml)",
-                **data,
-            )
-            return
-        yield fine("threads", f"{used} for an inference, of {have}; `edgepose bench --tune` tries others", **data)
-    elif threads > cores:
+    kept = {} if threads else _kept(visit)
+    used = threads or max(kept.values(), default=max(1, min(4, machine.cores - 1)))
+    data = {"threads": used, "set": threads, "cores": cores, "tuned": kept}
+    how = "engine.threads" if threads else "`edgepose bench --tune`" if kept else "engine.threads = 0"
+    what = f"{used} for an inference, of {have} (by {how})"
+    if used > cores:
         yield degraded(
             "threads",
-            f"engine.threads is {threads} on {have}: threads wait for each other, which can take ten times as long",
+            f"{what}: threads wait for each other, which can take ten times as long",
             "$ edgepose bench --tune   (tries each number with the camera running)",
-            "or set engine.threads = 0",
+            f"or set engine.threads = {max(1, int(cores) - 1)}",
             **data,
         )
+    elif not kept and visit.is_live:
+        yield fine("threads", what, "$ edgepose bench --tune   (finds the best with the camera running)", **data)
     else:
-        hint = (
-            ()
-            if threads < cores or not visit.is_live
-            else ("one core less leaves room for camera and system: `edgepose bench --tune` tells",)
-        )
-        yield fine("threads", f"{threads} for an inference, of {have}", *hint, **data)
+        yield fine("threads", what, **data)
+
+
+def _kept(visit: Visit) -> dict[str, int]:
+    """Model -> threads that were found best on this board."""
+    try:
+        kept: dict[str, int] = visit.ask("tuned").get("threads", {})
+    except NotTriedError:
+        return {}
+    return kept
 
 
 CHECKS = {"memory": check_memory, "disk": check_disk}
