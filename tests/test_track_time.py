@@ -70,7 +70,7 @@ def test_who_is_not_there_after_a_jump_leaves_with_it() -> None:
         tracker.update(TWO.frame(t, rng)[0])
     out = tracker.update(poses_of(np.zeros((0, 17, 2)), [], 3600.0))
     assert out.left == (1, 2)
-    assert len(tracker) == 0
+    assert tracker.remembered == 0
 
 
 # ------------------------------------------------------------------------------------------------ bad detections
@@ -80,7 +80,7 @@ def test_no_people_is_an_answer() -> None:
     tracker = tracker_of()
     for t in at_rate(30, 1):
         out = tracker.update(poses_of(np.zeros((0, 17, 2)), [], t))
-        assert (len(out), out.entered, out.left, len(tracker)) == (0, (), (), 0)
+        assert (len(out), out.entered, out.left, tracker.remembered) == (0, (), (), 0)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, -1.0, -math.inf])
@@ -141,7 +141,7 @@ def frames(draw: st.DrawFn) -> list[Poses]:
 def test_nothing_that_comes_in_makes_it_fail(drawn: list[Poses]) -> None:
     tracker = Tracker(config.Track(), drawn[0].skeleton, enter=0.5, stay=0.2, kernels="numpy")
     watch(tracker, ((poses, [0] * len(poses)) for poses in drawn))
-    assert len(tracker) <= sum(len(poses) for poses in drawn)
+    assert tracker.remembered <= sum(len(poses) for poses in drawn)
     expected = tracker.expected(drawn[-1].t)
     assert expected is None or not np.isinf(expected.xy).any()
 
@@ -153,11 +153,11 @@ def test_it_remembers_no_more_than_there_are_people() -> None:
     for seq, t in enumerate(at_rate(240, 0.5)):  # 40 detections a frame, each somewhere else
         xy = rng.uniform(0, 600, (40, 1, 2)) + rng.uniform(0, 40, (40, 17, 2))
         tracker.update(poses_of(xy, [0.9] * 40, t, seq))
-        most = max(most, len(tracker))
+        most = max(most, tracker.remembered)
     assert most <= 40 + 64
     for t in at_rate(30, 2, 0.5):
         out = tracker.update(poses_of(np.zeros((0, 17, 2)), [], t))
-    assert (len(tracker), len(out)) == (0, 0)
+    assert (tracker.remembered, len(out)) == (0, 0)
 
 
 # ------------------------------------------------------------------------------------------------ expected

@@ -65,7 +65,8 @@ class Tracker:
         self._next_id = 1
         self._warm_up(len(skeleton.joints))
 
-    def __len__(self) -> int:
+    @property
+    def remembered(self) -> int:
         """How many people it remembers, those without an identity included."""
         return len(self._state[0]) if self._state else 0
 
