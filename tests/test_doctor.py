@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from edgepose import config
 from edgepose.config import Config
 from edgepose.doctor import arguments, examine, page
 from edgepose.doctor import visit as visit_module
+from edgepose.doctor.command import run_doctor
 from edgepose.doctor.examine import Check, Found
 from edgepose.doctor.finding import STATES, Finding, State, exit_code, fine
 from edgepose.doctor.machine import Answer
@@ -691,7 +693,7 @@ def test_the_command_answers_in_json_and_its_exit_code_says_the_same(tmp_path: P
 
 
 def test_the_whole_page_comes_from_this_machine(tmp_path: Path) -> None:
-    done = doctor(cwd=tmp_path)
+    done = doctor("--decode.kernels", "numpy", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stdout
     assert "the check itself failed" not in done.stdout
     assert "did not end in" not in done.stdout
@@ -699,3 +701,22 @@ def test_the_whole_page_comes_from_this_machine(tmp_path: Path) -> None:
         assert f"\n{group}\n" in done.stdout
     assert "sound, one run on the CPU" in done.stdout
     assert "\033" not in done.stdout
+
+
+def test_a_reader_that_leaves_ends_nothing(tmp_path: Path) -> None:
+    doctor = f"{sys.executable} -m edgepose.cli doctor --only board --engine.threads 1"
+    shell = ["bash", "-c", f"set -o pipefail; {doctor} | head -1; echo ended ${{PIPESTATUS[0]}}"]
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=env, check=False)
+    first, last = done.stdout.splitlines()
+    assert first.startswith("edgepose ")
+    assert last in ("ended 0", "ended 1")
+    assert done.stderr == ""
+
+
+def test_a_terminal_that_knows_no_degrees_gets_a_question_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(seen, "ascii"))
+    args = argparse.Namespace(config=None, json=False, only=["power"])
+    assert run_doctor(args, Config(), machine=pi4(tmp_path).machine) == 0
+    assert b"52 ?C (cpu-thermal)" in seen.getvalue()

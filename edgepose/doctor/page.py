@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TextIO
@@ -25,6 +26,17 @@ VERDICTS = ("fine", "degraded", "broken")
 STATE_WIDTH = max(map(len, MARKS.values()))
 TOPIC_WIDTH = 17
 MOST_WIDTH = 120
+
+
+def write(to: TextIO, text: str) -> None:
+    """Write, or drop what nobody reads any more (`| head`): the exit code still counts."""
+    try:
+        to.write(text)
+        to.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, to.fileno())
+        os.close(nowhere)
 
 
 def is_coloured(stream: TextIO, env: Mapping[str, str]) -> bool:
@@ -92,8 +104,7 @@ class Page:
         return f"{colour}{text}{PLAIN}" if self._coloured else text
 
     def _line(self, text: str) -> None:
-        self._to.write(text.rstrip() + "\n")
-        self._to.flush()
+        write(self._to, text.rstrip() + "\n")
 
 
 def as_json(found: Iterable[Found], device: str, at: str) -> str:
