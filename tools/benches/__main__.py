@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.benches import child, families_grouping, families_topdown, frame, peers, personlab, pipeline, process
+from tools.benches import child, families_grouping, families_topdown, frame, peers, personlab, pipeline, process, smooth
 from tools.benches.row import Row, SkipRowError
 
 ROWS: dict[str, Callable[[], Row]] = {
@@ -30,6 +30,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     **families_topdown.ROWS,
     **families_grouping.ROWS,
     **personlab.ROWS,
+    **smooth.ROWS,
 }
 
 
