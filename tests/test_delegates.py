@@ -264,8 +264,8 @@ FAILURES = {
         "edgetpu crashed in its first inference (SIGSEGV); use a build", True, False,
     ),
     "hang": (
-        ("load", "hang", "nothing happened for 120 s"),
-        "edgetpu hangs while its library was loaded: nothing happened for 120 s; unplug", True, False,
+        ("load", "hang", "not ready after 120 s"),
+        "edgetpu hangs while its library was loaded: not ready after 120 s; unplug", True, False,
     ),
     "lost": (
         ("frame", "RuntimeError", "device lost"),
