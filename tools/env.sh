@@ -70,8 +70,8 @@ make_env() {
   stamp="$("$python" --version) $extras $without $(cat $decides | sha256sum | cut -d' ' -f1) $root"
   [ "$(cat "$env_dir/.stamp" 2>/dev/null)" = "$stamp" ] && return
   say "setting up $env_dir with $("$python" --version) (once, about a minute)"
-  # what was made otherwise may hold what is not asked for any more
-  if ! [ -x "$env_dir/bin/pip" ] || [ -n "$constraints$without" ] ||
+  # what was made otherwise may hold what is not asked for any more, what was moved does not run
+  if ! "$env_dir/bin/pip" --version >/dev/null 2>&1 || [ -n "$constraints$without" ] ||
     ! "$env_dir/bin/python" --version 2>/dev/null | grep -qF "$("$python" --version)"; then
     rm -rf "$env_dir"
     "$python" -m venv "$env_dir" >/dev/null 2>&1 || {
