@@ -376,7 +376,13 @@ LOOPS: dict[str, tuple[dict[str, Any], str | None, State, str]] = {
         "fine",
         "",
     ),
-    "cannot be kept": ({"kind": "numba", "why": "no folder"}, "0.62", "degraded", "edgepose kernels build"),
+    "failed": ({"kind": "numba", "why": "it could not be built"}, "0.62", "degraded", "$ edgepose kernels build"),
+    "cannot be kept": (
+        {"kind": "numba", "why": "/x: Permission denied"},
+        "0.62",
+        "degraded",
+        "/env/lib/edgepose/kernels",
+    ),
     "no numba": ({"kind": "numpy", "why": "numba is not installed"}, None, "degraded", "pip install numba"),
 }
 
@@ -482,19 +488,15 @@ def test_a_camera_one_may_not_open_names_the_group(tmp_path: Path) -> None:
     assert "udev" in one(look(made, settings(source__uri="0"), only=("cameras",)), "source").do[0]
 
 
-def test_a_coral_stick_that_is_not_used_is_a_hint_and_its_node_matters_when_it_is(tmp_path: Path) -> None:
+def test_a_coral_that_is_connected_and_not_used_is_a_hint(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     usb = "/sys/bus/usb/devices/2-1"
     made.root.write({f"{usb}/idVendor": "1a6e\n", f"{usb}/idProduct": "089a\n", f"{usb}/busnum": "2\n",
-                     f"{usb}/devnum": "3\n", "/dev/bus/usb/002/003": ""})  # fmt: skip
-    made.root.refused.add("/dev/bus/usb/002/003")
-    made.root.groups["/dev/bus/usb/002/003"] = "plugdev"
-    findings = look(made, only=("cameras",))
-    assert "not used" in one(findings, "coral").what
-    assert {each.state for each in findings} == {"fine"}
-    findings = look(made, settings(engine__delegate="edgetpu"), only=("cameras",))
-    assert one(findings, "permissions").state == "degraded"
-    assert "plugdev" in one(findings, "permissions").do[0]
+                     f"{usb}/devnum": "3\n", "/dev/apex_0": ""})  # fmt: skip
+    found = one(look(made, only=("cameras",)), "coral")
+    assert found.state == "fine"
+    assert "USB (/dev/bus/usb/002/003), PCIe (/dev/apex_0) connected and not used" in found.what
+    assert "not used" not in one(look(made, settings(engine__delegate="edgetpu"), only=("cameras",)), "coral").what
 
 
 def test_a_sensor_on_a_ribbon_cable_is_no_v4l2_source(tmp_path: Path) -> None:
@@ -518,6 +520,7 @@ def test_folders_that_cannot_be_written_to_are_told_by_what_needs_them(tmp_path:
     made.root.refused |= {"/tmp", "/srv/poses", "/home/pi/.cache", "/"}
     findings = look(made, settings(sink__jsonl__path="/srv/poses/out.jsonl"), only=("board",))
     assert one(findings, "disk: jsonl").state == "broken"
+    assert "chown" not in " ".join(one(findings, "disk: jsonl").do), "folders of others stay theirs"
     temporary = one(findings, "disk: temporary")
     assert (temporary.state, "is read-only" in temporary.what, "TMPDIR" in temporary.do[0]) == ("degraded", True, True)
     cache = one(findings, "disk: cache")
@@ -720,3 +723,36 @@ def test_a_terminal_that_knows_no_degrees_gets_a_question_mark(tmp_path: Path, m
     args = argparse.Namespace(config=None, json=False, only=["power"])
     assert run_doctor(args, Config(), machine=pi4(tmp_path).machine) == 0
     assert b"52 ?C (cpu-thermal)" in seen.getvalue()
+
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def test_every_kind_of_board_has_its_page_in_the_index() -> None:
+    index = (DOCS / "boards" / "README.md").read_text()
+    pages = {path.name for path in (DOCS / "boards").glob("*.md")} - {"README.md"}
+    assert {page for _, _, page in visit_module.BOARDS} | {"generic.md"} <= pages
+    for name in pages:
+        assert f"]({name})" in index
+        text = (DOCS / "boards" / name).read_text()
+        assert "## What was tested where" in text, name
+        assert "untested" in text, name
+
+
+def test_every_topic_that_is_found_is_documented(tmp_path: Path) -> None:
+    rows = [line.split("|") for line in (DOCS / "doctor.md").read_text().splitlines() if line.startswith("| `")]
+    known = {(row[1].strip(" `"), topic.strip(" `")) for row in rows if len(row) > 3 for topic in row[2].split(",")}
+    made = pi5(tmp_path)
+    made.camera("/dev/video0", FakeCamera())
+    made.root.write({"/dev/apex_0": "", "/dev/shm/x": "", "/secret": ""})
+    made.answers["broker"] |= {"expires_t": 1_900_000_000.0}
+    keys = {"engine__delegate": "edgetpu", "sink__mqtt__broker": "mqtts://b", "sink__mqtt__username": "u"}
+    paths = {"sink__mqtt__password_file": "/secret", "sink__jsonl__path": "/tmp/a", "sink__overlay__path": "/tmp"}
+    visit = Visit(settings(source__uri="0", **keys, **paths), made.machine)
+    found = {(group, finding.topic) for group, finding in examine.examine(visit)}
+    families = ("camera ", "delegate ", "disk: ")
+    named = {
+        (group, next((f"{each}..." for each in families if topic.startswith(each)), topic)) for group, topic in found
+    }
+    assert named <= known
+    assert len(named) > 30

@@ -12,8 +12,8 @@ from edgepose.doctor import v4l2
 from edgepose.doctor.finding import Finding, broken, degraded, fine, unknown
 from edgepose.doctor.visit import PIS, Visit, plural
 
-NODES = ("/dev/video*", "/dev/media*", "/dev/dma_heap/*", "/dev/vcio", "/dev/apex_*")
-"""Nodes that cameras, their processors and accelerators are used through."""
+NODES = ("/dev/video*", "/dev/media*", "/dev/dma_heap/*", "/dev/vcio")
+"""Nodes that cameras and their processors are used through; those of accelerators are told of with the delegates."""
 
 CORAL_USB = frozenset((("1a6e", "089a"), ("18d1", "9302")))
 """Vendor and product of a Coral stick, before and after its first use."""
@@ -245,13 +245,13 @@ def _file(visit: Visit) -> Finding:
 def check_permissions(visit: Visit) -> Iterator[Finding]:
     """Device nodes that are there and that we may not open, one line per group that would help."""
     root = visit.machine.root
-    nodes = [path for pattern in NODES for path in root.glob(pattern)] + list(coral_usb(visit))
+    nodes = [path for pattern in NODES for path in root.glob(pattern)]
     refused: dict[str, list[str]] = {}
     for path in nodes:
         if not root.may(path, os.R_OK | os.W_OK):
             refused.setdefault(root.group(path), []).append(path)
     if not nodes:
-        yield fine("permissions", "no device nodes of cameras or accelerators here")
+        yield fine("permissions", "no device nodes of cameras here")
     elif not refused:
         yield fine("permissions", f"{visit.machine.user} may use {plural(len(nodes), 'device node')}", nodes=nodes)
     for group, paths in refused.items():
@@ -262,8 +262,6 @@ def check_permissions(visit: Visit) -> Iterator[Finding]:
 
 
 def _is_needed(visit: Visit, path: str) -> bool:
-    if path.startswith(("/dev/apex", "/dev/bus/usb")):
-        return visit.cfg.engine.delegate == "edgetpu"
     if path == "/dev/vcio":
         return False
     return visit.source in ("", "v4l2", "picamera2") and (
@@ -277,8 +275,6 @@ def _join(visit: Visit, path: str) -> tuple[str, ...]:
     group = machine.root.group(path)
     if group in ("root", "0", ""):
         rule = f'KERNEL=="{path.rpartition("/")[2].rstrip("0123456789")}*", GROUP="video", MODE="0660"'
-        if path.startswith("/dev/bus/usb"):
-            rule = 'ATTR{idVendor}=="18d1|1a6e", MODE="0660", GROUP="plugdev"'
         return (
             f"$ echo '{rule}' | sudo tee /etc/udev/rules.d/99-edgepose.rules",
             "$ sudo udevadm control --reload && sudo udevadm trigger   (then plug it in again)",

@@ -15,6 +15,9 @@ LOOPS = {
 }
 """Kind of kernels -> what that means."""
 
+NO_FOLDER = ("Permission denied", "Read-only file system", "cannot be written to")
+"""What is said where libraries of loops cannot be put anywhere."""
+
 
 def check_models(visit: Visit) -> Iterator[Finding]:
     """The models in use: hash and a run; the others: hash."""
@@ -139,7 +142,12 @@ def _with_numba(visit: Visit, said: str, why: str, data: dict[str, Any]) -> Iter
             **data,
         )
     else:
-        yield degraded("kernels", f"{said} (not better, as {why})", "$ edgepose kernels build", **data)
+        python = visit.machine.python
+        build = "$ edgepose kernels build"
+        if any(sign in why for sign in NO_FOLDER):
+            folder = f"{python.prefix}/lib/edgepose/kernels"
+            build = f"$ sudo {python.executable} -m edgepose.cli kernels build --folder {folder}"
+        yield degraded("kernels", f"{said} (not better, as {why})", build, **data)
 
 
 def check_delegates(visit: Visit) -> Iterator[Finding]:

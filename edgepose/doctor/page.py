@@ -93,8 +93,8 @@ class Page:
         self._line(f"{verdict}: {counts or 'nothing was looked at'}, in {took_s:.1f} s")
         bad = [each for state in ("broken", "degraded") for each in found if each.finding.state == state]
         for each in bad:
-            for number, line in enumerate(self._wrap(f"{each.group}, {each.finding.topic}: {each.finding.what}", 4)):
-                self._line(("  " if number == 0 else "    ") + line)
+            text = f"{each.group}, {each.finding.topic}: {each.finding.what}"
+            self._line("  " + textwrap.shorten(text, self._width - 2, placeholder=" ..."))
 
     def _wrap(self, text: str, indent: int) -> list[str]:
         width = max(24, self._width - indent)

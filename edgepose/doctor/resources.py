@@ -94,8 +94,13 @@ def check_disk(visit: Visit) -> Iterator[Finding]:
 def _output(visit: Visit, topic: str, folder: str, setting: str) -> Finding:
     path = str(Path(folder).expanduser().absolute())
     if why := _not_writable(visit, path):
-        do = f"$ sudo chown {visit.machine.user} {_nearest(visit, path)}"
-        return broken(topic, f"{why}, and {setting} lies there", f"change {setting}, or", do, path=path)
+        return broken(
+            topic,
+            f"{why}, and {setting} lies there",
+            f"set {setting} to a folder that {visit.machine.user} may write to, such as one made by",
+            f"$ sudo install -d -o {visit.machine.user} /var/lib/edgepose",
+            path=path,
+        )
     return _room(visit, topic, path)
 
 
