@@ -14,12 +14,13 @@ import pytest
 from numpy.typing import NDArray
 
 from edgepose.cli import main
+from edgepose.demo.scene import MARKED, marked_xy
 from edgepose.errors import ConfigError
 from edgepose.eval.video import Track, jitter, lag_ms, tracks_of
 from edgepose.eval.video_command import STILLS, Stills
 from edgepose.eval.video_truth import Film, followed, read_film
 from edgepose.poses import COCO17, Frame, Poses
-from tests.eval_scene import MARKED, PICTURES, marked_xy, person
+from tests.eval_scene import PICTURES, person
 from tests.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
 from tests.shared import shared
 
@@ -142,8 +143,8 @@ def test_tracks_know_when_somebody_was_there() -> None:
     there = [{1: A}] * 30 + [{2: B}] * 30 + [{1: A, 2: B}] * 15
     found = tracks_of(told_of(there))
     assert list(found) == [1, 2]
-    assert found[1].intervals == [(0, pytest.approx(29 / HZ)), (2, pytest.approx(74 / HZ))]
-    assert found[2].intervals == [(1, pytest.approx(74 / HZ))]
+    assert np.array(found[1].intervals) * HZ == pytest.approx(np.array([[0, 29], [60, 74]]))
+    assert np.array(found[2].intervals) * HZ == pytest.approx(np.array([[30, 74]]))
     assert found[1].size == pytest.approx(float(np.ptp(A, axis=0).max()), abs=0.01)
 
 
