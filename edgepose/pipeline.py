@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgepose import config
@@ -231,12 +230,8 @@ def described(engine: Engine) -> str:
 
 
 def overtaken(dropped: Seen, following: Seen) -> Seen:
-    """The following poses, with who entered and left in those that never arrive."""
-    older, poses = dropped.poses, following.poses
-    if not older.entered and not older.left:
-        return following
-    poses = replace(poses, entered=older.entered + poses.entered, left=older.left + poses.left)
-    return Seen(poses, following.frame)
+    """What follows, with who entered and left in those that never arrive."""
+    return Seen(following.poses.after(dropped.poses), following.frame)
 
 
 def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink] | None = None) -> Pipeline:
@@ -260,9 +255,15 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
             from edgepose.smooth import Smoother
             from edgepose.track import Tracker
 
-            tracker = Tracker(cfg.track, estimate.skeleton, enter=estimate.enter_score, stay=estimate.stay_score)
+            tracker = Tracker(
+                cfg.track,
+                estimate.skeleton,
+                enter=estimate.enter_score,
+                stay=estimate.stay_score,
+                kernels=cfg.decode.kernels,
+            )
             if cfg.smooth.preset != "off" or cfg.smooth.predict != "off":
-                smoother = Smoother(cfg.smooth, estimate.skeleton, live=source.live)
+                smoother = Smoother(cfg.smooth, estimate.skeleton, source.live, kernels=cfg.decode.kernels)
         pipeline = Pipeline(source, estimate, sinks, tracker, smoother)
         opened.pop_all()
         return pipeline
