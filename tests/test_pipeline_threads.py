@@ -176,7 +176,7 @@ def test_who_entered_and_left_in_a_dropped_frame_is_told_with_the_next() -> None
     told = overtaken(older, newer).poses
     assert (told.entered, told.left) == ((7, 8), (3, 4))
     quiet = Seen(poses_of(frame), frame)
-    assert overtaken(quiet, newer) is newer
+    assert overtaken(quiet, newer).poses is newer.poses
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["recording", "camera"])
