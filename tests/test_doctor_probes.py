@@ -161,7 +161,7 @@ def test_a_topic_that_is_denied_is_told_with_the_rule_to_add(tmp_path: Path) -> 
         (found,) = seen(made.url)
         (old,) = seen(made.url, protocol="3.1.1")
     assert (found.state, found.data["kind"]) == ("broken", "denied")
-    assert "topic readwrite edgepose/" in found.do[0]
+    assert "above the first `user`: `topic readwrite edgepose/" in found.do[0]
     assert (old.state, "cannot tell" in old.what) == ("fine", True)
 
 
@@ -238,7 +238,7 @@ def test_no_tls_on_a_port_with_it_is_told(tmp_path: Path) -> None:
     with Broker(tmp_path, certificate=files) as made:
         (found,) = seen(made.url.replace("mqtts://", "mqtt://"))
     assert (found.state, found.data["step"]) == ("broken", "login")
-    assert "mqtts://127.0.0.1" in found.do[1]
+    assert f"mqtts://127.0.0.1:{made.port}" in found.do[1]
 
 
 def test_an_unknown_host_a_wrong_address_and_a_missing_file_are_told() -> None:
