@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from edgepose import config
+from edgepose.cli import main
 from edgepose.engine import delegates, devices
-from edgepose.engine.check import SPREAD, differences, probe_tensor
+from edgepose.engine.block import Spec, carve, file_in_memory, open_block
+from edgepose.engine.check import PICTURE, SPREAD, differences, probe_tensor
 from edgepose.engine.child import split
 from edgepose.engine.delegates import DELEGATES, explain, find_library, read_options
 from edgepose.engine.finding import Difference, OpShare, TroubleError
@@ -372,3 +374,52 @@ def test_examine_of_the_cpu_says_what_xnnpack_takes() -> None:
     assert cpu.share.invoke_ms > 0
     assert 0 <= cpu.share.away_share <= 1
     assert all(head.off == 0 for head in cpu.heads.values())
+
+
+# ------------------------------------------------------------------------------------------------ memory, messages
+
+
+def test_a_block_holds_its_arrays_apart_and_another_reader_sees_them() -> None:
+    specs: list[Spec] = [("int8", (1, 5, 3)), ("float32", (2, 2)), ("uint8", (7,))]
+    fd, arrays = open_block(specs)
+    for index, array in enumerate(arrays):
+        assert not array.any()
+        array[...] = index + 1
+    again = carve(fd, specs)
+    os.close(fd)
+    for index, (array, (dtype, shape)) in enumerate(zip(again, specs, strict=True)):
+        assert (array.dtype, array.shape) == (np.dtype(dtype), shape)
+        assert (array == index + 1).all()
+        assert array.ctypes.data % 64 == 0
+    again[0][...] = 9
+    assert (arrays[0] == 9).all()
+
+
+def test_memory_is_shared_also_where_a_sandbox_forbids_memfd(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_name: str) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", forbidden)
+    fd = file_in_memory(b"model")
+    assert Path(f"/proc/self/fd/{fd}").read_bytes() == b"model"
+    os.close(fd)
+
+
+def test_without_memory_the_message_says_how_much_was_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(EngineError, match=r"engine: no 108 KiB of memory to share with a delegate's child: No space"):
+        open_block([("int8", (1, 192, 192, 3))])
+
+
+def test_what_ran_instead_stands_in_every_message(bus: Bus, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run", "--source", str(PICTURE), "--engine.delegate", "edgetpu", "--engine.retry_s", "60"]
+    assert main([*command, "--jsonl", "-", "--decode.kernels", "numpy"]) == 0
+    assert '"ran_on":"cpu instead of edgetpu"' in capsys.readouterr().out
+    assert main([*command, "--engine.on_failure", "error"]) == 1, "it may be plugged in: a supervisor should try again"
+    assert "no Edge TPU is plugged in; plug it in" in capsys.readouterr().err
+    bus.usb(4)
+    assert main([*command, "--engine.on_failure", "error"]) == 78, "it will not get an Edge TPU build by itself"
+    assert "movenet_lightning_192 has no Edge TPU build; compile its file with" in capsys.readouterr().err
