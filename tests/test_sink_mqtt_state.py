@@ -40,7 +40,7 @@ def test_who_entered_and_left_in_dropped_poses_is_told_with_the_next() -> None:
         outbox.put(replace(poses(0, seq=seq), entered=entered, left=left))
 
     made = [outbox.take(), outbox.take()]
-    assert [(one.entered, one.left) for one in made if one] == [((1, 2), (1,)), ((3,), (2,))]
+    assert [(one.entered, one.left) for one in made if one is not None] == [((1, 2), (1,)), ((3,), (2,))]
 
 
 def test_what_did_not_go_out_comes_back_in_front_unless_newer_ones_fill_the_queue() -> None:
