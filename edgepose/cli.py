@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         gc.freeze()  # what is here now stays: no frame waits for it to be looked through
         for engine in pipeline.estimate.engines:
             log.info("model %s", described(engine))
-        progress = Progress(pipeline.source.total)
+        progress = Progress(pipeline.source.total, pipeline.source.live)
         try:
             pipeline.run(progress.saw)
         finally:

@@ -201,7 +201,7 @@ class Smooth(Section, frozen=True, kw_only=True):
     min_cutoff_hz: Annotated[float, says("custom: cutoff at rest; lower is calmer", "Hz", gt=0, le=1000)] = 1.0
     beta: Annotated[
         float, says("custom: how fast the cutoff rises with speed, per body size a second", ge=0, le=10000)
-    ] = 0.5
+    ] = 20.0
     d_cutoff_hz: Annotated[float, says("custom: cutoff of the speed itself", "Hz", gt=0, le=1000)] = 1.0
     predict: Annotated[
         Literal["off", "fixed", "send"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -12,11 +14,13 @@ from edgepose.engine import open_engine
 from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_graph
 from edgepose.engine.manifest import SUFFIX, read_file
 from edgepose.engine.surgery import DELEGATED, Plan, make_plan, name_of
-from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, own_dir, shipped_dir, verify_model
+from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, own_dir, shipped_dir, unlike, verify_model
 from edgepose.errors import ModelError
 from edgepose.models_command import run_once, say
 
 EDGETPU = "needs a Coral Edge TPU"
+BUILT = "_edgetpu"
+"""Behind the name of what edgetpu_compiler writes."""
 
 
 # ------------------------------------------------------------------------------------------------ inspect
@@ -96,41 +100,82 @@ def import_one(path: Path, name: str, to: str) -> None:
         ModelError: damaged, not recognised, does not run, or there is another model of that name; nothing is written.
     """
     plan = make_plan(read_file(path), path, name)
+    plan, built, warning = with_build(plan, path)
     folder = Path(to).expanduser() if to else own_dir()
-    _check_place(plan, folder)
-    ran = _written(plan, folder)
+    _check_place(plan, built, folder)
+    ran = _written(plan, built, folder)
     say(f"{path.name}: {plan.found.what}, {len(plan.dropped)} operators dropped, heads {', '.join(plan.found.heads)}")
-    for warning in plan.warnings:
-        say(f"warning   {warning}")
+    for line in filter(None, [*plan.warnings, warning]):
+        say(f"warning   {line}")
+    if built:
+        say(f"took {path.stem}{BUILT}.tflite along as its Edge TPU build: engine.delegate = 'edgetpu' runs that")
     manifest = folder / f"{plan.manifest.name}{SUFFIX}"
     say(f"wrote {folder / plan.manifest.file} and {manifest.name}; {ran}")
-    if plan.graph.is_edgetpu:
-        return
     by_name = folder.resolve() == own_dir().resolve()
-    say(f"use it with: edgepose run --model {plan.manifest.name if by_name else manifest}")
+    how = " --engine.delegate edgetpu" if plan.graph.is_edgetpu else ""
+    say(f"use it with: edgepose run --model {plan.manifest.name if by_name else manifest}{how}")
 
 
-def _check_place(plan: Plan, folder: Path) -> None:
+def with_build(plan: Plan, path: Path) -> tuple[Plan, bytes, str]:
+    """A plan whose manifest names the Edge TPU build that lies beside the file; the build, cut; why there is none.
+
+    Coral's models come as NAME.tflite and NAME_edgetpu.tflite. Only a build with the same input and heads is the same
+    model; MoveNet's is not, its centres are weighted already.
+    """
+    twin = path.with_name(f"{path.stem}{BUILT}.tflite")
+    if plan.graph.is_edgetpu:
+        own = path.with_name(f"{path.stem.removesuffix(BUILT)}.tflite")
+        hint = f"for the CPU there is {own.name}; import that, and this comes along if it is the same model"
+        return plan, b"", hint if own != path and own.is_file() else ""
+    if not twin.is_file():
+        return plan, b"", ""
+    try:
+        build = make_plan(read_file(twin), twin, f"{plan.manifest.name}{BUILT}")
+    except ModelError as error:
+        return plan, b"", f"not taken along: {error}"
+    different = unlike(plan.graph, build.graph)
+    if not different and plan.manifest.decoder != build.manifest.decoder:
+        different = "its heads mean something else"
+    if different or not build.graph.is_edgetpu:
+        why = different or "it is not compiled for an Edge TPU"
+        return (
+            plan,
+            b"",
+            f"{twin.name} is not taken along as the Edge TPU build: {why}; import it as a model of its own",
+        )
+    sha256 = hashlib.sha256(build.content).hexdigest()
+    table = f'\n[delegates.edgetpu]\nfile = "{build.manifest.file}"\nsha256 = "{sha256}"\n'
+    return dataclasses.replace(plan, text=plan.text + table), build.content, ""
+
+
+def _files(plan: Plan, built: bytes) -> dict[str, bytes]:
+    """Name -> content of what is written."""
+    name = plan.manifest.name
+    files = {f"{name}.tflite": plan.content, f"{name}{SUFFIX}": plan.text.encode()}
+    return files | ({f"{name}{BUILT}.tflite": built} if built else {})
+
+
+def _check_place(plan: Plan, built: bytes, folder: Path) -> None:
     """Refuse to put another model of the same name in front of one that is there."""
-    for suffix, content in ((".tflite", plan.content), (SUFFIX, plan.text.encode())):
-        old = folder / f"{plan.manifest.name}{suffix}"
+    for file, content in _files(plan, built).items():
+        old = folder / file
         if old.exists() and old.read_bytes() != content:
             raise ModelError(f"{old}: is there already and differs; give another --name, or remove it")
     if (shipped_dir() / f"{plan.manifest.name}{SUFFIX}").exists():
         raise ModelError(f"{plan.manifest.name}: a shipped model has that name; give another --name")
 
 
-def _written(plan: Plan, folder: Path) -> str:
-    """Write both files beside their place, try them, move them there; returns what was tried."""
+def _written(plan: Plan, built: bytes, folder: Path) -> str:
+    """Write the files beside their place, try them, move them there; returns what was tried."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as beside:
-            model, manifest = (Path(beside, plan.manifest.name + suffix) for suffix in (".tflite", SUFFIX))
-            model.write_bytes(plan.content)
-            manifest.write_text(plan.text, encoding="utf-8")
-            ran = _tried(plan, manifest)
-            model.replace(folder / model.name)
-            manifest.replace(folder / manifest.name)
+            for name, content in _files(plan, built).items():
+                Path(beside, name).write_bytes(content)
+            manifest = f"{plan.manifest.name}{SUFFIX}"
+            ran = _tried(plan, Path(beside, manifest))
+            for name in sorted(_files(plan, built), key=lambda name: name == manifest):  # the manifest last
+                Path(beside, name).replace(folder / name)
             return ran
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written: {error.strerror}; give another folder with --to") from None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from edgepose import config
 from edgepose.engine import Engine, open_engine
 from edgepose.engine.manifest import Manifest, read_manifest
-from edgepose.engine.zoo import find_model, list_models, verify_model
+from edgepose.engine.zoo import find_model, list_models, verify_build, verify_model
 from edgepose.errors import ModelError
 
 
@@ -60,7 +60,7 @@ def show(asked: Asked) -> int:
     if not asked.names:
         raise ModelError("show which model? edgepose models show NAME; `edgepose models` lists them")
     for path in _chosen(asked):
-        manifest, graph, content = verify_model(path)
+        manifest, graph, content = verify_model(path, here=False)
         _show_one(path, manifest, len(content))
         say("heads")
         for head in manifest.heads:
@@ -76,6 +76,8 @@ def _show_one(path: Path, manifest: Manifest, size: int) -> None:
     say(f"{manifest.name}: {manifest.title}")
     say(f"  file      {path.with_name(manifest.file)}, {size} bytes")
     say(f"  sha256    {manifest.sha256}")
+    if manifest.delegates.edgetpu:
+        say(f"  Edge TPU  {path.with_name(manifest.delegates.edgetpu.file)}")
     say(f"  input     {width}x{height} {wants.dtype} {wants.colour}, {wants.fit}, {wants.resize} resize, {wants.range}")
     say(f"  skeleton  {manifest.joints.name}, {len(manifest.joints.joints)} joints")
     say(f"  decoder   {manifest.decoder.name}")
@@ -103,7 +105,10 @@ def verify(asked: Asked) -> int:
     for path in _chosen(asked):
         started_t = time.monotonic()
         try:
-            if verify_model(path, here=False)[1].is_edgetpu:
+            manifest, graph, _ = verify_model(path, here=False)
+            if manifest.delegates.edgetpu:
+                verify_build(path, manifest.delegates.edgetpu, graph)
+            if graph.is_edgetpu:
                 say(f"sound {path.stem}  not run, it needs a Coral Edge TPU")
                 continue
             with open_engine(config.Engine(model=str(path))) as engine:

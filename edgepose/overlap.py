@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -110,6 +111,39 @@ def read_ahead(items: Iterable[T], name: str) -> Iterator[Iterator[T]]:
     finally:
         line.cut()
         thread.join(JOIN_S)
+
+
+class Aside(Generic[T]):
+    """A thread that does one thing to one item at a time, while who started it does others."""
+
+    def __init__(self, does: Callable[[T], object], name: str) -> None:
+        self._does = does
+        self._todo: SimpleQueue[T | None] = SimpleQueue()
+        self._done: SimpleQueue[Exception | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (item := self._todo.get()) is not None:
+            error = None
+            try:
+                self._does(item)
+            except Exception as raised:  # noqa: BLE001  given to who waits
+                error = raised
+            self._done.put(error)
+
+    def start(self, item: T) -> None:
+        """Begin, and return at once."""
+        self._todo.put(item)
+
+    def wait(self) -> Exception | None:
+        """Until what was started is done; what it raised."""
+        return self._done.get()
+
+    def close(self) -> None:
+        """End the thread, after what it is at."""
+        self._todo.put(None)
+        self._thread.join()
 
 
 class Outlet(Generic[T]):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgepose import config
 from edgepose.engine import Engine
 from edgepose.errors import FrameLostError
-from edgepose.estimate import Estimate, open_estimate
-from edgepose.overlap import Outlet, read_ahead
+from edgepose.estimate import Estimate, Step, Stepwise, open_estimate
+from edgepose.overlap import Aside, Outlet, read_ahead
 from edgepose.poses import Frame, Poses
 from edgepose.timing import StageTimes
 
@@ -40,8 +39,8 @@ class Seen(NamedTuple):
 class Pipeline:
     """source -> estimate -> tracker -> smoother -> sinks; owns them and closes them.
 
-    Three kinds of threads: frames of a recording are read ahead (cameras have a thread of their own), the one that
-    calls `run` finds people and knows them again, and another smooths and publishes while the next frame is seen.
+    The thread that calls `run` finds people and knows them again. Beside it frames of a recording are read ahead
+    (cameras have a thread of their own) and inferred, and poses are smoothed and published, all at once.
     """
 
     def __init__(
@@ -77,22 +76,64 @@ class Pipeline:
         Raises:
             Exception: what ended the run, from whichever thread, once what was found before it is handed on.
         """
-        with self._publishing(watch) as publish, self._reading() as frames:
-            for frame in frames:
-                taken_t = time.monotonic()
-                expected = self.tracker.expected(frame.t) if self.tracker and not self.source.still else None
-                try:
-                    poses = self.estimate(frame, expected)
-                except FrameLostError as error:
-                    self._lose(error)
-                else:
-                    decoded_t = time.monotonic()
-                    if self.tracker:
-                        poses = self.tracker.update(poses)
-                    self.times.decoded(frame.seq, frame.taken_t, taken_t, self.estimate.inferred_t, decoded_t)
-                    publish(Seen(poses, frame))
+        with self._publishing(watch) as publish, self._reading() as frames, closing(self._looks(frames)) as looks:
+            for frame, poses in looks:
+                if self.tracker is not None:
+                    poses = self.tracker.update(poses)
+                publish(Seen(poses, frame))
                 if self._stopping.is_set():
                     break
+
+    def _looks(self, frames: Iterator[Frame]) -> Generator[tuple[Frame, Poses], None, None]:
+        """Each frame with the people in it; those of a recording at the engine's own pace, of a camera one by one."""
+        estimate = self.estimate
+        if isinstance(estimate, Stepwise) and not self.source.live:
+            yield from self._looks_ahead(frames, estimate)
+            return
+        for frame in frames:
+            taken_t = time.monotonic()
+            try:
+                poses = estimate(frame, self._expected(frame))
+            except FrameLostError as error:
+                self._lose(error)
+                continue
+            self._stamp(frame, taken_t)
+            yield frame, poses
+
+    def _looks_ahead(self, frames: Iterator[Frame], estimate: Stepwise) -> Generator[tuple[Frame, Poses], None, None]:
+        """The engine always has a frame: while one is in it, the one before is finished and the next prepared.
+
+        So who is expected in a frame is known from the last but one before it, whatever the timing.
+        """
+        engine, step = Aside(estimate.infer, "edgepose infer"), None
+        try:
+            for frame in frames:
+                following = estimate.prepare(frame, self._expected(frame))
+                error = engine.wait() if step else None
+                engine.start(following)
+                if step:
+                    yield from self._finished(estimate, step, error)
+                step = following
+            if step:
+                yield from self._finished(estimate, step, engine.wait())
+        finally:
+            engine.close()
+
+    def _finished(self, estimate: Stepwise, step: Step, error: Exception | None) -> Iterator[tuple[Frame, Poses]]:
+        if isinstance(error, FrameLostError):
+            self._lose(error)
+            return
+        if error is not None:
+            raise error
+        poses = estimate.finish(step)
+        self._stamp(step.frame, step.began_t)
+        yield step.frame, poses
+
+    def _expected(self, frame: Frame) -> Poses | None:
+        return None if self.tracker is None or self.source.still else self.tracker.expected(frame.t)
+
+    def _stamp(self, frame: Frame, taken_t: float) -> None:
+        self.times.decoded(frame.seq, frame.taken_t, taken_t, self.estimate.inferred_t, time.monotonic())
 
     def _reading(self) -> AbstractContextManager[Iterator[Frame]]:
         """The frames; those of a recording some way ahead, those of a camera as they are now."""
@@ -108,7 +149,7 @@ class Pipeline:
         writes = [slow[sink].put if sink in slow else self._writing(sink) for sink in self.sinks]
 
         def publish(seen: Seen) -> None:
-            if self.smoother:
+            if self.smoother is not None:
                 seen = Seen(self.smoother.update(seen.poses), seen.frame)
             for write in writes:
                 write(seen)
@@ -185,17 +226,12 @@ def described(engine: Engine) -> str:
 
     best = " (as tuned)" if engine.threads == tuned.threads(engine.manifest.name) else ""
     where = f"{engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s){best}"
-    ran_on = getattr(engine, "ran_on", "")  # until the engine has it
-    return f"{engine.manifest.name} on {where}{f', {ran_on}' if ran_on else ''}"
+    return f"{engine.manifest.name} on {where}{f', {engine.ran_on}' if engine.ran_on else ''}"
 
 
 def overtaken(dropped: Seen, following: Seen) -> Seen:
-    """The following poses, with who entered and left in those that never arrive."""
-    older, poses = dropped.poses, following.poses
-    if not older.entered and not older.left:
-        return following
-    poses = replace(poses, entered=older.entered + poses.entered, left=older.left + poses.left)
-    return Seen(poses, following.frame)
+    """What follows, with who entered and left in those that never arrive."""
+    return Seen(following.poses.after(dropped.poses), following.frame)
 
 
 def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink] | None = None) -> Pipeline:
@@ -222,11 +258,12 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
             tracker = Tracker(
                 cfg.track,
                 estimate.skeleton,
-                enter=getattr(estimate, "enter_score", 0.5),
-                stay=getattr(estimate, "stay_score", 0.25),
+                enter=estimate.enter_score,
+                stay=estimate.stay_score,
+                kernels=cfg.decode.kernels,
             )
             if cfg.smooth.preset != "off" or cfg.smooth.predict != "off":
-                smoother = Smoother(cfg.smooth, estimate.skeleton, live=source.live)
+                smoother = Smoother(cfg.smooth, estimate.skeleton, source.live, kernels=cfg.decode.kernels)
         pipeline = Pipeline(source, estimate, sinks, tracker, smoother)
         opened.pop_all()
         return pipeline

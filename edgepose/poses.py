@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -269,3 +269,9 @@ class Poses:
 
     def __len__(self) -> int:
         return len(self.person_score)
+
+    def after(self, dropped: Poses) -> Poses:
+        """The same people, told to have entered and left also in earlier `dropped` poses that nobody will see."""
+        if not dropped.entered and not dropped.left:
+            return self
+        return replace(self, entered=dropped.entered + self.entered, left=dropped.left + self.left)

@@ -19,9 +19,10 @@ LOG_S = 30.0
 class Progress:
     """Counts frames and people; rewrites one line on a terminal, else logs every half minute."""
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, live: bool) -> None:
         self.total = total
         """Frames to come, where known."""
+        self.begins = "captured" if live else "read"
         self.frames = self.people = 0
         self.started_t = self.told_t = time.monotonic()
         self.terminal = sys.stderr.isatty() and not sys.stdout.isatty()
@@ -47,7 +48,7 @@ class Progress:
         told = {name: count for name, count in counts.items() if count and name != "frames"}
         lost = "".join(f", {count} {name}" for name, count in told.items())
         p50, p95, *_ = percentiles_ms(latency)
-        took = f"; {p50:.1f} ms from captured to sent, 95 % within {p95:.1f}" if latency.count else ""
+        took = f"; {p50:.1f} ms from {self.begins} to sent, 95 % within {p95:.1f}" if latency.count else ""
         log.info("done: %s%s%s", self._line(time.monotonic()), lost, took)
 
     def _line(self, now: float) -> str:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from edgepose.poses import Poses
 
 SCHEMA = "edgepose.poses/1"
+AS_SEEN = 0.0
+"""No prediction; only this very object is left out of a message."""
 
 Keypoint = Annotated[list[float], Meta(min_length=3, max_length=3)]
 """x, y in pixels of the source picture, to 0.1; score in 0..1, to 0.001."""
@@ -69,7 +71,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Ids that are new with this frame; left out when there are none."""
     left: list[int] = []
     """Ids that are gone for good with this frame; left out when there are none."""
-    predicted_ms: float = 0.0
+    predicted_ms: float = AS_SEEN
     """How far after `captured` the keypoints are predicted, milliseconds; left out where they are as seen."""
     ran_on: str = ""
     """What computed them where it is not the CPU as asked: "edgetpu", "cpu instead of edgetpu"; else left out."""
@@ -108,7 +110,7 @@ def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, n
             people=_people(poses) if len(poses) else [],
             entered=list(poses.entered),
             left=list(poses.left),
-            predicted_ms=round(poses.predicted_s * 1e3, 1),
+            predicted_ms=round(poses.predicted_s * 1e3, 1) or AS_SEEN,
             ran_on=poses.ran_on,
         )
     )

@@ -60,7 +60,8 @@ def person(xy: Any, picture_id: int = 1, area: float = 10000.0, crowd: bool = Fa
     if box is None:
         low, high = np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)
         box = (*low, *(high - low))
-    return Person(picture_id, tuple(map(float, box)), area, xy, ~np.isnan(xy[:, 0]), crowd)
+    x, y, width, height = map(float, box)
+    return Person(picture_id, (x, y, width, height), area, xy, ~np.isnan(xy[:, 0]), crowd)
 
 
 def truth_of(*pictures: list[Person], empties: int = 0) -> Truth:

@@ -15,6 +15,9 @@ from pathlib import Path
 Signatures = dict[str, dict[str, str]]
 """Class.method -> parameter -> its default as written, "required" where it has none."""
 
+RELEASES = ("0.3.24", "0.3.38")
+"""The oldest that pyproject.toml allows, and the one the signatures are recorded of; `./tools/test` fetches both."""
+
 FILES = {"picamera2.py": ("Picamera2",), "request.py": ("MappedArray", "CompletedRequest")}
 """File of the package -> its classes that a camera source meets."""
 

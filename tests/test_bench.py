@@ -77,6 +77,7 @@ def test_a_recording_is_measured_flat_out_and_as_a_camera_brings_it(
         assert set(run["stages_ms"]) == set(SAYS)
         stages = run["stages_ms"]
         assert stages["camera_to_subscriber"]["p50"] > stages["infer"]["p50"] > 0
+        assert stages["camera_to_subscriber"]["p50"] >= stages["latency"]["p50"] * 0.9 > 0
         assert run["counts"]["missing"] == 0
         assert run["cpu_ms"] > 0
         assert run["peak_rss_mib"] >= run["rss_mib"] > 10

@@ -177,7 +177,7 @@ def test_a_damaged_model_fails_verification(tmp_path: Path, capsys: pytest.Captu
 
 def test_the_parser_offers_what_the_readme_names() -> None:
     _, commands = make_parser()
-    assert set(commands) == {"run", "demo", "models", "kernels", "config"}
+    assert set(commands) == {"run", "demo", "models", "kernels", "doctor", "eval", "bench", "config"}
 
 
 def test_messages_are_plain_json() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from edgepose import config
 from edgepose.config import Config
 from edgepose.doctor import arguments, examine, page
 from edgepose.doctor import visit as visit_module
+from edgepose.doctor.command import run_doctor
 from edgepose.doctor.examine import Check, Found
 from edgepose.doctor.finding import STATES, Finding, State, exit_code, fine
 from edgepose.doctor.machine import Answer
@@ -263,6 +265,15 @@ def test_a_library_that_crashes_is_told_with_its_signal(tmp_path: Path) -> None:
     assert (found.state, "SIGILL" in found.what) == ("broken", True)
 
 
+def test_without_numpy_nothing_else_is_blamed(tmp_path: Path) -> None:
+    made = zero2w(tmp_path)
+    made.answers["numpy"] = {"failed": "crashed (SIGILL)"}
+    findings = look(made, settings(source__uri="0", sink__mqtt__broker="mqtt://b"))
+    assert [each.topic for each in findings if each.state in ("broken", "degraded")] == ["numpy"]
+    assert {"models", "broker", "opencv"} <= {each.topic for each in findings if each.state == "unknown"}
+    assert exit_code(findings) == 2
+
+
 def test_the_unrelated_pycoral_is_told(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     made.answers["packages"] = {"pycoral": "0.2.0"}
@@ -365,7 +376,13 @@ LOOPS: dict[str, tuple[dict[str, Any], str | None, State, str]] = {
         "fine",
         "",
     ),
-    "cannot be kept": ({"kind": "numba", "why": "no folder"}, "0.62", "degraded", "edgepose kernels build"),
+    "failed": ({"kind": "numba", "why": "it could not be built"}, "0.62", "degraded", "$ edgepose kernels build"),
+    "cannot be kept": (
+        {"kind": "numba", "why": "/x: Permission denied"},
+        "0.62",
+        "degraded",
+        "/env/lib/edgepose/kernels",
+    ),
     "no numba": ({"kind": "numpy", "why": "numba is not installed"}, None, "degraded", "pip install numba"),
 }
 
@@ -471,19 +488,15 @@ def test_a_camera_one_may_not_open_names_the_group(tmp_path: Path) -> None:
     assert "udev" in one(look(made, settings(source__uri="0"), only=("cameras",)), "source").do[0]
 
 
-def test_a_coral_stick_that_is_not_used_is_a_hint_and_its_node_matters_when_it_is(tmp_path: Path) -> None:
+def test_a_coral_that_is_connected_and_not_used_is_a_hint(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     usb = "/sys/bus/usb/devices/2-1"
     made.root.write({f"{usb}/idVendor": "1a6e\n", f"{usb}/idProduct": "089a\n", f"{usb}/busnum": "2\n",
-                     f"{usb}/devnum": "3\n", "/dev/bus/usb/002/003": ""})  # fmt: skip
-    made.root.refused.add("/dev/bus/usb/002/003")
-    made.root.groups["/dev/bus/usb/002/003"] = "plugdev"
-    findings = look(made, only=("cameras",))
-    assert "not used" in one(findings, "coral").what
-    assert {each.state for each in findings} == {"fine"}
-    findings = look(made, settings(engine__delegate="edgetpu"), only=("cameras",))
-    assert one(findings, "permissions").state == "degraded"
-    assert "plugdev" in one(findings, "permissions").do[0]
+                     f"{usb}/devnum": "3\n", "/dev/apex_0": ""})  # fmt: skip
+    found = one(look(made, only=("cameras",)), "coral")
+    assert found.state == "fine"
+    assert "USB (/dev/bus/usb/002/003), PCIe (/dev/apex_0) connected and not used" in found.what
+    assert "not used" not in one(look(made, settings(engine__delegate="edgetpu"), only=("cameras",)), "coral").what
 
 
 def test_a_sensor_on_a_ribbon_cable_is_no_v4l2_source(tmp_path: Path) -> None:
@@ -504,11 +517,17 @@ def test_a_camera_number_that_libcamera_does_not_see_is_broken(tmp_path: Path) -
 def test_folders_that_cannot_be_written_to_are_told_by_what_needs_them(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     made.root.write({"/proc/mounts": "/dev/root / ext4 rw 0 0\ntmpfs /tmp tmpfs ro,nosuid 0 0\n", "/srv/poses/x": ""})
-    made.root.refused |= {"/tmp", "/srv/poses"}
+    made.root.refused |= {"/tmp", "/srv/poses", "/home/pi/.cache", "/"}
     findings = look(made, settings(sink__jsonl__path="/srv/poses/out.jsonl"), only=("board",))
     assert one(findings, "disk: jsonl").state == "broken"
+    assert "chown" not in " ".join(one(findings, "disk: jsonl").do), "folders of others stay theirs"
     temporary = one(findings, "disk: temporary")
     assert (temporary.state, "is read-only" in temporary.what, "TMPDIR" in temporary.do[0]) == ("degraded", True, True)
+    cache = one(findings, "disk: cache")
+    assert (cache.state, "pi may not write to /" in cache.what) == ("degraded", True)
+    made.root.write({"/var/cache/edgepose/x": ""})
+    made.env["CACHE_DIRECTORY"] = "/var/cache/edgepose"
+    assert one(look(made, only=("board",)), "disk: cache").data["path"] == "/var/cache/edgepose/edgepose/kernels"
 
 
 def test_a_full_disk_is_degraded(tmp_path: Path) -> None:
@@ -531,6 +550,9 @@ def test_more_threads_than_cores_are_degraded(tmp_path: Path) -> None:
     made = pi4(tmp_path)
     assert one(look(made, settings(engine__threads=8), only=("settings",)), "threads").state == "degraded"
     assert one(look(made, settings(engine__threads=4), only=("settings",)), "threads").state == "fine"
+    made.answers["tuned"] = {"threads": {"movenet_lightning_192": 2}}
+    found = one(look(made, only=("settings",)), "threads")
+    assert (found.state, found.data["threads"], "bench --tune" in found.what) == ("fine", 2, True)
     made.root.write({"/sys/fs/cgroup/cpu.max": "100000 100000\n"})
     assert one(look(made, only=("settings",)), "threads").state == "degraded"
 
@@ -634,8 +656,8 @@ def test_the_page_is_aligned_wraps_words_and_keeps_commands_whole() -> None:
     found = Found("power", Finding("clock rate", "degraded", "word " * 30, (command, "and " * 30)))
     lines = printed([found]).splitlines()
     assert lines[1] == "power"
-    assert lines[2].startswith("  DEGRADED  clock rate        word word")
-    assert f"{' ' * 30}{command}" in lines
+    assert lines[2].startswith("  DEGRADED  clock rate         word word")
+    assert f"{' ' * 31}{command}" in lines
     assert all(len(line) <= 80 for line in lines if "$ " not in line)
     assert "DEGRADED: 1 degraded, in 1.0 s" in lines
     assert "\033" not in "".join(lines)
@@ -674,7 +696,7 @@ def test_the_command_answers_in_json_and_its_exit_code_says_the_same(tmp_path: P
 
 
 def test_the_whole_page_comes_from_this_machine(tmp_path: Path) -> None:
-    done = doctor(cwd=tmp_path)
+    done = doctor("--decode.kernels", "numpy", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stdout
     assert "the check itself failed" not in done.stdout
     assert "did not end in" not in done.stdout
@@ -682,3 +704,55 @@ def test_the_whole_page_comes_from_this_machine(tmp_path: Path) -> None:
         assert f"\n{group}\n" in done.stdout
     assert "sound, one run on the CPU" in done.stdout
     assert "\033" not in done.stdout
+
+
+def test_a_reader_that_leaves_ends_nothing(tmp_path: Path) -> None:
+    doctor = f"{sys.executable} -m edgepose.cli doctor --only board --engine.threads 1"
+    shell = ["bash", "-c", f"set -o pipefail; {doctor} | head -1; echo ended ${{PIPESTATUS[0]}}"]
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=env, check=False)
+    first, last = done.stdout.splitlines()
+    assert first.startswith("edgepose ")
+    assert last in ("ended 0", "ended 1")
+    assert done.stderr == ""
+
+
+def test_a_terminal_that_knows_no_degrees_gets_a_question_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(seen, "ascii"))
+    args = argparse.Namespace(config=None, json=False, only=["power"])
+    assert run_doctor(args, Config(), machine=pi4(tmp_path).machine) == 0
+    assert b"52 ?C (cpu-thermal)" in seen.getvalue()
+
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def test_every_kind_of_board_has_its_page_in_the_index() -> None:
+    index = (DOCS / "boards" / "README.md").read_text()
+    pages = {path.name for path in (DOCS / "boards").glob("*.md")} - {"README.md"}
+    assert {page for _, _, page in visit_module.BOARDS} | {"generic.md"} <= pages
+    for name in pages:
+        assert f"]({name})" in index
+        text = (DOCS / "boards" / name).read_text()
+        assert "## What was tested where" in text, name
+        assert "untested" in text, name
+
+
+def test_every_topic_that_is_found_is_documented(tmp_path: Path) -> None:
+    rows = [line.split("|") for line in (DOCS / "doctor.md").read_text().splitlines() if line.startswith("| `")]
+    known = {(row[1].strip(" `"), topic.strip(" `")) for row in rows if len(row) > 3 for topic in row[2].split(",")}
+    made = pi5(tmp_path)
+    made.camera("/dev/video0", FakeCamera())
+    made.root.write({"/dev/apex_0": "", "/dev/shm/x": "", "/secret": ""})
+    made.answers["broker"] |= {"expires_t": 1_900_000_000.0}
+    keys = {"engine__delegate": "edgetpu", "sink__mqtt__broker": "mqtts://b", "sink__mqtt__username": "u"}
+    paths = {"sink__mqtt__password_file": "/secret", "sink__jsonl__path": "/tmp/a", "sink__overlay__path": "/tmp"}
+    visit = Visit(settings(source__uri="0", **keys, **paths), made.machine)
+    found = {(group, finding.topic) for group, finding in examine.examine(visit)}
+    families = ("camera ", "delegate ", "disk: ")
+    named = {
+        (group, next((f"{each}..." for each in families if topic.startswith(each)), topic)) for group, topic in found
+    }
+    assert named <= known
+    assert len(named) > 30

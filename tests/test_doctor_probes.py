@@ -68,6 +68,15 @@ def test_the_models_in_use_are_run_and_the_others_read() -> None:
     assert not [each for each in others if "why" in each or "invoke_ms" in each]
 
 
+def test_both_models_of_a_pair_are_run_and_must_go_together() -> None:
+    told = models_probe.look(config.load(None, {"engine.model": "default"}))
+    assert told["used"] == ["movenet_multipose_256x256", "movenet_lightning_192"]
+    assert told["wrong"] == ""
+    assert all(each["invoke_ms"] > 0 for each in told["models"][:2])
+    backwards = "movenet_lightning_192+movenet_multipose_256x256"
+    assert models_probe.look(config.load(None, {"engine.model": backwards}))["wrong"]
+
+
 def test_a_model_that_is_not_there_says_what_is() -> None:
     told = models_probe.look(config.load(None, {"engine.model": "movenet"}))
     why = told.get("wrong") or told["models"][0]["why"]
@@ -152,7 +161,7 @@ def test_a_topic_that_is_denied_is_told_with_the_rule_to_add(tmp_path: Path) -> 
         (found,) = seen(made.url)
         (old,) = seen(made.url, protocol="3.1.1")
     assert (found.state, found.data["kind"]) == ("broken", "denied")
-    assert "topic readwrite edgepose/" in found.do[0]
+    assert "above the first `user`: `topic readwrite edgepose/" in found.do[0]
     assert (old.state, "cannot tell" in old.what) == ("fine", True)
 
 
@@ -229,7 +238,7 @@ def test_no_tls_on_a_port_with_it_is_told(tmp_path: Path) -> None:
     with Broker(tmp_path, certificate=files) as made:
         (found,) = seen(made.url.replace("mqtts://", "mqtt://"))
     assert (found.state, found.data["step"]) == ("broken", "login")
-    assert "mqtts://127.0.0.1" in found.do[1]
+    assert f"mqtts://127.0.0.1:{made.port}" in found.do[1]
 
 
 def test_an_unknown_host_a_wrong_address_and_a_missing_file_are_told() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from edgepose import config
 from edgepose.cli import main
-from edgepose.eval.find import RANKED_FROM, Seen, for_candidates, places
+from edgepose.eval.find import RANKED_FROM, Seen, for_candidates, open_finder, places
 from edgepose.eval.measure import MEANINGS
 from edgepose.eval.partial import Partial
 from edgepose.poses import AIC14, COCO17
@@ -105,8 +104,6 @@ def test_settings_that_somebody_gave_hold_for_candidates_too() -> None:
     cfg = config.load(None, {"decode.min_person_score": 0.3})
     assert for_candidates(cfg, frozenset()).decode.min_person_score == RANKED_FROM
     assert for_candidates(cfg, frozenset({"decode.min_person_score"})).decode.min_person_score == 0.3
-    assert for_candidates(cfg, frozenset()).estimate.gate is False
-    assert for_candidates(cfg, frozenset({"estimate.gate"})).estimate.gate is True
     assert for_candidates(cfg, frozenset()).decode.min_joint_score == 0
 
 
@@ -127,13 +124,10 @@ def test_joints_go_where_the_annotations_have_them() -> None:
 
 def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> tuple[int, list[str]]:
     """Run with Ctrl-C after some pictures; returns the exit code and the pictures looked at."""
-    from edgepose.eval import command
-
-    opened: Callable[..., Any] = command.open_finder
     looked: list[str] = []
 
     def stopping(*args: Any) -> Any:
-        finder = opened(*args)
+        finder = open_finder(*args)
 
         class Stops:
             joints, described, manifests, close = finder.joints, finder.described, finder.manifests, finder.close
@@ -148,7 +142,7 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> tu
         return Stops()
 
     with monkeypatch.context() as patch:
-        patch.setattr(command, "open_finder", stopping)
+        patch.setattr("edgepose.eval.command.open_finder", stopping)
         code = main(["eval", "--annotations", str(folder / "people.json"), "--images", str(folder / "images"), *QUICK])
     return code, looked
 

@@ -200,6 +200,12 @@ def test_where_annotations_are_partial_nothing_is_said_of_false_people() -> None
     assert measured.reliability == []
 
 
+def test_where_annotations_are_partial_ap_leaves_out_poses_of_others() -> None:
+    answers = [seen([(STANDING + 400, 0.9), (STANDING, 0.5)])]
+    assert measure(truth_of([person(STANDING)]), answers).numbers["AP"] == pytest.approx(0.5, abs=0.01)
+    assert measure(truth_of([person(STANDING)]), answers, everybody=False).numbers["AP"] == pytest.approx(1)
+
+
 def test_each_box_is_judged_by_its_own_pose() -> None:
     # both crops show the same person; the second box's person is not found by the first one's pose
     far = STANDING + 300

@@ -70,7 +70,11 @@ def test_what_cannot_be_used_is_left_out_and_said(tmp_path: Path, case: str) -> 
     assert any(note in told for told in truth.notes), truth.notes
 
 
-NEITHER = {"a crowd": {"iscrowd": 1}, "no keypoints": {"keypoints": None}, "none labelled": {"num_keypoints": 0}}
+NEITHER: dict[str, dict[str, Any]] = {
+    "a crowd": {"iscrowd": 1},
+    "no keypoints": {"keypoints": None},
+    "none labelled": {"num_keypoints": 0},
+}
 
 
 @pytest.mark.parametrize("case", NEITHER)

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
+from edgepose import config, wire
+from edgepose.bench.source import scene_frames
 from edgepose.errors import EngineError, FrameLostError, SinkError, SourceError
+from edgepose.estimate import Step, Stepwise
 from edgepose.pipeline import Pipeline, Seen, build, overtaken
-from edgepose.poses import COCO17, Frame, Poses
+from edgepose.poses import COCO17, Crop, Frame, Poses
 from edgepose.sink import MemorySink, Sink
 from edgepose.source import ListSource, Source
 from edgepose.source.base import BaseSource
@@ -48,6 +50,27 @@ class Looks:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Steps(Looks):
+    """The same in three steps, which may be taken while those of other frames are; notes each."""
+
+    def __init__(self, does: Callable[[Frame], object] = lambda _: None, seconds: float = 0.0) -> None:
+        super().__init__(does, seconds)
+        self.did: list[tuple[str, int]] = []
+
+    def prepare(self, frame: Frame, expected: Poses | None) -> Step:
+        self.did.append(("prepare", frame.seq))
+        return Step(frame, Crop((0.0, 0.0), (1.0, 1.0)), False, expected is None, 0)
+
+    def infer(self, step: Step) -> None:
+        self.did.append(("infer", step.frame.seq))
+        self._does(step.frame)
+        time.sleep(self._seconds)
+
+    def finish(self, step: Step) -> Poses:
+        self.did.append(("finish", step.frame.seq))
+        return poses_of(step.frame)
 
 
 class Slow(MemorySink):
@@ -153,7 +176,7 @@ def test_who_entered_and_left_in_a_dropped_frame_is_told_with_the_next() -> None
     told = overtaken(older, newer).poses
     assert (told.entered, told.left) == ((7, 8), (3, 4))
     quiet = Seen(poses_of(frame), frame)
-    assert overtaken(quiet, newer) is newer
+    assert overtaken(quiet, newer).poses is newer.poses
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["recording", "camera"])
@@ -279,6 +302,65 @@ def test_a_camera_is_not_read_ahead() -> None:
     assert sorted(ages)[len(ages) // 2] < 0.02
 
 
+def test_a_recording_keeps_the_engine_busy_and_finishes_one_frame_before_it_prepares_the_next_but_one() -> None:
+    estimate, memory = Steps(seconds=0.005), MemorySink()
+    with pipeline(ListSource(pictures(6)), estimate, memory) as running:
+        running.run()
+    assert seqs(memory) == list(range(6))
+    at = {step: place for place, step in enumerate(estimate.did)}
+    for seq in range(5):
+        assert at["prepare", seq + 1] < at["finish", seq]
+        assert at["infer", seq + 1] < at["finish", seq + 1]
+    for seq in range(4):
+        assert at["finish", seq] < at["prepare", seq + 2]
+
+
+def test_a_camera_is_looked_at_one_frame_at_a_time() -> None:
+    estimate, memory = Steps(), MemorySink()
+    with pipeline(Paced(4), estimate, memory) as running:
+        running.run()
+    assert estimate.did == []
+    assert seqs(memory) == list(range(4))
+
+
+def test_a_frame_lost_on_the_way_is_counted_and_its_neighbours_are_published() -> None:
+    def loses(frame: Frame) -> None:
+        if frame.seq in (0, 3, 5):
+            raise FrameLostError("the accelerator gave nothing")
+
+    memory = MemorySink()
+    with pipeline(ListSource(pictures(6)), Steps(loses), memory) as running:
+        running.run()
+    assert seqs(memory) == [1, 2, 4]
+    assert running.counts["lost"] == 3
+
+
+def test_an_engine_that_fails_ends_a_recording_after_what_was_found_before() -> None:
+    def breaks(frame: Frame) -> None:
+        if frame.seq == 3:
+            raise EngineError("the interpreter failed")
+
+    memory, before = MemorySink(), ours()
+    with pipeline(ListSource(pictures(9)), Steps(breaks), memory) as running, pytest.raises(EngineError):
+        running.run()
+    assert seqs(memory) == [0, 1, 2]
+    assert ours() == before
+
+
+def test_the_real_model_finds_the_same_in_three_steps_as_in_one() -> None:
+    frames = scene_frames()[:40:8]
+    cfg = config.load(None, {"engine.model": "movenet_lightning_192", "track.mode": "off"})
+    memory = MemorySink()
+    with build(cfg, source=ListSource(frames), sinks=[memory]) as running:
+        assert isinstance(running.estimate, Stepwise)
+        running.run()
+        at_once = [running.estimate(frame, None) for frame in frames]
+    for in_steps, poses in zip(memory.poses, at_once, strict=True):
+        assert len(poses) == 1
+        np.testing.assert_array_equal(in_steps.xy, poses.xy)
+        np.testing.assert_array_equal(in_steps.person_score, poses.person_score)
+
+
 def test_all_five_stamps_of_every_frame_are_counted() -> None:
     with pipeline(ListSource(pictures(20)), Looks(seconds=0.002), MemorySink()) as running:
         running.run()
@@ -295,7 +377,7 @@ def test_a_recording_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
     scene = SceneSource(4.0)
     frames = []
     for seq in range(12):
-        scene.views[seq] = scene._view(seq / 30)
+        scene.see(seq)
         frames.append(scene.image(seq))
     written = []
     for name in ("one", "two"):
@@ -303,5 +385,7 @@ def test_a_recording_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
         with build(cfg, source=ListSource(frames)) as running:
             running.run()
         written.append((tmp_path / name).read_bytes())
-    assert written[0].count(b"\n") == 12
+    messages = [wire.decode(line) for line in written[0].splitlines()]
+    assert [message.people[0].id for message in messages[1:]] == [1] * 11
+    assert [message.entered for message in messages if message.entered] == [[1]]
     assert written[0] == written[1]

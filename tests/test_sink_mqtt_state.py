@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ def test_live_the_newest_win() -> None:
 
     assert taken(outbox) == [3, 4]
     assert outbox.dropped == 3
+
+
+def test_who_entered_and_left_in_dropped_poses_is_told_with_the_next() -> None:
+    outbox = Outbox(2, None)
+    for seq, (entered, left) in enumerate([((1,), ()), ((2,), (1,)), ((), ()), ((3,), (2,))]):
+        outbox.put(replace(poses(0, seq=seq), entered=entered, left=left))
+
+    made = [outbox.take(), outbox.take()]
+    assert [(one.entered, one.left) for one in made if one is not None] == [((1, 2), (1,)), ((3,), (2,))]
 
 
 def test_what_did_not_go_out_comes_back_in_front_unless_newer_ones_fill_the_queue() -> None:

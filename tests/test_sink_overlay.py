@@ -8,7 +8,7 @@ import pytest
 
 from edgepose.errors import ConfigError, SinkError
 from edgepose.poses import Layout
-from edgepose.sink.draw import COLOURS, bgr, draw
+from edgepose.sink.draw import COLOURS, DARK, bgr, colour_of, draw
 from edgepose.sink.overlay import OverlaySink
 from tests.people import frame, poses
 
@@ -41,7 +41,54 @@ def test_a_person_keeps_the_colour_of_its_identity() -> None:
 
     image = draw(np.zeros((240, 320, 3), np.uint8), poses(1, xy=xy, track_id=np.array([13], np.int32)))
 
-    assert near(image, (150, 150), COLOURS[3])
+    assert near(image, (150, 150), colour_of(13))
+
+
+def lightness(colour: tuple[int, int, int]) -> float:
+    """Relative luminance, WCAG 2."""
+    part = [value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in colour]
+    return 0.0722 * part[0] + 0.7152 * part[1] + 0.2126 * part[2]
+
+
+def test_identities_have_colours_far_from_each_other_and_light_enough_for_dark_writing() -> None:
+    colours = [colour_of(identity) for identity in range(25)]
+
+    dark = lightness(DARK) + 0.05
+    assert len(set(colours)) == 16
+    assert all((lightness(colour) + 0.05) / dark > 5 for colour in colours)
+    for first in range(25 - 6):
+        for second in range(first + 1, first + 6):  # of any six in a row
+            assert np.linalg.norm(np.subtract(colours[first], colours[second])) > 55
+
+
+def test_an_identity_is_written_above_the_head_even_if_a_hand_is_higher() -> None:
+    xy = np.full((1, 17, 2), np.nan, np.float32)
+    xy[0, 0], xy[0, 9], xy[0, 15] = (200, 100), (60, 20), (200, 230)
+
+    image = draw(np.zeros((240, 320, 3), np.uint8), poses(1, xy=xy, track_id=np.array([3], np.int32)))
+
+    badge = np.abs(image.astype(int) - colour_of(3)).max(axis=2) < 20
+    assert badge[45:95, 180:220].sum() > 100
+    assert badge[:15].sum() == 0
+
+
+def test_labels_of_people_at_one_place_do_not_hide_each_other() -> None:
+    xy = np.repeat(one_bone((100, 6), (104, 8)), 4, axis=0)
+
+    image = draw(np.zeros((240, 320, 3), np.uint8), poses(4, xy=xy, track_id=np.arange(1, 5, dtype=np.int32)))
+
+    for identity in range(1, 5):
+        assert (np.abs(image.astype(int) - colour_of(identity)).max(axis=2) < 20).sum() > 80
+
+
+def test_a_predicted_frame_says_how_far_ahead() -> None:
+    black = np.zeros((240, 320, 3), np.uint8)
+    xy = one_bone((100, 50), (200, 50))
+
+    image = draw(black, poses(1, xy=xy, predicted_s=0.08))
+
+    assert image[200:, :80].max() > 200
+    assert not draw(black, poses(1, xy=xy))[200:].any()
 
 
 def test_nobody_and_no_joint_leave_the_picture_as_it_is() -> None:

@@ -87,6 +87,8 @@ def png_header(width: int, height: int) -> bytes:
         ("/dev/v4l/by-id/usb-cam-index0", "v4l2"),
         ("picamera2", "picamera2"),
         ("picamera2:1", "picamera2"),
+        ("csi", "stream"),
+        ("csi:1", "stream"),
         ("rtsp://camera/stream", "stream"),
         ("RTSPS://camera/stream", "stream"),
         ("http://camera/mjpg", "stream"),

@@ -484,8 +484,10 @@ PIPELINE = "nvarguscamerasrc ! nvvidconv ! video/x-raw,format=(string)NV12,width
 
 def test_a_pipeline_needs_an_opencv_with_gstreamer_and_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   NO\n")
-    with pytest.raises(ConfigError, match=r"built without GStreamer.*sudo apt install python3-opencv"):
+    with pytest.raises(ConfigError, match=r"GStreamer.*built without it.*sudo apt install python3-opencv"):
         open_source(config.Source(uri=PIPELINE))
+    with pytest.raises(ConfigError, match=r"source.uri is csi:1, which takes GStreamer.*python3-opencv"):
+        open_source(config.Source(uri="csi:1"))
 
 
 def test_a_pipeline_gives_the_format_of_its_last_caps(fake: type[FakeCapture], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -508,6 +510,39 @@ def test_a_pipeline_gives_the_format_of_its_last_caps(fake: type[FakeCapture], m
 )
 def test_a_pipelines_yuv_layout_is_read_from_its_text(uri: str, layout: str | None) -> None:
     assert stream.pipeline_yuv(uri) == layout
+
+
+CSI_PIPELINE = (
+    "nvarguscamerasrc sensor-id=%d ! video/x-raw(memory:NVMM), format=NV12, framerate=%s ! nvvidconv ! "
+    "video/x-raw, format=I420, width=%d, height=%d ! appsink drop=true max-buffers=1 sync=false"
+)
+"""As documented for nvarguscamerasrc and nvvidconv: sensor-id, then the rate of the sensor, then the scaled size."""
+
+
+@pytest.mark.parametrize(
+    ("uri", "settings", "made_of"),
+    [
+        ("csi", {}, (0, "30/1", 640, 480)),
+        ("csi:1", {"size_wh": (1281, 721), "fps": 29.97}, (1, "2997/100", 1280, 720)),
+        ("csi:", {"fps": 7.5}, (0, "15/2", 640, 480)),
+    ],
+)
+def test_a_jetsons_ribbon_camera_is_a_pipeline(uri: str, settings: dict[str, Any], made_of: tuple[Any, ...]) -> None:
+    assert stream.pipeline_of(config.Source(uri=uri, **settings)) == CSI_PIPELINE % made_of
+
+
+def test_a_jetsons_ribbon_camera_gives_its_yuv(fake: type[FakeCapture], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   YES (1.22.0)\n")
+    fake.pictures = [np.zeros((720, 640), np.uint8)]
+    with camera_source("csi:1") as source:
+        frame = next(iter(source))
+    assert fake.made[0].address == (CSI_PIPELINE % (1, "30/1", 640, 480), cv2.CAP_GSTREAMER)
+    assert (frame.layout, frame.size_wh) == ("i420", (640, 480))
+
+
+def test_a_ribbon_camera_without_a_number_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="expected csi or csi:N"):
+        open_source(config.Source(uri="csi:left"))
 
 
 # ------------------------------------------------------------------------------------------------ a real HTTP stream

@@ -24,7 +24,7 @@ from edgepose.poses import Frame
 from edgepose.source import Source, open_source, yuv
 from tests import fake_picamera2
 from tests.fake_picamera2 import Hardware
-from tests.picamera2_signatures import FILES, Signatures, signatures_in, signatures_of
+from tests.picamera2_signatures import FILES, RELEASES, Signatures, signatures_in, signatures_of
 
 RECORDED: Signatures = json.loads((Path(__file__).parent / "golden" / "picamera2_signatures.json").read_text())
 """Of picamera2 0.3.38; tests/picamera2_signatures.py says how to record them anew."""
@@ -100,20 +100,29 @@ def test_the_fake_has_the_signatures_of_the_real_package() -> None:
     assert {name: RECORDED.get(name) for name in fake} == fake
 
 
-def real_package() -> Path:
-    """The folder of a real picamera2: of $EDGEPOSE_PICAMERA2, else the installed one; skips without either."""
-    if "EDGEPOSE_PICAMERA2" in os.environ:
-        return Path(os.environ["EDGEPOSE_PICAMERA2"])
+def real_packages() -> dict[str, Path]:
+    """Release -> folder of a real picamera2's source: those in $EDGEPOSE_PICAMERA2, and what is installed."""
+    there = {version: Path(os.environ.get("EDGEPOSE_PICAMERA2", ".")) / version / "picamera2" for version in RELEASES}
+    found = {version: path for version, path in there.items() if "EDGEPOSE_PICAMERA2" in os.environ}
     spec = importlib.util.find_spec("picamera2")
-    if spec is None or spec.origin is None:
-        pytest.skip("picamera2 is not installed; set EDGEPOSE_PICAMERA2 to the folder of its source")
-    return Path(spec.origin).parent
+    if spec is not None and spec.origin is not None:
+        found["installed"] = Path(spec.origin).parent
+    return found
 
 
-def test_the_recorded_signatures_are_those_of_a_real_package_at_hand() -> None:
+@pytest.mark.parametrize("release", [*RELEASES, "installed"])
+def test_the_recorded_signatures_are_those_of_the_real_package(release: str) -> None:
+    package = real_packages().get(release)
+    if package is None:
+        pytest.skip(f"picamera2 {release} is not at hand; ./tools/test fetches the source of the releases")
     fake = signatures_in(Path(fake_picamera2.__file__).read_text(), ("Picamera2", "MappedArray", "CompletedRequest"))
-    real = signatures_of(real_package())
+    real = signatures_of(package)
     assert {name: real.get(name) for name in fake} == {name: RECORDED[name] for name in fake}
+
+
+def test_the_oldest_release_looked_at_is_the_oldest_that_pip_may_take() -> None:
+    told = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"picamera2>={RELEASES[0]}"' in told
 
 
 # ------------------------------------------------------------------------------------------------ pictures

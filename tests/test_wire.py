@@ -109,6 +109,30 @@ def test_what_is_encoded_decodes_to_the_same_within_the_grid(made: Poses) -> Non
             assert keypoint[2] == pytest.approx(float(score), abs=0.00051)
 
 
+def test_who_entered_and_left_how_far_ahead_and_what_ran_it_go_along() -> None:
+    made = poses(1, track_id=np.array([7], np.int32), entered=(7, 8), left=(3,), predicted_s=0.0804, ran_on="edgetpu")
+
+    raw = encoded(made)
+
+    assert (raw["entered"], raw["left"], raw["predicted_ms"], raw["ran_on"]) == ([7, 8], [3], 80.4, "edgetpu")
+    message = wire.decode(json.dumps(raw).encode())
+    assert (message.entered, message.left, message.predicted_ms, message.ran_on) == ([7, 8], [3], 80.4, "edgetpu")
+
+
+def test_what_there_is_nothing_to_say_of_is_left_out_and_read_as_nothing() -> None:
+    raw = encoded(poses(1))
+
+    assert not {"entered", "left", "predicted_ms", "ran_on"} & set(raw)
+    message = wire.decode(json.dumps(raw).encode())
+    assert (message.entered, message.left, message.predicted_ms, message.ran_on) == ([], [], 0.0, "")
+
+
+def test_the_last_to_leave_an_empty_picture_are_told_of() -> None:
+    raw = encoded(poses(0, left=(1, 2)))
+
+    assert (raw["people"], raw["left"]) == ([], [1, 2])
+
+
 def test_a_reader_ignores_keys_it_does_not_know() -> None:
     raw = encoded(poses(1))
     raw["room"] = "hall"
@@ -136,6 +160,8 @@ def change(*path: str | int, to: Any) -> bytes:
         pytest.param(change("schema", to="edgepose.poses/2"), "'edgepose.poses/2', expected", id="other schema"),
         pytest.param(change("seq", to="1"), "$.seq", id="text for a number"),
         pytest.param(change("people", 0, "score", to=None), "$.people[0].score", id="null for a number"),
+        pytest.param(change("left", to=["1"]), "$.left[0]", id="text for an identity"),
+        pytest.param(change("predicted_ms", to=None), "$.predicted_ms", id="null for a horizon"),
         pytest.param(change("people", 0, "keypoints", 0, to=[1, 2]), "length", id="no score"),
         pytest.param(change("people", 0, "keypoints", to=[None]), "1 keypoints, expected 17", id="joints missing"),
     ],

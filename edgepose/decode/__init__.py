@@ -74,3 +74,18 @@ def open_decoder(
         raise ConfigError(
             f'decode.kernels is {cfg.kernels!r}: {error}; pip install numba, or set it to "numpy"'
         ) from None
+
+
+ONE_PERSON = ("heatmap", "heatmap_depth", "integral", "simcc")
+"""Families whose heads know of one person."""
+
+
+def sees_one(name: str, options: Options, max_people: int) -> bool:
+    """Whether this decoder tells of one person in a picture, however many are there."""
+    if name == "movenet":
+        return options.get("people_head") == "single" and max_people == 1
+    if name == "regression":
+        return options.get("kind") != "movenet_multi"
+    if name == "blazepose":
+        return options.get("part") == "landmarks"
+    return name in ONE_PERSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
@@ -153,17 +154,19 @@ def _login(visit: Visit, url: str, told: dict[str, Any]) -> Finding:
 
 
 def _other(url: str) -> str:
+    """The same broker with TLS for without; its port stays if it is none of the usual ones."""
     scheme, _, rest = url.partition("://")
-    return f"{'mqtts' if scheme == 'mqtt' else 'mqtt'}://{rest.partition(':')[0]}"
+    return f"{'mqtts' if scheme == 'mqtt' else 'mqtt'}://{re.sub(':(1883|8883)$', '', rest)}"
 
 
 def _publish(visit: Visit, url: str, told: dict[str, Any]) -> Finding:
-    topic, who = f"{told['root']}/poses", visit.cfg.sink.mqtt.username or "everybody"
+    topic, user = f"{told['root']}/poses", visit.cfg.sink.mqtt.username
+    where = f"under `user {user}`" if user else "above the first `user`"
     if told["kind"] == "denied":
         return broken(
             "broker",
             f"{url}: lets us in, but not publish {topic}: {told['why']}",
-            f"in the broker's acl_file, under `user {who}`: `topic readwrite {told['root']}/#`, then",
+            f"in the broker's acl_file, {where}: `topic readwrite {told['root']}/#`, then",
             "$ sudo systemctl reload mosquitto   (on the broker)",
             **told,
         )

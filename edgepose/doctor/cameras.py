@@ -12,8 +12,8 @@ from edgepose.doctor import v4l2
 from edgepose.doctor.finding import Finding, broken, degraded, fine, unknown
 from edgepose.doctor.visit import PIS, Visit, plural
 
-NODES = ("/dev/video*", "/dev/media*", "/dev/dma_heap/*", "/dev/vcio", "/dev/apex_*")
-"""Nodes that cameras, their processors and accelerators are used through."""
+NODES = ("/dev/video*", "/dev/media*", "/dev/dma_heap/*", "/dev/vcio")
+"""Nodes that cameras and their processors are used through; those of accelerators are told of with the delegates."""
 
 CORAL_USB = frozenset((("1a6e", "089a"), ("18d1", "9302")))
 """Vendor and product of a Coral stick, before and after its first use."""
@@ -175,19 +175,18 @@ def _mode(visit: Visit, camera: v4l2.Camera) -> Finding:
 
 def _stream(visit: Visit) -> Finding:
     """A pipeline's parts, or whether a host answers."""
-    from edgepose.source.detect import masked
-    from edgepose.source.stream import PORTS
-
-    uri = visit.cfg.source.uri
+    uri, told = visit.cfg.source.uri, visit.ask("source")
     if visit.wants_pipeline:
         return _pipeline(visit)
     try:
         parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme.lower())
+        host, port = parts.hostname, parts.port or told["ports"].get(parts.scheme.lower())
     except ValueError as error:
-        return broken("source", f"{masked(uri)}: no address: {error}", "correct source.uri")
+        return broken("source", f"{visit.source_shown}: no address: {error}", "correct source.uri")
     if not host or not port or parts.scheme in ("udp", "rtp"):
-        return unknown("source", f"{masked(uri)}: shows only when it runs", f"$ edgepose run --source {masked(uri)}")
+        return unknown(
+            "source", f"{visit.source_shown}: shows only when it runs", f"$ edgepose run --source {visit.source_shown}"
+        )
     try:
         socket.create_connection((host, port), CONNECT_S).close()
     except OSError as error:
@@ -229,18 +228,15 @@ def _pipeline(visit: Visit) -> Finding:
 
 
 def _file(visit: Visit) -> Finding:
-    from edgepose.errors import ConfigError
-    from edgepose.source.detect import kind_of
-
-    uri = visit.cfg.source.uri
-    try:
-        kind = kind_of(uri)
-    except ConfigError as error:
-        return broken("source", str(error), "correct source.uri")
-    path = Path(uri).expanduser()
+    told = visit.ask("source")
+    if why := told.get("failed"):
+        return unknown("source", f"cannot be looked at: {why}", "mend what part `software` tells first")
+    if told["wrong"]:
+        return broken("source", told["wrong"], "correct source.uri")
+    path = Path(visit.cfg.source.uri).expanduser()
     if not os.access(path, os.R_OK):
         return broken("source", f"{path}: may not be read by {visit.machine.user}", f"$ sudo chmod a+r {path}")
-    return fine("source", f"{path}: a {kind}, no camera needed", kind=kind)
+    return fine("source", f"{path}: a {told['kind']}, no camera needed", kind=told["kind"])
 
 
 # ------------------------------------------------------------------------------------------------ who may
@@ -249,13 +245,13 @@ def _file(visit: Visit) -> Finding:
 def check_permissions(visit: Visit) -> Iterator[Finding]:
     """Device nodes that are there and that we may not open, one line per group that would help."""
     root = visit.machine.root
-    nodes = [path for pattern in NODES for path in root.glob(pattern)] + list(coral_usb(visit))
+    nodes = [path for pattern in NODES for path in root.glob(pattern)]
     refused: dict[str, list[str]] = {}
     for path in nodes:
         if not root.may(path, os.R_OK | os.W_OK):
             refused.setdefault(root.group(path), []).append(path)
     if not nodes:
-        yield fine("permissions", "no device nodes of cameras or accelerators here")
+        yield fine("permissions", "no device nodes of cameras here")
     elif not refused:
         yield fine("permissions", f"{visit.machine.user} may use {plural(len(nodes), 'device node')}", nodes=nodes)
     for group, paths in refused.items():
@@ -266,8 +262,6 @@ def check_permissions(visit: Visit) -> Iterator[Finding]:
 
 
 def _is_needed(visit: Visit, path: str) -> bool:
-    if path.startswith(("/dev/apex", "/dev/bus/usb")):
-        return visit.cfg.engine.delegate == "edgetpu"
     if path == "/dev/vcio":
         return False
     return visit.source in ("", "v4l2", "picamera2") and (
@@ -281,8 +275,6 @@ def _join(visit: Visit, path: str) -> tuple[str, ...]:
     group = machine.root.group(path)
     if group in ("root", "0", ""):
         rule = f'KERNEL=="{path.rpartition("/")[2].rstrip("0123456789")}*", GROUP="video", MODE="0660"'
-        if path.startswith("/dev/bus/usb"):
-            rule = 'ATTR{idVendor}=="18d1|1a6e", MODE="0660", GROUP="plugdev"'
         return (
             f"$ echo '{rule}' | sudo tee /etc/udev/rules.d/99-edgepose.rules",
             "$ sudo udevadm control --reload && sudo udevadm trigger   (then plug it in again)",

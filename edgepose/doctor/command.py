@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import shutil
 import sys
@@ -16,7 +17,7 @@ from edgepose.config import Config
 from edgepose.doctor.examine import Found, examine
 from edgepose.doctor.finding import exit_code
 from edgepose.doctor.machine import Machine
-from edgepose.doctor.page import Page, as_json, is_coloured
+from edgepose.doctor.page import Page, as_json, is_coloured, write
 from edgepose.doctor.visit import Visit
 
 
@@ -27,13 +28,15 @@ def run_doctor(args: argparse.Namespace, cfg: Config, wrong: str = "", machine: 
     """
     path = Path(args.config) if args.config else Path("edgepose.toml")
     visit = Visit(cfg, machine, config_path=path if path.is_file() else None, wrong=wrong)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "°" gets a question mark
     logging.disable(logging.WARNING)  # what libraries and stages tell on the way is not the page
     try:
         found = _examine(visit, args.only, as_page=not args.json)
     finally:
         logging.disable(logging.NOTSET)
     if args.json:
-        sys.stdout.write(as_json(found, cfg.device_name, _now(visit).isoformat(timespec="seconds")) + "\n")
+        write(sys.stdout, as_json(found, cfg.device_name, _now(visit).isoformat(timespec="seconds")) + "\n")
     return exit_code([each.finding for each in found])
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from edgepose.doctor import board, broker, cameras, models, power, resources, settings, software
-from edgepose.doctor.finding import Finding, degraded
-from edgepose.doctor.visit import Visit
+from edgepose.doctor.finding import Finding, degraded, unknown
+from edgepose.doctor.visit import NotTriedError, Visit
 
 Look = Callable[[Visit], Iterable[Finding]]
 
@@ -64,7 +64,10 @@ def run_check(check: Check, visit: Visit) -> list[Finding]:
 
     def look() -> None:
         try:
-            findings.extend(check.look(visit))
+            for finding in check.look(visit):
+                findings.append(finding)  # noqa: PERF402 (what came before a failure is kept)
+        except NotTriedError as reason:
+            findings.append(unknown(check.name, f"not tried: {reason}", "mend that first: part `software` tells how"))
         except Exception as error:  # noqa: BLE001 (a doctor who faints helps nobody: a bug in one check is told as that)
             failures.append(error)
 

@@ -15,6 +15,9 @@ LOOPS = {
 }
 """Kind of kernels -> what that means."""
 
+NO_FOLDER = ("Permission denied", "Read-only file system", "cannot be written to")
+"""What is said where libraries of loops cannot be put anywhere."""
+
 
 def check_models(visit: Visit) -> Iterator[Finding]:
     """The models in use: hash and a run; the others: hash."""
@@ -93,9 +96,11 @@ def check_kernels(visit: Visit) -> Iterator[Finding]:
 
 
 def _families_in_use(visit: Visit, families: dict[str, Any]) -> list[str]:
-    """Families of the decoders of the models in use."""
+    """Families of loops that a run needs: those of its models' decoders, of the tracker and the smoother."""
     told = visit.ask("models", 120.0)
     loops = {each.get("loops") for each in told.get("models", ()) if each["name"] in told.get("used", ())}
+    loops |= {"smooth"} if visit.cfg.smooth.preset != "off" else set()
+    loops |= {"track"} if visit.cfg.track.mode != "off" else set()
     return sorted(name for name in families if name in loops)
 
 
@@ -137,7 +142,12 @@ def _with_numba(visit: Visit, said: str, why: str, data: dict[str, Any]) -> Iter
             **data,
         )
     else:
-        yield degraded("kernels", f"{said}: {why}", "$ edgepose kernels build", **data)
+        python = visit.machine.python
+        build = "$ edgepose kernels build"
+        if any(sign in why for sign in NO_FOLDER):
+            folder = f"{python.prefix}/lib/edgepose/kernels"
+            build = f"$ sudo {python.executable} -m edgepose.cli kernels build --folder {folder}"
+        yield degraded("kernels", f"{said} (not better, as {why})", build, **data)
 
 
 def check_delegates(visit: Visit) -> Iterator[Finding]:
@@ -150,15 +160,17 @@ def check_delegates(visit: Visit) -> Iterator[Finding]:
         else:
             yield broken("delegates", f"cannot be tried: {told['failed']}", "$ edgepose run --engine.delegate cpu")
         return
-    rest = []
-    for each in told["delegates"]:
-        if each["asked"]:
-            yield _asked(visit, each)
+    models = visit.ask("models", 120.0)
+    known = {models.get("wrong"), *(each.get("why") for each in models.get("models", ()))}
+    for each in sorted(told["delegates"], key=lambda each: not each["asked"]):
+        topic = f"delegate {each['name']}"
+        if not each["asked"]:
+            state = {"ok": "can be used", "unavailable": "not here", "failed": "is here and fails"}[each["state"]]
+            yield fine(topic, f"{state}: {each['reason']}; not asked for", **each)
+        elif each["state"] != "ok" and each["reason"] in known:
+            yield unknown(topic, "not tried, as the model cannot be used", "mend the model first", **each)
         else:
-            rest.append(each)
-    for each in rest:
-        state = {"ok": "can be used", "unavailable": "not here", "failed": "is here and fails"}[each["state"]]
-        yield fine(f"delegate {each['name']}", f"{state}: {each['reason']}; not asked for", **each)
+            yield _asked(visit, each)
 
 
 def _asked(visit: Visit, told: dict[str, Any]) -> Finding:

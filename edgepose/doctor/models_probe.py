@@ -12,16 +12,19 @@ from edgepose.config import Config
 from edgepose.errors import EdgeposeError
 
 RUNS = 5
-"""Of each model that is used; the fastest counts, as this is no benchmark. The others run once."""
+"""Of each model that is used; the fastest counts, as this is no benchmark. The others are not run."""
+ENOUGH_S = 2.0
+"""A slow board need not wait for all of them."""
 
 
 def look(cfg: Config) -> dict[str, Any]:
     """Every model there is: those the settings use are timed; {"models": [...], "used": [names], "wrong": text}."""
     from edgepose.engine.zoo import list_models
 
-    names, wrong = used_models(cfg)
-    told = [_one(cfg, name, RUNS) for name in names]
+    told = [_one(cfg, name, RUNS) for name in used_models(cfg)]
     used = [each["name"] for each in told]
+    can_run = not any("why" in each or each["edgetpu"] for each in told)
+    wrong = _together(cfg) if can_run else ""
     try:
         others = [path for path in list_models(cfg.engine.models_dir) if path.stem not in used]
     except EdgeposeError as error:
@@ -29,16 +32,27 @@ def look(cfg: Config) -> dict[str, Any]:
     return {"models": told + [_one(cfg, str(path), 0) for path in others], "used": used, "wrong": wrong}
 
 
-def used_models(cfg: Config) -> tuple[list[str], str]:
-    """Names of the models that the settings ask for, and what is wrong with the choice."""
+def used_models(cfg: Config) -> list[str]:
+    """Names of the models that engine.model asks for: one, or a finder and a refiner."""
+    from edgepose.estimate.pairs import pair_of
+
+    pair = pair_of(cfg.engine.model)
+    if pair is None:
+        return [cfg.engine.model]
+    return list(dict.fromkeys((pair.finder, pair.refiner))) if cfg.estimate.crops else [pair.finder]
+
+
+def _together(cfg: Config) -> str:
+    """What is wrong with models that are sound, and do not go together or with the settings."""
+    from edgepose.estimate import open_estimate
+
+    engine = msgspec.structs.replace(cfg.engine, delegate="cpu")
+    decode = msgspec.structs.replace(cfg.decode, kernels="numpy")
     try:
-        from edgepose.estimate import models_of  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:
-        return cfg.engine.model.split("+"), ""
-    try:
-        return list(models_of(cfg.engine)), ""
+        open_estimate(msgspec.structs.replace(cfg, engine=engine, decode=decode)).close()
     except EdgeposeError as error:
-        return [], str(error)
+        return str(error)
+    return ""
 
 
 def _one(cfg: Config, name: str, runs: int) -> dict[str, Any]:
@@ -61,12 +75,12 @@ def _one(cfg: Config, name: str, runs: int) -> dict[str, Any]:
         with open_engine(plain) as engine:
             found |= {"runtime": f"{engine.runtime.name} {engine.runtime.version}", "threads": engine.threads}
             engine.run(engine.input.tensor)
-            times = []
-            for _ in range(runs):
+            times: list[float] = []
+            while len(times) < runs and sum(times) < ENOUGH_S:
                 started = time.perf_counter()
                 engine.run(engine.input.tensor)
                 times.append(time.perf_counter() - started)
-            found["invoke_ms"] = round(min(times) * 1e3, 2)
+            found["invoke_ms"] = float(f"{min(times) * 1e3:.3g}")
     except EdgeposeError as error:
         found["why"] = str(error)
     return found
@@ -76,8 +90,7 @@ def delegates(cfg: Config) -> dict[str, Any]:
     """{"delegates": [...]}, each a dict of engine.finding.Finding with the share of operators it takes."""
     from edgepose.engine.delegates import examine
 
-    models, _ = used_models(cfg)
-    found = examine(msgspec.structs.replace(cfg.engine, model=models[0]) if models else cfg.engine)
+    found = examine(msgspec.structs.replace(cfg.engine, model=used_models(cfg)[0]))
     return {"delegates": [_plain(each) for each in found]}
 
 

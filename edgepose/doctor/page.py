@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TextIO
@@ -23,8 +24,19 @@ VERDICTS = ("fine", "degraded", "broken")
 """By exit code."""
 
 STATE_WIDTH = max(map(len, MARKS.values()))
-TOPIC_WIDTH = 16
+TOPIC_WIDTH = 17
 MOST_WIDTH = 120
+
+
+def write(to: TextIO, text: str) -> None:
+    """Write, or drop what nobody reads any more (`| head`): the exit code still counts."""
+    try:
+        to.write(text)
+        to.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, to.fileno())
+        os.close(nowhere)
 
 
 def is_coloured(stream: TextIO, env: Mapping[str, str]) -> bool:
@@ -81,8 +93,8 @@ class Page:
         self._line(f"{verdict}: {counts or 'nothing was looked at'}, in {took_s:.1f} s")
         bad = [each for state in ("broken", "degraded") for each in found if each.finding.state == state]
         for each in bad:
-            for number, line in enumerate(self._wrap(f"{each.group}, {each.finding.topic}: {each.finding.what}", 4)):
-                self._line(("  " if number == 0 else "    ") + line)
+            text = f"{each.group}, {each.finding.topic}: {each.finding.what}"
+            self._line("  " + textwrap.shorten(text, self._width - 2, placeholder=" ..."))
 
     def _wrap(self, text: str, indent: int) -> list[str]:
         width = max(24, self._width - indent)
@@ -92,8 +104,7 @@ class Page:
         return f"{colour}{text}{PLAIN}" if self._coloured else text
 
     def _line(self, text: str) -> None:
-        self._to.write(text.rstrip() + "\n")
-        self._to.flush()
+        write(self._to, text.rstrip() + "\n")
 
 
 def as_json(found: Iterable[Found], device: str, at: str) -> str:

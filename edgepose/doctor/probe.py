@@ -126,6 +126,31 @@ def probe_numba(_cfg: Config) -> dict[str, Any]:
     return {"version": numba.__version__}
 
 
+def probe_source(cfg: Config) -> dict[str, Any]:
+    """What reads source.uri: {"kind", "shown": without secrets, "ports": by scheme, "wrong": why nothing does}."""
+    from edgepose.errors import ConfigError
+    from edgepose.source import kind_of
+    from edgepose.source.detect import masked
+    from edgepose.source.stream import PORTS
+
+    uri, kind = cfg.source.uri, cfg.source.kind
+    told: dict[str, Any] = {"shown": masked(uri), "ports": PORTS, "wrong": ""}
+    try:
+        found = kind_of(uri) if uri else ""
+    except ConfigError as error:
+        return told | {"kind": kind if kind != "auto" else "?", "wrong": str(error)}
+    return told | {"kind": found if kind == "auto" or not uri else kind}
+
+
+def probe_tuned(cfg: Config) -> dict[str, Any]:
+    """Threads that `edgepose bench --tune` kept for the models in use: {"threads": {model: number}}."""
+    from edgepose import tuned
+    from edgepose.doctor.models_probe import used_models
+
+    kept = {name: tuned.threads(name) for name in used_models(cfg)}
+    return {"threads": {name: threads for name, threads in kept.items() if threads}}
+
+
 def probe_models(cfg: Config) -> dict[str, Any]:
     """Each model: hash, structure, and how long one run takes."""
     from edgepose.doctor.models_probe import look
@@ -155,6 +180,8 @@ PROBES: dict[str, Callable[[Config], dict[str, Any]]] = {
     "packages": probe_packages,
     "kernels": probe_kernels,
     "numba": probe_numba,
+    "source": probe_source,
+    "tuned": probe_tuned,
     "models": probe_models,
     "delegates": probe_delegates,
     "broker": probe_broker,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgepose.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.doctor.visit import Visit, plural, size
+from edgepose.doctor.visit import NotTriedError, Visit, plural, size
 
 NEEDED = 200 * 2**20
 """Bytes a run may take: runtime, OpenCV, model, and numba while it compiles."""
@@ -43,8 +43,9 @@ def check_memory(visit: Visit) -> Iterator[Finding]:
         yield degraded(
             "memory",
             f"{what}; a run takes up to {size(NEEDED)} while its kernels are not built",
-            "$ edgepose kernels build   (then a run takes 100 MiB less)",
             "$ sudo systemctl set-default multi-user.target   (no desktop from the next start on)",
+            "with some swap, as it takes 400 MiB once; a run then takes 100 MiB less:",
+            "$ edgepose kernels build",
             **data,
         )
     else:
@@ -69,69 +70,93 @@ def _swap(told: dict[str, int], total: int) -> Finding:
 
 def check_disk(visit: Visit) -> Iterator[Finding]:
     """The folders edgepose writes to: can it, and is there room."""
-    for topic, path, needed_for, is_asked in _folders(visit):
-        yield _folder(visit, topic, path, needed_for, is_asked)
+    jsonl, overlay = visit.cfg.sink.jsonl.path, visit.cfg.sink.overlay.path
+    if jsonl and jsonl != "-":
+        yield _output(visit, "disk: jsonl", str(Path(jsonl).parent), "sink.jsonl.path")
+    if overlay:
+        folder = Path(overlay).parent if Path(overlay).suffix else Path(overlay)
+        yield _output(visit, "disk: overlay", str(folder), "sink.overlay.path")
+    yield _cache(visit)
+    temporary = visit.machine.env.get("TMPDIR") or "/tmp"  # noqa: S108 (looked at only)
+    if why := _not_writable(visit, temporary):
+        yield degraded(
+            "disk: temporary",
+            f"{why}: kernels cannot be built where a C compiler links them",
+            "$ export TMPDIR=FOLDER   (one that can be written to)",
+            path=temporary,
+        )
+    else:
+        yield _room(visit, "disk: temporary", temporary)
     if visit.cfg.engine.delegate != "cpu" and visit.cfg.engine.delegate_process == "child":
         yield _shared_memory(visit)
 
 
-def _folders(visit: Visit) -> Iterator[tuple[str, str, str, bool]]:
-    """Topic, folder, what for, and whether the settings ask for it."""
-    jsonl, overlay = visit.cfg.sink.jsonl.path, visit.cfg.sink.overlay.path
-    if jsonl and jsonl != "-":
-        yield "disk: jsonl", _absolute(str(Path(jsonl).parent)), "sink.jsonl.path", True
-    if overlay:
-        folder = Path(overlay) if not Path(overlay).suffix else Path(overlay).parent
-        yield "disk: overlay", _absolute(str(folder)), "sink.overlay.path", True
-    env = visit.machine.env
-    cache = env.get("CACHE_DIRECTORY", "").split(":")[0] or env.get("XDG_CACHE_HOME") or f"{env.get('HOME', '')}/.cache"
-    yield "disk: cache", f"{cache}/edgepose", "compiled kernels", False
-    yield "disk: temporary", env.get("TMPDIR") or "/tmp", "building kernels", False  # noqa: S108 (looked at only)
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
-
-
-def _folder(visit: Visit, topic: str, path: str, what_for: str, is_asked: bool) -> Finding:
-    root = visit.machine.root
-    there = Path(path)
-    while not root.exists(str(there)) and there != there.parent:
-        there = there.parent
-    folder = str(there)
-    data = {"path": path}
-    if not root.may(folder, os.W_OK | os.X_OK):
-        why = "is read-only" if _is_read_only(visit, folder) else f"may not be written to by {visit.machine.user}"
-        if is_asked:
-            return broken(
-                topic,
-                f"{folder} {why}, and {what_for} lies there",
-                f"change {what_for}, or",
-                f"$ sudo chown {visit.machine.user} {folder}",
-                **data,
-            )
-        setting = "TMPDIR" if "temporary" in topic else "XDG_CACHE_HOME"
-        return degraded(
+def _output(visit: Visit, topic: str, folder: str, setting: str) -> Finding:
+    path = str(Path(folder).expanduser().absolute())
+    if why := _not_writable(visit, path):
+        return broken(
             topic,
-            f"{folder} {why}: {what_for} cannot be kept, so each start does that work again",
-            f"$ export {setting}=FOLDER   (one that can be written to; in a unit: Environment=, or CacheDirectory=)",
-            **data,
+            f"{why}, and {setting} lies there",
+            f"set {setting} to a folder that {visit.machine.user} may write to, such as one made by",
+            f"$ sudo install -d -o {visit.machine.user} /var/lib/edgepose",
+            path=path,
         )
-    space = root.free(folder)
+    return _room(visit, topic, path)
+
+
+def _cache(visit: Visit) -> Finding:
+    """Where compiled kernels go: the first folder that can be written to, as kernels.native looks for them."""
+    env, python = visit.machine.env, visit.machine.python
+    home = env.get("XDG_CACHE_HOME") or (env.get("HOME", "") and env["HOME"] + "/.cache")
+    caches = [f"{base}/edgepose/kernels" for base in (env.get("CACHE_DIRECTORY", "").split(":")[0], home) if base]
+    folders = [*filter(None, [env.get("EDGEPOSE_KERNELS")]), *caches, f"{python.prefix}/lib/edgepose/kernels"]
+    reasons = {folder: _not_writable(visit, folder) for folder in folders}
+    usable = next((folder for folder, why in reasons.items() if not why), "")
+    if usable:
+        return _room(visit, "disk: cache", usable)
+    return degraded(
+        "disk: cache",
+        f"{'; '.join(reasons.values())}: compiled kernels cannot be kept, so each start does that work again",
+        "$ export XDG_CACHE_HOME=FOLDER   (one that can be written to; in a unit: CacheDirectory=edgepose)",
+        path=folders[0],
+    )
+
+
+def _nearest(visit: Visit, path: str) -> str:
+    """The folder itself, or the one above it in which it would be made."""
+    there = Path(path)
+    while not visit.machine.root.exists(str(there)) and there != there.parent:
+        there = there.parent
+    return str(there)
+
+
+def _not_writable(visit: Visit, path: str) -> str:
+    """Why a folder cannot be written to, or made; empty: it can."""
+    folder = _nearest(visit, path)
+    if visit.machine.root.may(folder, os.W_OK | os.X_OK):
+        return ""
+    return (
+        f"{folder} is read-only" if _is_read_only(visit, folder) else f"{visit.machine.user} may not write to {folder}"
+    )
+
+
+def _room(visit: Visit, topic: str, path: str) -> Finding:
+    space = visit.machine.root.free(_nearest(visit, path))
     if space is None:
-        return unknown(topic, f"{folder}: room cannot be told", f"$ df -h {folder}", **data)
+        return unknown(topic, f"{path}: room cannot be told", f"$ df -h {path}", path=path)
     free, total = space
-    data |= {"free_bytes": free, "total_bytes": total}  # type: ignore[dict-item]
     what = f"{size(free)} free of {size(total)} at {path}"
     if free < LITTLE_DISK:
         return degraded(
             topic,
-            f"{what}, for {what_for}: nearly full",
-            f"$ sudo du -xhd1 {folder} | sort -h",
+            f"{what}: nearly full",
+            f"$ sudo du -xhd1 {_nearest(visit, path)} | sort -h",
             "$ sudo journalctl --vacuum-size=50M",
-            **data,
+            path=path,
+            free_bytes=free,
+            total_bytes=total,
         )
-    return fine(topic, what, **data)
+    return fine(topic, what, path=path, free_bytes=free, total_bytes=total)
 
 
 def _is_read_only(visit: Visit, folder: str) -> bool:
@@ -173,35 +198,33 @@ def check_threads(visit: Visit) -> Iterator[Finding]:
     quota = (machine.root.text("/sys/fs/cgroup/cpu.max") or "max").split()
     if len(quota) == 2 and quota[0].isdigit():
         cores = min(cores, int(quota[0]) / int(quota[1]))
-    data = {"threads": threads, "cores": cores}
     have = plural(int(cores), "core") if cores == int(cores) else f"{cores:.1f} cores"
-    if not threads:
-        used = max(1, min(4, machine.cores - 1))
-        data["used"] = used
-        if used > cores:
-            yield degraded(
-                "threads",
-                f"engine.threads is 0, which takes {used}, but this process is limited to {have}",
-                f"$ edgepose run --engine.threads {max(1, int(cores))}   (or set it in edgepose.toml)",
-                **data,
-            )
-            return
-        yield fine("threads", f"{used} for an inference, of {have}; `edgepose bench --tune` tries others", **data)
-    elif threads > cores:
+    kept = {} if threads else _kept(visit)
+    used = threads or max(kept.values(), default=max(1, min(4, machine.cores - 1)))
+    data = {"threads": used, "set": threads, "cores": cores, "tuned": kept}
+    how = "engine.threads" if threads else "`edgepose bench --tune`" if kept else "engine.threads = 0"
+    what = f"{used} for an inference, of {have} (by {how})"
+    if used > cores:
         yield degraded(
             "threads",
-            f"engine.threads is {threads} on {have}: threads wait for each other, which can take ten times as long",
+            f"{what}: threads wait for each other, which can take ten times as long",
             "$ edgepose bench --tune   (tries each number with the camera running)",
-            "or set engine.threads = 0",
+            f"or set engine.threads = {max(1, int(cores) - 1)}",
             **data,
         )
+    elif not kept and visit.is_live:
+        yield fine("threads", what, "$ edgepose bench --tune   (finds the best with the camera running)", **data)
     else:
-        hint = (
-            ()
-            if threads < cores or not visit.is_live
-            else ("one core less leaves room for camera and system: `edgepose bench --tune` tells",)
-        )
-        yield fine("threads", f"{threads} for an inference, of {have}", *hint, **data)
+        yield fine("threads", what, **data)
+
+
+def _kept(visit: Visit) -> dict[str, int]:
+    """Model -> threads that were found best on this board."""
+    try:
+        kept: dict[str, int] = visit.ask("tuned").get("threads", {})
+    except NotTriedError:
+        return {}
+    return kept
 
 
 CHECKS = {"memory": check_memory, "disk": check_disk}

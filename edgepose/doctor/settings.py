@@ -25,17 +25,14 @@ def check_settings(visit: Visit) -> Iterator[Finding]:
 
 def check_use(visit: Visit) -> Iterator[Finding]:
     """What they ask for, in one line."""
-    from edgepose.source.detect import masked
-
     cfg = visit.cfg
     to = {"mqtt": cfg.sink.mqtt.broker, "jsonl": cfg.sink.jsonl.path, "overlay": cfg.sink.overlay.path}
     sinks = {name: where for name, where in to.items() if where}
     where = ", ".join(f"{name} {place}" for name, place in sinks.items()) or "standard output"
     on = "" if cfg.engine.delegate == "cpu" else f" on {cfg.engine.delegate}"
-    source = masked(cfg.source.uri) if cfg.source.uri else "no source"
     yield fine(
         "use",
-        f"{source} -> {cfg.engine.model}{on} -> {where}",
+        f"{visit.source_shown} -> {cfg.engine.model}{on} -> {where}",
         source=visit.source,
         model=cfg.engine.model,
         delegate=cfg.engine.delegate,

@@ -272,7 +272,8 @@ def check_conflicts(visit: Visit) -> Iterator[Finding]:
                 "or go back to numpy 1:",
                 visit.profile("tflite"),
             )
-    if generation >= 2 and any(sign in visit.ask("picamera2").get("why", "") for sign in ABI):
+    has_camera = visit.kind in PIS or visit.source == "picamera2"
+    if generation >= 2 and has_camera and any(sign in visit.ask("picamera2").get("why", "") for sign in ABI):
         found = True
         judged = degraded if visit.source in ("", "picamera2") else fine
         yield judged("conflicts", "apt's picamera2 is built for numpy 1, and numpy is 2", visit.profile("numpy1"))

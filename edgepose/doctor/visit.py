@@ -34,6 +34,14 @@ PROFILES = {
 """Profile -> what it comes down to, where tools/constraints is not at hand."""
 
 
+WITHOUT_NUMPY = frozenset(("numpy", "packages", "picamera2"))
+"""Probes that tell something even where numpy does not work."""
+
+
+class NotTriedError(Exception):
+    """Something else has to be mended before this can be looked at."""
+
+
 class Visit:
     """One run of the doctor. Checks run one after another, so nothing here is locked."""
 
@@ -49,7 +57,13 @@ class Visit:
         self._answers: dict[str, dict[str, Any]] = {}
 
     def ask(self, name: str, limit_s: float = 30.0) -> dict[str, Any]:
-        """What a probe says, asked once."""
+        """What a probe says, asked once.
+
+        Raises:
+            NotTriedError: it needs numpy, which does not work here.
+        """
+        if name not in WITHOUT_NUMPY and "failed" in self.ask("numpy"):
+            raise NotTriedError("numpy does not work")
         if name not in self._answers:
             self._answers[name] = self.machine.ask(name, self.cfg, limit_s)
         return self._answers[name]
@@ -77,17 +91,24 @@ class Visit:
     @functools.cached_property
     def source(self) -> str:
         """Kind of the source the settings name: a row of SOURCES; "" for none, "?" for one nobody reads."""
-        from edgepose.errors import ConfigError
-        from edgepose.source.detect import kind_of
-
         if not self.cfg.source.uri:
             return ""
-        if self.cfg.source.kind != "auto":
-            return self.cfg.source.kind
         try:
-            return kind_of(self.cfg.source.uri)
-        except ConfigError:
+            kind: str = self.ask("source").get("kind", "?")
+        except NotTriedError:
             return "?"
+        return kind
+
+    @property
+    def source_shown(self) -> str:
+        """The source's address without secrets."""
+        if not self.cfg.source.uri:
+            return "no source"
+        try:
+            shown: str = self.ask("source").get("shown", "a source")
+        except NotTriedError:
+            return "a source"
+        return shown
 
     @property
     def is_live(self) -> bool:

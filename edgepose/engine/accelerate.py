@@ -172,8 +172,6 @@ def make(cfg: config.Engine, model: Model, runtime: Runtime, threads: int) -> Ac
     try:
         block, arrays = open_block([*specs, *specs])
     except EngineError as error:
-        if cfg.delegate_process == "inline":
-            raise
         block, no_block = -1, str(error)
         arrays = [np.zeros(shape, dtype) for dtype, shape in [*specs, *specs]]
     return Accelerator(

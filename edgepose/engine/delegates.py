@@ -175,12 +175,15 @@ def explain(cfg: config.Engine, library: str, step: str, kind: str, message: str
             f"{cfg.delegate} crashed {DOING[step]} ({message})",
             UNPLUG if step == "frame" else "use a build of its library for this TFLite runtime and system",
         )
+    if step == "start":
+        return TroubleError(f"{cfg.delegate} could not start its process: {message}", "free memory, or raise the limit")
     if step == "load":
         return _explain_load(row, library, kind, message)
-    if "unresolved custom op" in message.lower():
-        op = message.rpartition(": ")[2].partition(".")[0]
-        right = "engine.delegate = 'edgetpu'" if EDGETPU_OP in message else "a build of the model without it"
-        return TroubleError(f"{library} does not take the model's operator {op}", f"use {right}", lasting=True)
+    if unresolved := re.search(r"unresolved custom op: ([\w-]+)", message):
+        right = "engine.delegate = 'edgetpu'" if unresolved[1] == EDGETPU_OP else "a build of the model without it"
+        return TroubleError(
+            f"{library} does not take the model's operator {unresolved[1]}", f"use {right}", lasting=True
+        )
     if step == "model":
         return TroubleError(f"{cfg.delegate} refuses the model: {message}", "use a model that was made for it")
     return TroubleError(f"{cfg.delegate} failed {DOING[step]}: {message}", UNPLUG)

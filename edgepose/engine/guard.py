@@ -141,9 +141,12 @@ class Guard:
         if self._on_cpu:
             self.ran_on = f"cpu instead of {self._cfg.delegate}"
             return
+        delegate, share = self._cfg.delegate, self._worker.share
         if self.trouble:
-            log.warning("%s works again", self._cfg.delegate)
-        self.ran_on, self.trouble, self.share = self._cfg.delegate, "", self._worker.share
+            log.warning("%s works again", delegate)
+        elif share and not self.ran_on:
+            log.info("%s takes %d of %d operators", delegate, len(share.claimed), len(share.claimed) + len(share.left))
+        self.ran_on, self.trouble, self.share = delegate, "", share
 
     def _failed(self, worker: Worker, trouble: TroubleError) -> FrameLostError:
         """End it, and let the keeper see to another."""
@@ -225,9 +228,10 @@ class Guard:
         self._failures += 1
         # on the CPU already: what is tried in vain in the background is not news
         level = logging.DEBUG if self._on_cpu and self.trouble else logging.WARNING
-        log.log(level, "%s", trouble)
+        log.log(level, "%s", str(trouble))
         self.trouble = trouble.reason
-        self._last = trouble
+        # a new one: what was raised holds its frames, and those hold this
+        self._last = TroubleError(trouble.reason, trouble.next_step, lasting=trouble.lasting, here=trouble.here)
 
     def _stand_in(self) -> None:
         """Let the CPU take over, unless it has, or may not; the lock is held."""

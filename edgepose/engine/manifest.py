@@ -71,6 +71,19 @@ class Decoder(Section, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
 
 
+class Score(Section, frozen=True, kw_only=True):
+    """How the decoder's person score becomes the chance that it is a person: 1 / (1 + exp(-bias - slope * log))."""
+
+    bias: float
+    slope: Annotated[float, Meta(gt=0, le=100)]
+    gate: Annotated[float, Meta(ge=0, le=1)]
+    """Chance from which somebody in a single picture is told of."""
+    enter: Annotated[float, Meta(ge=0, le=1)]
+    """Chance from which somebody in a video gets an id, when seen twice."""
+    stay: Annotated[float, Meta(ge=0, le=1)]
+    """Chance down to which somebody with an id is told of."""
+
+
 class Origin(Section, frozen=True, kw_only=True):
     """Where the weights come from and what was done to them."""
 
@@ -122,6 +135,8 @@ class Manifest(Section, frozen=True, kw_only=True):
     input: Input
     heads: Annotated[tuple[Head, ...], Meta(min_length=1)]
     decoder: Decoder
+    score: Score | None = None
+    """None: the decoder's own scores and thresholds, measured against nothing."""
     origin: Origin
     licence: Licence
     accuracy: dict[str, Any] = {}

@@ -23,6 +23,7 @@ from edgepose.poses import Heads, HeadSpec, InputSpec
 if TYPE_CHECKING:
     from edgepose.engine.guard import Guard
 
+COUNTS = ("failures", "restarts", "fallbacks")
 INVOKE_FAILS = (RuntimeError, ValueError)
 """What both runtimes raise for a model they cannot build, allocate or run."""
 
@@ -62,8 +63,8 @@ class Engine:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Of the delegate: "failures", "restarts", "fallbacks" to the CPU; empty where there is none."""
-        return self.guard.counts if self.guard else {}
+        """Of the delegate: "failures", "restarts", "fallbacks" to the CPU; all 0 where there is none."""
+        return self.guard.counts if self.guard else dict.fromkeys(COUNTS, 0)
 
     def run(self, tensor: NDArray[Any]) -> Heads:
         """Role -> raw head without batch axis; the same arrays each time, overwritten by the next run.

@@ -158,7 +158,7 @@ class Child:
                 raise StoppedError
             left = until - time.monotonic()
             if left <= 0:
-                raise BrokenError(step, "hang", f"nothing happened for {limit_s:g} s{self._last_words()}")
+                raise BrokenError(step, "hang", f"not ready after {limit_s:g} s{self._last_words()}")
             if not self._poll.poll(min(left, GLANCE_S) * 1e3):
                 continue
             came = os.read(self._answers, 1 << 16)
@@ -228,11 +228,6 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):  # a driver stuck in the kernel: it runs no more code
             self._process.wait(LAST_WORDS_S)
         self._close(self._answers, self._said)
-
-    @property
-    def gone(self) -> bool:
-        """Whether the process is over and reaped."""
-        return self._process.poll() is not None
 
     @staticmethod
     def _close(*fds: int) -> None:

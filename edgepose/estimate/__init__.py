@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgepose.estimate.base import Estimate
-from edgepose.estimate.one_step import OneStep, open_estimate
+from edgepose.estimate.base import Estimate, Step, Stepwise
+from edgepose.estimate.one_step import OneStep
+from edgepose.estimate.opening import open_estimate
+from edgepose.estimate.two_step import TwoStep
 
-__all__ = ["Estimate", "OneStep", "open_estimate"]
+__all__ = ["Estimate", "OneStep", "Step", "Stepwise", "TwoStep", "open_estimate"]

@@ -1,52 +1,93 @@
-"""One model, whole frames."""
+"""One model: whole frames, or a crop that follows the one person it sees."""
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
+from dataclasses import replace
 
 from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.engine import Engine, open_engine
+from edgepose.engine import Engine
+from edgepose.estimate.base import Step
+from edgepose.estimate.boxes import BodyBox
+from edgepose.estimate.look import Box, Counts, Look
+from edgepose.estimate.score import Logistic, chances
 from edgepose.poses import Frame, Poses
+
+MARGIN = 1.35
+"""Of a crop around joints, where the skeleton has no torso."""
 
 
 class OneStep:
-    """preprocess -> engine -> decode on the whole frame."""
+    """One look at each frame; as Estimate."""
 
-    def __init__(self, cfg: config.Config) -> None:
-        from edgepose.preprocess import Preprocess
+    def __init__(self, cfg: config.Config, look: Look, counts: Counts, follow: bool) -> None:
+        """`follow`: the model sees one person, and its next crop comes from where that one is expected."""
+        self.look, self._counts, self.counts = look, counts, counts.done
+        self.skeleton = look.skeleton
+        self.engines: tuple[Engine, ...] = (look.engine,)
+        self.next_box = BodyBox(look.skeleton, MARGIN) if follow else None
+        self.lost = False
+        """Nobody was in the last frame: look everywhere."""
+        model = look.engine.manifest
+        own = float(model.decoder.options.get("min_person_score", 0.0))
+        gate, self.enter_score, self.stay_score = own, own, own
+        self.chance: Logistic | None = None
+        if model.score:
+            self.chance = Logistic(model.score.bias, (model.score.slope,))
+            gate, self.enter_score, self.stay_score = model.score.gate, model.score.enter, model.score.stay
+        if not cfg.estimate.gate:
+            gate = self.enter_score = self.stay_score = 0.0
+        set_to = cfg.decode.min_person_score
+        self.gate_still = gate if set_to is None else set_to
+        self.gate_live = self.stay_score if set_to is None else set_to
 
-        with ExitStack() as opened:
-            self.engine = opened.enter_context(open_engine(cfg.engine))
-            model, decoder = self.engine.manifest, self.engine.manifest.decoder
-            self.decode = open_decoder(
-                model.name, decoder.name, decoder.options, model.joints, self.engine.heads, cfg.decode
-            )
-            opened.pop_all()
-        self.preprocess = Preprocess(self.engine.input)
-        self.skeleton = model.joints
-        self.engines: tuple[Engine, ...] = (self.engine,)
-        self.counts = {"invokes": 0, "crops": 0}
-        self.inferred_t = 0.0
+    @property
+    def inferred_t(self) -> float:
+        """As Estimate."""
+        return self._counts.inferred_t
 
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:  # noqa: ARG002
-        """As Estimate; what is expected plays no part."""
-        tensor, crop = self.preprocess(frame)
-        heads = self.engine.run(tensor)
-        self.inferred_t = time.monotonic()
-        self.counts["invokes"] += 1
-        return self.decode(heads, crop, frame)
+    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
+        """As Estimate."""
+        return self._told(self.look(frame, self._box(expected)), expected is None)
+
+    def prepare(self, frame: Frame, expected: Poses | None) -> Step:
+        """As Stepwise."""
+        return self.look.prepare(frame, self._box(expected), expected is None)
+
+    def infer(self, step: Step) -> None:
+        """As Stepwise."""
+        self.look.infer(step)
+
+    def finish(self, step: Step) -> Poses:
+        """As Stepwise."""
+        return self._told(self.look.finish(step), step.nothing_expected)
+
+    def _told(self, poses: Poses, nothing_expected: bool) -> Poses:
+        """Those who are surely there, with the chance that they are."""
+        poses = replace(poses, person_score=chances(poses.person_score, self.chance))
+        # best first, so whoever is told of comes first; chances rise with scores
+        told = int((poses.person_score >= (self.gate_still if nothing_expected else self.gate_live)).sum())
+        self.lost = not told
+        return poses if told == len(poses) else _first(poses, told)
+
+    def _box(self, expected: Poses | None) -> Box | None:
+        """What to look at; None: everything."""
+        if self.next_box is None or self.lost or expected is None or not len(expected):
+            return None
+        return self.next_box(expected.xy[0])
 
     def close(self) -> None:
         """As Estimate."""
-        self.engine.close()
+        self.look.engine.close()
 
 
-def open_estimate(cfg: config.Config) -> OneStep:
-    """What `engine.model` names, opened.
-
-    Raises:
-        ConfigError: a setting or a model is wrong.
-    """
-    return OneStep(cfg)
+def _first(poses: Poses, count: int) -> Poses:
+    """The first people of a frame."""
+    return replace(
+        poses,
+        xy=poses.xy[:count],
+        score=poses.score[:count],
+        person_score=poses.person_score[:count],
+        track_id=poses.track_id[:count],
+        xyz=None if poses.xyz is None else poses.xyz[:count],
+        coarse_xy=None if poses.coarse_xy is None else poses.coarse_xy[:count],
+    )

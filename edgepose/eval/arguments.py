@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--partly_annotated",
         action="store_true",
-        help="people may be in the pictures whom nobody annotated: nothing is said of false people",
+        help="people may be in the pictures whom nobody annotated: nothing is said of false people, and AP leaves out "
+        "poses unlike everybody annotated",
     )
     group.add_argument("--video", metavar="FILE", help="a video instead of pictures: identities, jitter, lag")
     group.add_argument(

@@ -8,7 +8,6 @@ import logging
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,18 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from edgepose import config
-from edgepose.errors import ConfigError, SinkError
+from edgepose.errors import ConfigError
 from edgepose.eval.ap import require_pycocotools, rows
 from edgepose.eval.compare import SURE, Difference, differences
 from edgepose.eval.find import Seen, open_finder, unpacked
 from edgepose.eval.measure import MEANINGS, Measured, measure
+from edgepose.eval.output import Progress, say_table, write_text
 from edgepose.eval.partial import Partial, key_of
 from edgepose.eval.truth import Truth, asked_of, read_truth, some
 
 log = logging.getLogger("edgepose.eval")
-
-TERMINAL_S = 0.2
-LOG_S = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +44,14 @@ class Run:
 def run_eval(args: argparse.Namespace, cfg: config.Config) -> int:
     """Do what the flags ask for; returns the exit code."""
     if args.explain:
-        _say_table([(key, "", meaning) for key, meaning in MEANINGS.items()])
+        say_table([(key, "", meaning) for key, meaning in MEANINGS.items()])
         return 0
     _check_outputs(args)
     if args.video:
         from edgepose.eval.video_command import run_video
 
-        return run_video(args, cfg)
+        with _interruptible():
+            return run_video(args, cfg)
     for flag in ("annotations", "images"):
         if not getattr(args, flag):
             raise ConfigError(f"eval needs --{flag}, or --video; `edgepose eval --help` has examples")
@@ -102,7 +100,7 @@ def look(name: str, cfg: config.Config, truth: Truth, given: frozenset[str], arg
         partial = Partial(key_of(cfg, truth, how, finder.manifests), args.fresh)
         truth = asked_of(truth, finder.joints)
         pictures = (*truth.pictures, *truth.empties)
-        progress = _Progress(name, len(pictures))
+        progress = Progress(name, len(pictures), "pictures")
         if partial.seen:
             log.info(
                 "%s: %d of %d pictures are there from an interrupted run; --fresh starts over",
@@ -209,7 +207,7 @@ def write(args: argparse.Namespace, runs: Sequence[Run], apart: dict[str, Differ
         _say(runs, apart)
     if args.json:
         told = _json(runs[0], command) if len(runs) == 1 else _json_of_two(runs, apart, command)
-        _write(args.json, json.dumps(told, indent=1, allow_nan=False) + "\n")
+        write_text(args.json, json.dumps(told, indent=1, allow_nan=False) + "\n")
     if args.results:
         for run, path in zip(runs, _paths(args.results, len(runs)), strict=True):
             joints = len(run.truth.skeleton.joints)
@@ -218,11 +216,11 @@ def write(args: argparse.Namespace, runs: Sequence[Run], apart: dict[str, Differ
                 for one in run.seen[: len(run.truth.pictures)]
                 for row in rows(run.truth, one.picture_id, unpacked(one.candidates, joints))
             ]
-            _write(path, json.dumps(found) + "\n")
+            write_text(path, json.dumps(found) + "\n")
     if args.report:
         from edgepose.eval.page import page
 
-        _write(args.report, page(runs, apart, command))
+        write_text(args.report, page(runs, apart, command))
 
 
 def _paths(path: str, count: int) -> list[str]:
@@ -274,7 +272,7 @@ def _say(runs: Sequence[Run], apart: dict[str, Difference]) -> None:
     )
     if len(runs) == 1:
         known = {key: value for key, value in first.measured.numbers.items() if value is not None}
-        _say_table([(key, f"{value:.4g}", MEANINGS[key]) for key, value in known.items()])
+        say_table([(key, f"{value:.4g}", MEANINGS[key]) for key, value in known.items()])
         return
     lines = [("", "A", "B", "B - A", f"{SURE:.0%} interval")]
     for key in MEANINGS:
@@ -290,12 +288,6 @@ def _say(runs: Sequence[Run], apart: dict[str, Difference]) -> None:
     sys.stdout.write("\n* the interval of B - A, over paired bootstrap draws of the pictures, is on one side of 0\n")
 
 
-def _say_table(lines: Sequence[tuple[str, str, str]]) -> None:
-    key_width, width = (max(len(line[column]) for line in lines) for column in (0, 1))
-    for key, value, meaning in lines:
-        sys.stdout.write(f"{key.ljust(key_width)}  {value.rjust(width)}{'  ' if width else ''}{meaning}\n")
-
-
 def _check_outputs(args: argparse.Namespace) -> None:
     """Find out before a long run that a file cannot be written after it."""
     for flag in ("json", "results", "report"):
@@ -305,49 +297,6 @@ def _check_outputs(args: argparse.Namespace) -> None:
         folder = Path(path).parent
         if Path(path).is_dir() or not folder.is_dir():
             raise ConfigError(f"--{flag} {path}: {'is a folder' if folder.is_dir() else f'no folder {folder}'}")
-
-
-def _write(path: str, text: str) -> None:
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: {error.strerror}") from None
-    log.info("wrote %s", path)
-
-
-# ------------------------------------------------------------------------------------------------ while it runs
-
-
-class _Progress:
-    """How far it is: one line on a terminal, else one in the log now and then."""
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name, self.total, self.done = name, total, 0
-        self.started_t = self.told_t = time.monotonic()
-        self.terminal = sys.stderr.isatty()
-
-    def saw(self) -> None:
-        """One more picture is done."""
-        self.done += 1
-        now = time.monotonic()
-        if now - self.told_t < (TERMINAL_S if self.terminal else LOG_S):
-            return
-        self.told_t = now
-        left_s = (now - self.started_t) / self.done * (self.total - self.done)
-        line = f"{self.name}: {self.done}/{self.total} pictures, {left_s:.0f} s to go"
-        if self.terminal:
-            sys.stderr.write(f"\r{line} \033[K")
-            sys.stderr.flush()
-        else:
-            log.info("%s", line)
-
-    def clear(self) -> None:
-        """Nothing of it stays on the terminal."""
-        if self.terminal:
-            sys.stderr.write("\r\033[K")
 
 
 @contextmanager

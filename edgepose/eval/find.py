@@ -16,10 +16,11 @@ from edgepose.errors import FrameLostError, SourceError
 from edgepose.eval.match import People
 from edgepose.eval.truth import Person, Picture
 from edgepose.opencv import cv2
+from edgepose.pipeline import described
 from edgepose.poses import Frame, Poses, Skeleton
 
-RANKED_FROM = 0.05
-"""Least person score of a candidate: average precision wants the unlikely ones too."""
+RANKED_FROM = 0.01
+"""Least person score of a candidate: average precision wants the unlikely ones too. The models run as configured."""
 
 
 class Seen(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -87,10 +88,8 @@ class InPictures:
             self._closes = opened.pop_all()
         self.joints = self.estimate.skeleton.joints
         self.places = places(self.estimate.skeleton, joints)
-        engine = self.estimate.engines[0]
-        names = " + ".join(engine.manifest.name for engine in self.estimate.engines)
         self.manifests = repr([each.manifest for each in self.estimate.engines])
-        self.described = f"{names} on {engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s)"
+        self.described = " + ".join(described(engine) for engine in self.estimate.engines)
         self.warm = False
 
     def __call__(self, picture: Picture) -> Seen:
@@ -153,9 +152,8 @@ class InBoxes:
         self.preprocess = Preprocess(self.engine.input)
         self.joints, self.places = model.joints.joints, places(model.joints, joints)
         self.scale = box_scale
-        engine = self.engine
         self.manifests = repr(model)
-        self.described = f"{model.name} on {engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s)"
+        self.described = described(self.engine)
 
     def __call__(self, picture: Picture) -> Seen:
         """As Finder; a pose's score is the mean of its joints' scores."""
@@ -168,7 +166,10 @@ class InBoxes:
         read_t = time.perf_counter()
         answers: list[tuple[float, int, Any]] = []
         for index in wanted:
-            poses, offset, scale = self._look(image, picture.people[index])
+            try:
+                poses, offset, scale = self._look(image, picture.people[index])
+            except FrameLostError as error:
+                return _nothing(picture, str(error))
             if len(poses):
                 ((xy, score, _),) = packed(poses, self.places, offset, scale)[:1]
                 answers.append((float(poses.score[0].mean()), index, [xy, score, float(poses.score[0].mean())]))
@@ -207,14 +208,12 @@ class InBoxes:
 
 def for_candidates(cfg: config.Config, given: frozenset[str]) -> config.Config:
     """The settings that tell of unlikely people and joints too, but for what somebody set."""
-    estimate, decode = cfg.estimate, cfg.decode
-    if "estimate.gate" not in given:
-        estimate = msgspec.structs.replace(estimate, gate=False)
+    decode = cfg.decode
     if "decode.min_person_score" not in given:
         decode = msgspec.structs.replace(decode, min_person_score=RANKED_FROM)
     if "decode.min_joint_score" not in given:
         decode = msgspec.structs.replace(decode, min_joint_score=0.0)
-    return msgspec.structs.replace(cfg, estimate=estimate, decode=decode)
+    return msgspec.structs.replace(cfg, decode=decode)
 
 
 def places(model: Skeleton, truth: Skeleton) -> list[int]:

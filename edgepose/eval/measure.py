@@ -22,6 +22,8 @@ NOBODYS = 0.1
 NEAR = 0.2
 """PCK: a joint is right within this share of the torso."""
 BINS = 10
+TOLD_FROM = 0.05
+"""Least score in the reliability curve: below lie candidates without end that are nobody, and say so."""
 
 TORSO = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
 
@@ -141,7 +143,7 @@ class _Counts:
         self.scores += [
             (float(score), bool(who >= 0))
             for score, who in zip(candidates.person_score, given, strict=True)
-            if who != IGNORED
+            if who != IGNORED and score >= TOLD_FROM
         ]
         given_told = matches(similarity(told.xy, picture.people, self.sigmas), picture.people, RIGHT)
         self._cases(picture, told, alike_told, given_told)
@@ -219,7 +221,8 @@ def measure(truth: Truth, seen: Sequence[Seen], everybody: bool = True) -> Measu
     """All numbers of one model.
 
     seen       of truth.pictures, then of truth.empties, in their order
-    everybody  False: people may be in the pictures whom nobody annotated, so a pose too many is not false
+    everybody  False: people may be in the pictures whom nobody annotated, so a pose too many is not false, and AP
+               leaves out those that are unlike everybody annotated (OKS below NOBODYS)
     """
     counts = _Counts(truth)
     pictures = (*truth.pictures, *truth.empties)
@@ -228,7 +231,10 @@ def measure(truth: Truth, seen: Sequence[Seen], everybody: bool = True) -> Measu
     for name in ("one", "false", "told"):
         sums[len(truth.pictures) :, SUMS.index(name)] = 0  # the extra empty ones count by themselves
     joints = len(truth.skeleton.joints)
-    ap, ranking = coco(truth, [unpacked(one.candidates, joints) for one in seen[: len(truth.pictures)]])
+    found = [unpacked(one.candidates, joints) for one in seen[: len(truth.pictures)]]
+    if not everybody:
+        found = [_near(people, one, counts.sigmas) for people, one in zip(found, truth.pictures, strict=True)]
+    ap, ranking = coco(truth, found)
     numbers: dict[str, float | None] = {key: ap[key] for key in MEANINGS if key in ap}
     numbers |= ratios(sums)
     if numbers["recall"] is not None and numbers["recall_candidates"]:
@@ -257,6 +263,12 @@ def measure(truth: Truth, seen: Sequence[Seen], everybody: bool = True) -> Measu
         people=counts.people,
         false=sorted(counts.false, key=lambda case: -case.score) if everybody else [],
     )
+
+
+def _near(people: People, picture: Picture, sigmas: NDArray[np.float64]) -> People:
+    """Those who may be somebody annotated."""
+    near = similarity(people.xy, picture.people, sigmas).max(axis=1, initial=0) >= NOBODYS
+    return People(people.xy[near], people.score[near], people.person_score[near])
 
 
 def ratios(sums: NDArray[np.float64]) -> dict[str, float | None]:

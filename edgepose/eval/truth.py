@@ -116,7 +116,7 @@ def read_truth(annotations: Path, images: Path, limit: int = 0, empty: Path | No
     """
     data = _load(annotations)
     category = _category(data, annotations)
-    names = tuple(_name(joint) for joint in category["keypoints"])
+    names = tuple(joint_name(joint) for joint in category["keypoints"])
     if len(set(names)) != len(names):
         raise ConfigError(f"{annotations}: category {category.get('name')!r} names a joint twice: {', '.join(names)}")
     if not images.is_dir():
@@ -138,7 +138,7 @@ def read_truth(annotations: Path, images: Path, limit: int = 0, empty: Path | No
     if not pictures:
         raise ConfigError(_none_there(annotations, images, missing))
     return Truth(
-        skeleton=_skeleton(str(category.get("name", "person")), names, category.get("skeleton")),
+        skeleton=skeleton_of(str(category.get("name", "person")), names, category.get("skeleton")),
         category_id=int(category["id"]),
         pictures=tuple(pictures),
         notes=tuple(left.notes()),
@@ -205,15 +205,16 @@ def _category(data: dict[str, Any], where: Path) -> dict[str, Any]:
     if not known:
         raise ConfigError(f"{where}: no category has an id and names its keypoints; was it made for boxes only?")
     people = [category for category in known if category.get("name") == "person"]
-    return (people or known)[0]
+    return dict((people or known)[0])
 
 
-def _name(joint: object) -> str:
+def joint_name(joint: object) -> str:
+    """A joint as our skeletons call it: "Left Hip" is left_hip."""
     name = str(joint).strip().lower().replace(" ", "_").replace("-", "_")
     return OTHER_NAMES.get(name, name)
 
 
-def _skeleton(name: str, joints: tuple[str, ...], bones: Any) -> Skeleton:
+def skeleton_of(name: str, joints: tuple[str, ...], bones: Any) -> Skeleton:
     """Joints with the spreads of COCO where it has them, else of the first of our skeletons that does."""
     if joints == COCO17.joints:
         return COCO17

@@ -47,8 +47,8 @@ def measure(points, slots, kept, fallback, size, sizes):
 
 
 @njit(cache=True, nogil=True)
-def weigh(score, slots, kept, floor, usual, weights):
-    """How much each joint counts: the square of its score over what is usual for it, from `floor` to 1.
+def weigh(score, slots, kept, doubt, floor, usual, weights):
+    """How much each joint counts: 1, or the square of its score over `doubt` of what is usual for it, down to `floor`.
 
     score    (N, K)
     slots    (N,)
@@ -64,7 +64,8 @@ def weigh(score, slots, kept, floor, usual, weights):
             if value > 0:
                 known = kept[n] > 0 and usual[slot, k] > 0
                 base = usual[slot, k] if known else value
-                weight = min(max((value / base) * (value / base), floor), 1.0)
+                part = value / (base * doubt)
+                weight = min(max(part * part, floor), 1.0)
                 usual[slot, k] = base * kept[n] + value * (1 - kept[n])
             elif kept[n] == 0:
                 usual[slot, k] = 0
@@ -126,7 +127,7 @@ def kalman(
     slots    (N,)
     steps    (N, 6)      seconds since the person was seen; those in which a joint's and the body's speed act; what
                          stays of both speeds and of the memory of how steps came true, the last 0 for somebody new
-    tuning   (11,)       see TUNING there
+    tuning   (12,)       see TUNING there
     ahead    (2,)        seconds in which a joint's and the body's speed act until the moment asked for
     place, speed, miss   (S, K, D) state; miss is the last innovation, clipped
     joint    (S, K, 5)   state: variances of place, of both, of speed; how much of the steps came true, was meant
@@ -144,7 +145,9 @@ def kalman(
             for k in range(joints):
                 seen[slot, k] = np.nan
         else:
-            _widen(whole, axes + 1, steps[n, 0], steps[n, 2], steps[n, 4], _push(whole, axes, size, tuning[2], tuning[3]))
+            _widen(
+                whole, axes + 1, steps[n, 0], steps[n, 2], steps[n, 4], _push(whole, axes, size, tuning[2], tuning[3])
+            )
 
         count, weight, white = 0.0, 0.0, 0.0
         for k in range(joints):
@@ -164,7 +167,7 @@ def kalman(
             if there:
                 spread = axes * (own[0] + whole[axes + 1] + whole[axes] / weights[n, k]) * (size * size)
                 white += _compare(
-                    points[n, k], whole, steps[n], spread, size, tuning[8], place[slot, k], speed[slot, k],
+                    points[n, k], whole, steps[n], spread, size, tuning, place[slot, k], speed[slot, k],
                     miss[slot, k], own, work[k],
                 )  # fmt: skip
                 count += 1
@@ -263,7 +266,7 @@ def _narrow(own, at, gain, jolt):
 
 
 @njit(cache=True, nogil=True)
-def _compare(point, whole, steps, spread, size, limit, place, speed, miss, own, work):
+def _compare(point, whole, steps, spread, size, tuning, place, speed, miss, own, work):
     """A joint goes on and is compared with what was seen; how much its innovation resembles the last, -2 to 2."""
     total = 0.0
     came, meant = 0.0, 0.0
@@ -274,8 +277,12 @@ def _compare(point, whole, steps, spread, size, limit, place, speed, miss, own, 
         total += work[d] * work[d]
         came += move * (move + work[d])
         meant += move * move
-    # a jump says little of the speed
-    part = min(1.0, limit * np.sqrt(spread / total)) if total > 0 else 1.0
+    # a jump moves the place, says little of the speed, but makes it open to what comes next
+    part = min(1.0, tuning[8] * np.sqrt(spread / total)) if total > 0 else 1.0
+    if part < 1:
+        over = (1 - part) * (1 - part) * total / (point.shape[0] * size * size)
+        own[0] = own[0] + over
+        own[2] = own[2] + tuning[11] * over / (steps[0] * steps[0])
     agree = 0.0
     for d in range(point.shape[0]):
         agree += part * work[d] * miss[d]
@@ -287,7 +294,7 @@ def _compare(point, whole, steps, spread, size, limit, place, speed, miss, own, 
 
 EXPORTS = {
     "measure": "void(float64[:,:,::1], int64[::1], float64[::1], float64, float64[::1], float64[::1])",
-    "weigh": "void(float64[:,::1], int64[::1], float64[::1], float64, float64[:,::1], float64[:,::1])",
+    "weigh": "void(float64[:,::1], int64[::1], float64[::1], float64, float64, float64[:,::1], float64[:,::1])",
     "one_euro": (
         "void(float64[:,:,::1], float64[:,::1], float64[::1], int64[::1], float64, float64, float64, float64, float64, "
         "float64[:,:,::1], float64[:,:,::1], float64[:,::1], float64[:,:,::1])"

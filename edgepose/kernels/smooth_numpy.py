@@ -25,7 +25,7 @@ def measure(points: Array, slots: Array, kept: Array, fallback: float, size: Arr
     sizes[:] = np.where(size[slots] > 0, size[slots], fallback)
 
 
-def weigh(score: Array, slots: Array, kept: Array, floor: float, usual: Array, weights: Array) -> None:
+def weigh(score: Array, slots: Array, kept: Array, doubt: float, floor: float, usual: Array, weights: Array) -> None:
     """As smooth.weigh."""
     kept = kept[:, None]
     old = usual[slots]
@@ -33,7 +33,8 @@ def weigh(score: Array, slots: Array, kept: Array, floor: float, usual: Array, w
     some = score > 0
     value = np.where(some, score, 1)
     base = np.where(known, old, value)
-    weights[:] = np.where(some, np.clip((value / base) * (value / base), floor, 1), floor)
+    part = value / (base * doubt)
+    weights[:] = np.where(some, np.clip(part * part, floor, 1), floor)
     usual[slots] = np.where(some, base * kept + value * (1 - kept), np.where(kept == 0, 0, old))
 
 
@@ -122,7 +123,11 @@ def kalman(
     total = _in_order(wrong**2)
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(total > 0, np.minimum(1, tuning[8] * np.sqrt(spread / total)), 1)
+        over = (1 - part) * (1 - part) * total / (axes * size * size)
         agree = np.clip(_in_order(part[..., None] * wrong * miss[slots]) / spread, -2, 2)
+        jump = found & (part < 1)
+        pp = np.where(jump, pp + over, pp)
+        vv = np.where(jump, vv + tuning[11] * over / (step * step), vv)
     clipped = part[..., None] * wrong
     came = own[..., 3] * memory + part * _in_order(move * (move + wrong)) / area
     meant = own[..., 4] * memory + part * _in_order(move * move) / area

@@ -6,7 +6,8 @@ motion (M, 8)     size in pixels; speed x, y in pixels / s; pixels moved unseen 
 seen   (N, K, 5)  as joints, without the last
 laws   (11,)      how people move, in the order of LAWS in edgepose/track/motion.py
 
-All float64. The body moves, the joints go with it: one Kalman filter of constant, slowly forgotten speed per person.
+All float64 but for what a frame gives. The body moves, the joints go with it: one Kalman filter per person, of a speed
+that is constant and slowly forgotten.
 """
 
 from __future__ import annotations
@@ -16,15 +17,39 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
+def read(xy, coarse_xy, score, seen, known):
+    """Put a frame's people together; a joint whose x or y is not finite has neither.
+
+    xy, coarse_xy  (N, K, 2)  float32
+    score          (N, K)     float32
+    seen           (N, K, 5)  out
+    known          (N,)       out: number of joints that are there
+    """
+    for n in range(xy.shape[0]):
+        known[n] = 0
+        for k in range(xy.shape[1]):
+            there = np.isfinite(xy[n, k, 0]) and np.isfinite(xy[n, k, 1])
+            known[n] += there
+            seen[n, k, 0] = xy[n, k, 0] if there else np.nan
+            seen[n, k, 1] = xy[n, k, 1] if there else np.nan
+            seen[n, k, 2] = coarse_xy[n, k, 0]
+            seen[n, k, 3] = coarse_xy[n, k, 1]
+            seen[n, k, 4] = score[n, k]
+
+
+@njit(cache=True, nogil=True)
 def move(joints, motion, unseen_s, step, width, height, laws):
     """Let `step` seconds pass, nobody seen yet; who was out of sight before stays inside the picture.
 
     joints, motion    changed
     unseen_s  (M,)    seconds unseen before the step
     """
-    keep_s, unrest, most_lost, coast_s = laws[0], laws[1], laws[2], laws[3]
+    keep_s, unrest, coast_s = laws[0], laws[1], laws[2]
     kept = np.exp(-step / keep_s)
     reach = keep_s * (1 - kept)
+    # a speed that is pushed at random and decays (Ornstein and Uhlenbeck 1930), integrated over the step: Singer 1970
+    unsure_speed = keep_s / 2 * (1 - kept * kept)
+    unsure_place = keep_s * keep_s * (step - 2 * reach + unsure_speed)
     for m in range(joints.shape[0]):
         own = motion[m]
         by_x, by_y = own[1] * reach, own[2] * reach
@@ -47,13 +72,11 @@ def move(joints, motion, unseen_s, step, width, height, laws):
             joints[m, k, 3] += by_y
         own[3] += by_x
         own[4] += by_y
-        spread = own[5] + reach * (2 * own[6] + reach * own[7]) + unrest * step * step * step / 3
-        both = kept * (own[6] + reach * own[7]) + unrest * step * step / 2
         own[1] *= kept
         own[2] *= kept
-        own[5] = min(spread, most_lost)
-        own[7] = kept * kept * own[7] + (1 - kept * kept) * unrest * keep_s / 2
-        own[6] = min(both, np.sqrt(own[5] * own[7]))
+        own[5] += reach * (2 * own[6] + reach * own[7]) + unrest * unsure_place
+        own[6] = kept * (own[6] + reach * own[7]) + unrest * reach * reach / 2
+        own[7] = kept * kept * own[7] + unrest * unsure_speed
 
 
 @njit(cache=True, nogil=True)
@@ -66,10 +89,10 @@ def alike(joints, motion, unseen_s, trust, seen, looseness, laws, value, off, co
     off        (M, N, 2)  out: seen minus expected pixels, mean over the joints known on both sides
     common     (M, N)     out: number of those
     """
-    slack, stopped, least, limb_s = laws[4], laws[5], laws[6], laws[7]
+    most_lost, slack, stopped, least, limb_s = laws[3], laws[4], laws[5], laws[6], laws[7]
     for m in range(joints.shape[0]):
         size2 = motion[m, 0] * motion[m, 0]
-        spread = -0.5 / ((motion[m, 5] + slack) * size2)
+        spread = -0.5 / ((min(motion[m, 5], most_lost) + slack) * size2)
         limb = min(1 + unseen_s[m] / limb_s, 3.0)
         pose = -0.5 / (limb * limb * size2)
         for n in range(seen.shape[0]):
@@ -151,6 +174,7 @@ def follow(joints, motion, unseen_s, seen, of, off, common, laws):
 
 
 EXPORTS = {
+    "read": "void(float32[:,:,::1], float32[:,:,::1], float32[:,::1], float64[:,:,::1], int64[::1])",
     "move": "void(float64[:,:,::1], float64[:,::1], float64[::1], float64, float64, float64, float64[::1])",
     "alike": (
         "void(float64[:,:,::1], float64[:,::1], float64[::1], float64[::1], float64[:,:,::1], float64[::1], "

@@ -10,9 +10,18 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
+def read(xy: Array, coarse_xy: Array, score: Array, seen: Array, known: Array) -> None:
+    """As track.read."""
+    there: Array = np.isfinite(xy[..., 0]) & np.isfinite(xy[..., 1])
+    known[:] = there.sum(axis=1)
+    seen[..., :2] = np.where(there[..., None], xy, np.nan)
+    seen[..., 2:4] = coarse_xy
+    seen[..., 4] = score
+
+
 def move(joints: Array, motion: Array, unseen_s: Array, step: float, width: float, height: float, laws: Array) -> None:
     """As track.move."""
-    keep_s, unrest, most_lost, coast_s = laws[:4]
+    keep_s, unrest, coast_s = laws[:3]
     kept = np.exp(-step / keep_s)
     reach = keep_s * (1 - kept)
     by = motion[:, 1:3] * reach
@@ -23,13 +32,12 @@ def move(joints: Array, motion: Array, unseen_s: Array, step: float, width: floa
         by[unseen_s >= coast_s] = 0
     joints[..., :4] += np.concatenate((by, by), axis=1)[:, None]
     motion[:, 3:5] += by
-    spread, both, speed = motion[:, 5], motion[:, 6], motion[:, 7]
-    spread = spread + reach * (2 * both + reach * speed) + unrest * step * step * step / 3
-    both = kept * (both + reach * speed) + unrest * step * step / 2
     motion[:, 1:3] *= kept
-    motion[:, 5] = np.minimum(spread, most_lost)
-    motion[:, 7] = kept * kept * speed + (1 - kept * kept) * unrest * keep_s / 2
-    motion[:, 6] = np.minimum(both, np.sqrt(motion[:, 5] * motion[:, 7]))
+    both, speed = motion[:, 6].copy(), motion[:, 7].copy()
+    unsure_speed = keep_s / 2 * (1 - kept * kept)
+    motion[:, 5] += reach * (2 * both + reach * speed) + unrest * keep_s * keep_s * (step - 2 * reach + unsure_speed)
+    motion[:, 6] = kept * (both + reach * speed) + unrest * reach * reach / 2
+    motion[:, 7] = kept * kept * speed + unrest * unsure_speed
 
 
 def alike(
@@ -37,7 +45,7 @@ def alike(
     value: Array, off: Array, common: Array,
 ) -> None:  # fmt: skip
     """As track.alike."""
-    slack, stopped, least, limb_s = laws[4:8]
+    most_lost, slack, stopped, least, limb_s = laws[3:8]
     ours, theirs = joints[..., :2], seen[..., :2]
     known, seen_known = (~np.isnan(xy[..., 0]) for xy in (ours, theirs))
     common[:] = known.astype(float) @ seen_known.T
@@ -45,7 +53,7 @@ def alike(
         here, there = np.where(known, ours[..., axis], 0), np.where(seen_known, theirs[..., axis], 0)
         off[..., axis] = (known @ there.T - here @ seen_known.T) / np.maximum(common, 1)
     size2 = motion[:, 0] ** 2
-    spread = -0.5 / ((motion[:, 5] + slack) * size2)[:, None]
+    spread = -0.5 / ((np.minimum(motion[:, 5], most_lost) + slack) * size2)[:, None]
     on = np.exp(spread * (off**2).sum(axis=2))
     still = np.exp(spread * ((off + motion[:, None, 3:5]) ** 2).sum(axis=2))
     value[:] = trust[:, None] * np.maximum(on, stopped * still) * common / (common + 1)

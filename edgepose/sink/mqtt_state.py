@@ -67,8 +67,10 @@ class Outbox:
             return left
 
     def _trim(self) -> None:
+        """Drop the oldest; who entered and left with them is told with the next."""
         while len(self._queue) > self._size:
-            self._queue.popleft()
+            oldest = self._queue.popleft()
+            self._queue[0] = self._queue[0].after(oldest)
             self.dropped += 1
 
 

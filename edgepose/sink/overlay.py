@@ -12,7 +12,7 @@ from edgepose.errors import ConfigError, SinkError
 from edgepose.opencv import cv2
 from edgepose.poses import Frame, Poses
 from edgepose.sink.base import Sink
-from edgepose.sink.draw import Image, bgr, draw
+from edgepose.sink.draw import Image, bgr, draw_on
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -53,7 +53,9 @@ class OverlaySink(Sink):
         """
         if self._closed:
             raise ValueError("OverlaySink is closed")
-        self._writer.add(draw(bgr(frame), poses), frame)
+        image = bgr(frame)
+        draw_on(image, poses)
+        self._writer.add(image, frame)
         self._sent += 1
 
     def close(self) -> None:

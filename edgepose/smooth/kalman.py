@@ -8,7 +8,8 @@ moves with the sum of both. From plain constant velocity it differs where record
 - A speed changes by more the faster it is (q grows with it): at rest the noise is averaged away, in motion not.
 - The noise of a measurement is learned for each person: innovations that keep their sign say that the filter lags and
   the noise is less than thought, those that alternate that it is more. A far person's joints are much noisier.
-- A jump beyond HUBER standard deviations moves the place, but the speed only as far as that.
+- A jump, beyond two standard deviations, moves the place; the speed moves as for two, but its variance grows, so that
+  it follows if the joint moves on: detectors mistake a left leg for a right one and back again.
 - Trust: how much of the steps announced in the last second came true, 0 to 1, is how much is announced of the next.
 
 It is fed with joints as measured, never with smoothed ones, which lag: their speed would come too late.
@@ -34,6 +35,7 @@ TUNING = np.array((
     2.0,                    # Huber's limit, standard deviations
     0.3,                    # variance of a speed at first, (body sizes / s)^2
     0.5,                    # longest move announced, body sizes
+    0.2,                    # share of a jump's speed that opens the speed's variance
 ))  # fmt: skip
 LONGEST_S = 0.5
 """Furthest ahead that anything is told."""

@@ -26,9 +26,11 @@ PRESETS = {"light": Tuning(1.0, 20.0, 1.0), "strong": Tuning(0.5, 5.0, 1.0)}
 
 
 class OneEuro:
-    """One filter for each coordinate of each joint of each person, as its authors have it (Casiez, Roussel, Vogel,
-    CHI 2012, and their groundTruth.csv), but for three things: real time steps, a speed in body sizes a second, so that
-    one setting serves any distance and resolution, and a weight, so that a joint the model is unsure of moves it less.
+    """One filter for each coordinate of each joint of each person.
+
+    As its authors have it (Casiez, Roussel, Vogel, CHI 2012, and their groundTruth.csv), with real time steps. The
+    speed counts in body sizes a second, so one setting serves any distance and resolution; and a joint has a weight, so
+    one the model is unsure of moves its filter less.
     """
 
     def __init__(self, tuning: Tuning, joints: int, axes: int, kernels: ModuleType) -> None:

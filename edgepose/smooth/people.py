@@ -36,8 +36,9 @@ class Seen:
 
 
 class Clock:
-    """Time stamps made to rise: one that repeats or goes back a little counts as one frame later, and one that goes
-    back by more than a gap as a pause.
+    """Time stamps made to rise.
+
+    One that repeats or goes back a little counts as one frame later, one that goes back by more than a gap as a pause.
     """
 
     def __init__(self) -> None:
@@ -62,8 +63,9 @@ class Clock:
 
 
 class People:
-    """Gives every identity a slot of the state; memory follows how many were seen within PAUSE_S, whether or not they are
-    told to have left.
+    """Gives every identity a slot of the state.
+
+    Memory follows how many were seen within PAUSE_S, whether or not they are told to have left.
     """
 
     def __init__(self) -> None:

@@ -20,8 +20,10 @@ from edgepose.smooth.people import Array, People, Seen, grown
 
 USUAL_S = 1.0
 """Time constant of a person's size and of what score is usual for a joint."""
+DOUBTFUL = 0.6
+"""A joint whose score falls below this share of its usual one counts less, by the square; detectors waver less."""
 LEAST_WEIGHT = 0.05
-"""Of a joint with a score far below its usual one."""
+"""And never less than this."""
 UNKNOWN_SIZE = 0.25
 """Share of the picture's longer side that somebody is taken for of whom one joint at most is seen."""
 
@@ -62,6 +64,7 @@ class Smoother:
         self._usual = np.zeros((0, len(skeleton.joints)))
         self._xy = _Channel(tuning, predicts, len(skeleton.joints), 2, loops)
         self._xyz = _Channel(tuning, predicts, len(skeleton.joints), 3, loops)
+        self._warm_up(len(skeleton.joints))
 
     def __len__(self) -> int:
         """How many people it remembers."""
@@ -84,7 +87,7 @@ class Smoother:
         score = poses.score if every else poses.score[rows]
         kept = np.exp(seen.steps / -USUAL_S)
         weights = np.empty(score.shape)
-        self._weigh(score.astype(np.float64), seen.slots, kept, LEAST_WEIGHT, self._usual, weights)
+        self._weigh(score.astype(np.float64), seen.slots, kept, DOUBTFUL, LEAST_WEIGHT, self._usual, weights)
 
         def moved(channel: _Channel, points: NDArray[np.float32], fallback: float) -> NDArray[np.float32]:
             mine = points if every else points[rows]
@@ -102,6 +105,13 @@ class Smoother:
         faded = poses.score.copy()
         faded[rows] *= np.float32(exp(-ahead_s / DOUBT_S))
         return replace(poses, xy=xy, xyz=xyz, score=faded, predicted_s=ahead_s)
+
+    def _warm_up(self, joints: int) -> None:
+        """Every kernel is compiled or read from its cache before the first frame."""
+        nobody, none = Seen(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), 0.0, 0.0), np.zeros(0)
+        weights = np.zeros((0, joints))
+        self._weigh(weights, nobody.slots, none, DOUBTFUL, LEAST_WEIGHT, self._usual, weights)
+        self._xy.update(np.zeros((0, joints, 2)), weights, none, 1.0, nobody, 0.0)
 
     def _ahead_s(self, poses: Poses) -> float:
         late_s = self._clock() - poses.taken_t if self._live else 0.0

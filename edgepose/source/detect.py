@@ -19,7 +19,13 @@ PICTURES = frozenset(
 STREAMS = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt"))
 """Address schemes of streams."""
 
-READABLE = "a picture, a folder, a video file, a camera (0, /dev/video0, picamera2) or a stream (rtsp://...)"
+CSI = re.compile(r"csi(?::(.*))?")
+"""A Jetson's ribbon camera, and which."""
+
+CAMERAS = ("picamera2", "csi")
+"""Addresses that are names."""
+
+READABLE = "a picture, a folder, a video file, a camera (0, /dev/video0, picamera2, csi) or a stream (rtsp://...)"
 
 
 def require_address(uri: str) -> None:
@@ -31,7 +37,7 @@ def require_address(uri: str) -> None:
 def kind_of(uri: str) -> str:
     """The row of SOURCES that reads `uri`; a ConfigError says what to pass instead."""
     require_address(uri)
-    if " ! " in uri:
+    if " ! " in uri or CSI.fullmatch(uri):
         return "stream"
     scheme, separator, _ = uri.partition("://")
     if separator:
@@ -59,13 +65,13 @@ def existing(uri: str) -> Path:
         raise ConfigError(f"{uri}: cannot be looked up: {error}") from None
     if not path.parent.is_dir():
         raise ConfigError(f"{uri}: no such file or folder; there is no folder {path.parent} either")
-    near = difflib.get_close_matches(path.name, [*beside, "picamera2"], n=1)
+    near = difflib.get_close_matches(path.name, [*beside, *CAMERAS], n=1)
     hint = f"did you mean {_beside(path, near[0])}?" if near else f"pass {READABLE}"
     raise ConfigError(f"{uri}: no such file or folder; {hint}")
 
 
 def _beside(path: Path, name: str) -> str:
-    return name if name == "picamera2" else str(path.with_name(name))
+    return name if name in CAMERAS else str(path.with_name(name))
 
 
 def masked(uri: str) -> str:

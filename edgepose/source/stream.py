@@ -1,17 +1,18 @@
-"""Network cameras and GStreamer pipelines, through OpenCV."""
+"""Network cameras, the ribbon cameras of Jetsons, and GStreamer pipelines, through OpenCV."""
 
 from __future__ import annotations
 
 import os
 import re
 import time
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
 from edgepose import config
 from edgepose.errors import ConfigError, SourceError
 from edgepose.poses import Layout
-from edgepose.source.detect import masked
+from edgepose.source.detect import CSI, masked
 from edgepose.source.live import OPEN_S, Grab, LiveSource
 
 if TYPE_CHECKING:
@@ -28,15 +29,43 @@ YUV: dict[str, Layout] = {"I420": "i420", "NV12": "nv12"}
 
 
 def stream_source(cfg: config.Source) -> LiveSource:
-    """An address FFmpeg reads, or a GStreamer pipeline that ends in appsink.
+    """An address FFmpeg reads, a GStreamer pipeline that ends in appsink, or `csi`, `csi:N`, which stands for one.
 
     Raises:
-        ConfigError: a pipeline, and an OpenCV without GStreamer.
+        ConfigError: a pipeline, and an OpenCV without GStreamer; or N is not a number.
+    """
+    if pipeline := pipeline_of(cfg):
+        _require_gstreamer(cfg.uri if pipeline != cfg.uri else "a GStreamer pipeline")
+        return LiveSource(cfg, partial(PipelineGrabber, cfg, pipeline), masked(cfg.uri))
+    return LiveSource(cfg, partial(AddressGrabber, cfg), masked(cfg.uri))
+
+
+def pipeline_of(cfg: config.Source) -> str | None:
+    """The GStreamer pipeline that the settings ask for, if they do.
+
+    Raises:
+        ConfigError: the number of a `csi` camera is none.
     """
     if " ! " in cfg.uri:
-        _require_gstreamer()
-        return LiveSource(cfg, partial(PipelineGrabber, cfg, pipeline_yuv(cfg.uri)), masked(cfg.uri))
-    return LiveSource(cfg, partial(AddressGrabber, cfg), masked(cfg.uri))
+        return cfg.uri
+    if (csi := CSI.fullmatch(cfg.uri)) is None:
+        return None
+    number = csi[1] or "0"
+    if not (number.isascii() and number.isdigit()):
+        raise ConfigError(f"source.uri is {cfg.uri!r}, expected csi or csi:N, N the number of a camera")
+    return csi_pipeline(int(number), cfg.size_wh, cfg.fps)
+
+
+def csi_pipeline(number: int, size_wh: tuple[int, int], fps: float) -> str:
+    """What gives the pictures of a Jetson's ribbon camera, scaled by its image processor, the newest only."""
+    rate = Fraction(fps).limit_denominator(1001)
+    width, height = (length // 2 * 2 for length in size_wh)  # chroma comes in pairs
+    return (
+        f"nvarguscamerasrc sensor-id={number} ! "
+        f"video/x-raw(memory:NVMM), format=NV12, framerate={rate.numerator}/{rate.denominator} ! "
+        f"nvvidconv ! video/x-raw, format=I420, width={width}, height={height} ! "
+        "appsink drop=true max-buffers=1 sync=false"
+    )
 
 
 class _StreamGrabber:
@@ -83,14 +112,18 @@ class AddressGrabber(_StreamGrabber):
 class PipelineGrabber(_StreamGrabber):
     """A GStreamer pipeline, its frames bgr, bgrx, grey, I420 or NV12."""
 
+    def __init__(self, cfg: config.Source, pipeline: str) -> None:
+        super().__init__(cfg, pipeline_yuv(pipeline))
+        self._pipeline = pipeline
+
     def open(self) -> None:
         """As Grabber.open."""
         from edgepose.opencv import cv2
 
-        self._capture = cv2.VideoCapture(self._cfg.uri, cv2.CAP_GSTREAMER)
+        self._capture = cv2.VideoCapture(self._pipeline, cv2.CAP_GSTREAMER)
         if not self._capture.isOpened():
             raise SourceError(
-                f"{masked(self._cfg.uri)}: does not start; try it with gst-launch-1.0, and end it in "
+                f"{masked(self._pipeline)}: does not start; try it with gst-launch-1.0, and end it in "
                 "`appsink drop=true max-buffers=1 sync=false`"
             )
 
@@ -101,13 +134,13 @@ def pipeline_yuv(uri: str) -> Layout | None:
     return YUV.get(formats[-1]) if formats else None
 
 
-def _require_gstreamer() -> None:
+def _require_gstreamer(what: str) -> None:
     from edgepose.opencv import cv2
 
     if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
         raise ConfigError(
-            f"source.uri is a GStreamer pipeline, and this OpenCV {cv2.__version__} is built without GStreamer, "
-            "as all that pip installs; `sudo apt install python3-opencv`, make the environment with "
+            f"source.uri is {what}, which takes GStreamer, and this OpenCV {cv2.__version__} is built without it, "
+            "as all that pip installs are; `sudo apt install python3-opencv`, make the environment with "
             "--system-site-packages, and uninstall opencv-python-headless there"
         )
 

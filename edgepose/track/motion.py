@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import Poses
-
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 LAWS = {
     "keep_s": 2.0,  # a body forgets its speed: 1/e of it is left after so long
     "unrest": 2.0,  # spectral density of its acceleration, sizes^2 / s^3: 1 size / s faster within half a second
-    "most_lost": 0.25,  # a place is never less known than that, sizes^2: half a size, or it could be anybody
     "coast_s": 1.0,  # an unseen body moves for so long
+    "most_lost": 0.25,  # a place is never less known than that, sizes^2: half a size, or it could be anybody
     "slack": 0.08**2,  # variance of where the mean joint lies in a body that moves its limbs, sizes^2
     "stopped": 0.7,  # how likely it is to have stopped where last seen, against going on as before
     "least_alike": 0.1,  # people less alike than this in place and pose are not the same
@@ -79,18 +77,6 @@ class Bodies:
     def xy(self) -> NDArray[np.float32]:
         """(M, K, 2) pixels, NaN where a joint is not known."""
         return self.joints[..., :2].astype(np.float32)
-
-
-def joints_of(poses: Poses) -> Floats:
-    """(N, K, 5) a frame's people as the kernels take them; where the model has no coarse joints, the joints."""
-    seen = np.empty((*poses.score.shape, 5))
-    seen[..., :2] = poses.xy
-    seen[..., 2:4] = poses.xy if poses.coarse_xy is None else poses.coarse_xy
-    seen[..., 4] = poses.score
-    finite = np.isfinite(seen[..., :2])
-    if not finite.all():
-        seen[~finite.all(axis=2), :2] = np.nan
-    return seen
 
 
 def newborn(seen: Floats, person_score: Floats, least_size: float) -> Bodies:

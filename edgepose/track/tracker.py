@@ -12,7 +12,7 @@ from edgepose import config, kernels, oks
 from edgepose.kernels import Choice
 from edgepose.poses import Poses, Skeleton
 from edgepose.track.assign import assign
-from edgepose.track.motion import LAWS, LEAST_STEP_S, SMALLEST, UNSEEN, Bodies, Floats, Index, joints_of, newborn
+from edgepose.track.motion import LAWS, LEAST_STEP_S, SMALLEST, UNSEEN, Bodies, Floats, Index, newborn
 
 RESTART_S = 2.0
 """A longer step in time, either way, is a cut: nobody from before it is known after it."""
@@ -26,8 +26,8 @@ TWICE_S = 0.02
 CANDIDATE_S = 0.25
 """Seconds for which someone seen once may be seen again; the next frame counts, however late."""
 
-MOST_CANDIDATES = 64
-"""Beyond it nobody new is taken on until some are forgotten."""
+MOST_UNSEEN = 64
+"""Of more people out of sight those unseen longest are forgotten early."""
 
 UNSURE = 0.8
 """Value of finding somebody again who was out of sight or has no identity yet, against who was just seen."""
@@ -65,7 +65,8 @@ class Tracker:
         self._next_id = 1
         self._warm_up(len(skeleton.joints))
 
-    def __len__(self) -> int:
+    @property
+    def remembered(self) -> int:
         """How many people it remembers, those without an identity included."""
         return len(self._state[0]) if self._state else 0
 
@@ -131,8 +132,11 @@ class Tracker:
 
     def _seen(self, poses: Poses) -> tuple[Floats, Floats, list[int]]:
         """Who is sure enough to be followed and has a joint, their scores, and their rows in `poses`."""
-        seen = joints_of(poses)
-        usable = (poses.person_score >= self.stay_score) & ~np.isnan(seen[..., 0]).all(axis=1)
+        xy, joint_score = (np.ascontiguousarray(values, np.float32) for values in (poses.xy, poses.score))
+        coarse_xy = xy if poses.coarse_xy is None else np.ascontiguousarray(poses.coarse_xy, np.float32)
+        seen, known = np.empty((*joint_score.shape, 5)), np.empty(len(poses), np.int64)
+        self._loops.read(xy, coarse_xy, joint_score, seen, known)
+        usable = (poses.person_score >= self.stay_score) & (known > 0)
         rows: list[int] = np.flatnonzero(usable).tolist()
         score = poses.person_score.astype(np.float64)
         return (seen, score, rows) if len(rows) == len(score) else (seen[rows], score[rows], rows)
@@ -192,6 +196,8 @@ class Tracker:
             return bodies, of, []
         memory_s = np.where(bodies.track_id >= 0, self.memory_s, CANDIDATE_S)
         stays = (bodies.unseen_s == 0) | (bodies.unseen_s < memory_s - 1e-6)
+        if len(bodies) > MOST_UNSEEN and (bodies.unseen_s > 0).sum() > MOST_UNSEEN:
+            stays[np.argsort(bodies.unseen_s, kind="stable")[(bodies.unseen_s == 0).sum() + MOST_UNSEEN :]] = False
         if stays.all():
             return bodies, of, []
         return bodies.rows(stays), of[stays], _identities(bodies.rows(~stays))
@@ -202,7 +208,7 @@ class Tracker:
         """With those seen for the first time who may get an identity."""
         taken = set(of.tolist())
         for index, sure in enumerate((score >= self.enter_score).tolist()):
-            if index in taken or not sure or (bodies.track_id < 0).sum() >= MOST_CANDIDATES:
+            if index in taken or not sure:
                 continue
             here = bodies.rows(of >= 0)
             if not self._is_one_of(seen[index], here.joints, SAME) and not _is_rest_of(seen[index], here):

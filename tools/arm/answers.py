@@ -34,7 +34,7 @@ def of_shipped(name: str, like: Answers) -> Answers:
     """What one shipped model answers to noise and to two photographs."""
     from edgepose.opencv import cv2
 
-    images = {path.stem: cv2.imread(str(path)) for path in sorted(PICTURES.glob("*.jpg"))}
+    images = {path.stem: np.asarray(cv2.imread(str(path)), np.uint8) for path in sorted(PICTURES.glob("*.jpg"))}
     images["noise"] = np.random.default_rng(11).integers(0, 256, (200, 300, 3), np.uint8)
     answers: Answers = {}
     with open_engine(config.Engine(model=name, threads=1)) as engine:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.benches import child, families_grouping, families_topdown, frame, personlab, process
+from tools.benches import child, families_grouping, families_topdown, frame, peers, personlab, pipeline, process, smooth
 from tools.benches.row import Row, SkipRowError
 
 ROWS: dict[str, Callable[[], Row]] = {
@@ -25,9 +25,12 @@ ROWS: dict[str, Callable[[], Row]] = {
     "start_s": process.start,
     "rss_mib": process.memory,
     "child_overhead_ms": child.child_overhead,
+    **pipeline.ROWS,
+    **peers.ROWS,
     **families_topdown.ROWS,
     **families_grouping.ROWS,
     **personlab.ROWS,
+    **smooth.ROWS,
 }
 
 
@@ -42,25 +45,30 @@ def main() -> int:
         "--only", metavar="PATTERN", default="*", help="rows whose name fits, as in a shell; default all"
     )
     parser.add_argument("--json", metavar="FILE", help="also write one JSON object per row")
+    parser.add_argument(
+        "--install", action="store_true", help="fetch what others run and is not here, MediaPipe, into the cache folder"
+    )
     args = parser.parse_args()
+    if args.install:
+        os.environ[peers.INSTALL] = "yes"
     chosen = [name for name in ROWS if fnmatch.fnmatch(name, args.only)]
     if not chosen:
         parser.error(f"no row fits {args.only!r}; rows: {', '.join(ROWS)}")
 
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
-    print(f"{'ROW':<22}{'VALUE':>9}  {'UNIT':<6}{'AIM':>8}  MADE OF")
+    print(f"{'ROW':<27}{'VALUE':>9}  {'UNIT':<6}{'AIM':>8}  MADE OF")
     lines = []
     for name in chosen:
         print(f"measuring {name} ...", end="\r", file=sys.stderr)
         try:
             row = ROWS[name]()
         except SkipRowError as reason:
-            print(f"{name:<22}  skipped: {reason}")
+            print(f"{name:<27}  skipped: {reason}")
             continue
         aim = "" if row.target is None else f"{'>=' if row.at_least else '<='} {row.target:g}"
         met = "" if row.target is None else "  met" if row.met else "  MISSED"
         sides = ", ".join(f"{side} {value:.4g}" for side, value in row.sides.items())
-        print(f"{row.name:<22}{row.value:>9.3f}  {row.unit:<6}{aim:>8}  {sides}{met}", flush=True)
+        print(f"{row.name:<27}{row.value:>9.3f}  {row.unit:<6}{aim:>8}  {sides}{met}", flush=True)
         lines.append({"name": row.name, "value": row.value, "unit": row.unit, "target": row.target, **row.sides})
     if args.json:
         Path(args.json).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

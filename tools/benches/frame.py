@@ -8,6 +8,7 @@ bare   invoke of our model, nothing else
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import cycle
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgepose import config
 from edgepose.demo.scene import SceneSource
 from edgepose.engine import Engine
 from edgepose.engine.zoo import find_model, verify_model
+from edgepose.estimate import OneStep, open_estimate
 from edgepose.pipeline import Pipeline, build
 from edgepose.poses import Frame
 from edgepose.sink import MemorySink
@@ -25,6 +27,7 @@ from edgepose.source import ListSource
 from tools.benches.row import Row, SkipRowError, interleaved_ms
 from tools.benches.stock import stock_model
 
+MODEL = "movenet_lightning_192"
 ROUNDS = 40
 
 
@@ -33,18 +36,13 @@ def frames() -> list[Frame]:
     scene = SceneSource(8.0)
     seen = []
     for seq in range(0, 240, 30):
-        scene.views[seq] = scene._view(seq / 30)
+        scene.see(seq)
         seen.append(Frame(scene.image(seq), "bgr", 0.0, 0.0, seq))
     return seen
 
 
 def _ours(pipeline: Pipeline, pictures: Iterator[Frame]) -> Callable[[], object]:
-    def one() -> object:
-        frame = next(pictures)
-        tensor, crop = pipeline.preprocess(frame)
-        return pipeline.decode(pipeline.engine.run(tensor), crop, frame)
-
-    return one
+    return lambda: pipeline.estimate(next(pictures), None)
 
 
 def _stock(interpreter: Any, pictures: Iterator[Frame]) -> Callable[[], object]:
@@ -68,7 +66,7 @@ def _interpreter(engine: Engine, content: bytes, threads: int) -> Any:
 
 def _measure(threads: int) -> dict[str, float]:
     cv2.setNumThreads(threads)
-    cfg = config.Config(engine=config.Engine(threads=threads))
+    cfg = config.Config(engine=config.Engine(model=MODEL, threads=threads))
     with build(cfg, source=ListSource([]), sinks=[MemorySink(1)]) as pipeline:
         content = verify_model(find_model(cfg.engine.model))[2]
         bare = _interpreter(pipeline.engine, content, threads)
@@ -99,12 +97,15 @@ def frame_vs_invoke(threads: int, target: float) -> Row:
 
 def decode_movenet() -> Row:
     """Microseconds to decode one real picture's heads, and how many times np.max over its heatmaps that is."""
-    with build(config.Config(), source=ListSource([]), sinks=[MemorySink(1)]) as pipeline:
-        frame = frames()[0]
-        tensor, crop = pipeline.preprocess(frame)
-        heads = pipeline.engine.run(tensor)
+    cfg = config.Config(engine=config.Engine(model=MODEL))
+    with closing(open_estimate(cfg)) as estimate:
+        if not isinstance(estimate, OneStep):
+            raise SkipRowError(f"{MODEL} is not looked through once")
+        look, frame = estimate.look, frames()[0]
+        tensor, crop = look.preprocess(frame)
+        heads = look.engine.run(tensor)
         runs: dict[str, Callable[[], object]] = {"floor": heads["heatmap"].max}
-        runs["decode"] = lambda: pipeline.decode(heads, crop, frame)
+        runs["decode"] = lambda: look.decode(heads, crop, frame)
         taken = interleaved_ms(runs, ROUNDS)
     sides = {"floor_us": taken["floor"] * 1e3, "of_floor": taken["decode"] / taken["floor"]}
     return Row("decode_movenet", taken["decode"] * 1e3, "us", None, sides)

@@ -1,0 +1,89 @@
+"""Opens what `engine.model` names: one model, or a pair."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import msgspec
+
+from edgepose import config
+from edgepose.decode import sees_one
+from edgepose.engine import Engine, open_engine
+from edgepose.engine.zoo import find_model
+from edgepose.errors import ConfigError
+from edgepose.estimate.base import Estimate
+from edgepose.estimate.look import Counts, Look
+from edgepose.estimate.one_step import OneStep
+from edgepose.estimate.pairs import Pair, pair_of
+from edgepose.estimate.score import raw_of
+from edgepose.estimate.two_step import TwoStep
+
+LEAST_RAW = 0.01
+"""Scores of candidates that are told of when nothing is held back."""
+SPARE, MOST = 2, 50
+"""Candidates of a finder per person asked for, as some turn out to be nobody or somebody else; and most of them."""
+
+
+def open_estimate(cfg: config.Config) -> Estimate:
+    """What `engine.model` names, opened.
+
+    Raises:
+        ConfigError: a setting or a model is wrong.
+    """
+    pair = pair_of(cfg.engine.model)
+    with ExitStack() as opened:
+        estimate = _one(cfg, cfg.engine.model, opened) if pair is None else _two(cfg, pair, opened)
+        opened.pop_all()
+    return estimate
+
+
+def _engine(cfg: config.Config, model: str, opened: ExitStack) -> Engine:
+    return opened.enter_context(open_engine(msgspec.structs.replace(cfg.engine, model=model)))
+
+
+def _one(cfg: config.Config, name: str, opened: ExitStack) -> OneStep:
+    engine = _engine(cfg, name, opened)
+    model, decode = engine.manifest, cfg.decode
+    if model.score:
+        least = 0.0 if not cfg.estimate.gate else min(model.score.gate, model.score.stay)
+        least = least if decode.min_person_score is None else decode.min_person_score
+        raw = max(raw_of(least, model.score.bias, model.score.slope), LEAST_RAW)
+        decode = msgspec.structs.replace(decode, min_person_score=raw)
+    elif not cfg.estimate.gate and decode.min_person_score is None:
+        decode = msgspec.structs.replace(decode, min_person_score=LEAST_RAW)
+    counts = Counts()
+    follow = cfg.estimate.crops and sees_one(model.decoder.name, model.decoder.options, cfg.decode.max_people)
+    return OneStep(cfg, Look(engine, decode, counts), counts, follow)
+
+
+def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
+    if not cfg.estimate.crops:
+        return _one(cfg, pair.finder, opened)
+    finder = _engine(cfg, pair.finder, opened)
+    same = find_model(pair.finder, cfg.engine.models_dir) == find_model(pair.refiner, cfg.engine.models_dir)
+    refiner = finder if same else _engine(cfg, pair.refiner, opened)
+    _check(finder, refiner)
+    counts = Counts()
+    # the finder's candidates: as sure as a crop is worth, or all of them
+    worth = pair.worth if cfg.estimate.gate else LEAST_RAW
+    people = min(MOST, SPARE * max(cfg.decode.max_people, 2))
+    joint = 0.0 if finder.manifest.decoder.name == "movenet" else None  # it has a coarse pose besides
+    find = config.Decode(max_people=people, min_person_score=worth, min_joint_score=joint, kernels=cfg.decode.kernels)
+    # a crop tells of whoever is in it; how sure that is comes later
+    refine = config.Decode(max_people=1, min_person_score=0.0, min_joint_score=0.0, kernels=cfg.decode.kernels)
+    return TwoStep(cfg, pair, Look(finder, find, counts), Look(refiner, refine, counts), counts)
+
+
+def _check(finder: Engine, refiner: Engine) -> None:
+    """Raise ConfigError unless one finds many people and the other refines one."""
+    found, refined = finder.manifest, refiner.manifest
+    if sees_one(found.decoder.name, found.decoder.options, MOST):
+        raise ConfigError(
+            f"engine.model: {found.name} sees one person and cannot find many; put a bottom-up model before the +"
+        )
+    if not sees_one(refined.decoder.name, refined.decoder.options, 1):
+        raise ConfigError(
+            f"engine.model: {refined.name} is no one-person model and cannot refine; put a top-down model after the +"
+        )
+    if not set(found.joints.joints) & set(refined.joints.joints):
+        raise ConfigError(f"engine.model: {found.name} and {refined.name} have no joint in common")

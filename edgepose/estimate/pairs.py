@@ -1,0 +1,71 @@
+"""Which two models work together, by name, and what was measured of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from edgepose.estimate.score import Logistic
+
+
+class Pair(NamedTuple):
+    """A finder of people in whole frames and a refiner of one person in a crop; they may be the same model."""
+
+    finder: str
+    refiner: str
+    margin: float | None = None
+    """Side of a crop over the longer side of the finder's pose; None: by the refiner's size."""
+    worth: float | None = None
+    """Raw finder score from which a candidate is worth a crop; None: the finder's own threshold."""
+    found: Logistic | None = None
+    """Chance of a person by log of the finder's score; None: that score."""
+    crop: Logistic | None = None
+    """The same by the refiner's."""
+    both: Logistic | None = None
+    """By both logs and how alike the two poses are (OKS); None: the geometric mean of the scores."""
+    gate: float = 0.3
+    """Chance from which a person in a single picture is told of."""
+    enter: float = 0.4
+    """Chance from which a person in a video gets an id, when seen twice."""
+    stay: float = 0.2
+    """Chance down to which somebody with an id is told of."""
+
+
+PAIRS = {
+    "default": Pair(
+        "movenet_multipose_256x256", "movenet_lightning_192", margin=1.25, worth=0.042,
+        found=Logistic(4.45, (2.08,)), crop=Logistic(2.62, (1.07,)), both=Logistic(2.69, (0.96, 0.58, 5.04)),
+        gate=0.87, enter=0.5, stay=0.25,
+    ),
+    "landscape": Pair(
+        "movenet_multipose_192x256", "movenet_lightning_256", margin=1.45, worth=0.04,
+        found=Logistic(3.74, (1.75,)), crop=Logistic(2.99, (1.1,)), both=Logistic(2.82, (0.77, 0.72, 5.73)),
+        gate=0.84, enter=0.5, stay=0.25,
+    ),
+    "best": Pair(
+        "movenet_multipose_192x256", "movenet_thunder_256", margin=1.4, worth=0.04,
+        found=Logistic(3.74, (1.75,)), crop=Logistic(3.91, (1.6,)), both=Logistic(3.91, (0.65, 1.26, 5.01)),
+        gate=0.86, enter=0.5, stay=0.25,
+    ),
+    "light": Pair(
+        "movenet_lightning_192", "movenet_lightning_192", margin=1.25, worth=0.042,
+        found=Logistic(5.89, (3.12,)), crop=Logistic(3.88, (2.03,)), both=Logistic(4.87, (1.29, 1.52, 3.23)),
+        gate=0.79, enter=0.5, stay=0.25,
+    ),
+}  # fmt: skip
+"""What `engine.model` may name instead of a model.
+
+Chances: fitted to the candidates in pictures with people and in 303 without (66 pictures, parts and mirror images of
+them); gates: about one of a hundred of these shows somebody.
+"""
+
+
+def pair_of(name: str) -> Pair | None:
+    """The pair that `engine.model` names: one of PAIRS, or FINDER+REFINER; None: it names one model."""
+    if name in PAIRS:
+        return PAIRS[name]
+    finder, plus, refiner = name.partition("+")
+    if not plus or Path(name).is_file():
+        return None
+    known = {(pair.finder, pair.refiner): pair for pair in PAIRS.values()}
+    return known.get((finder, refiner), Pair(finder, refiner))

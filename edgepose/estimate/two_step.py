@@ -1,0 +1,232 @@
+"""Many people by two models: a finder looks at the whole frame, a refiner at one crop a person.
+
+Who is followed by the tracker needs no finder, so in a video a frame costs about one inference a person. Where the
+budget allows fewer, the finder sees everybody in every frame and people take turns at being refined. Nobody is told
+of who was not seen in the frame at hand.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose import config, oks
+from edgepose.engine import Engine
+from edgepose.estimate.boxes import around, side_of
+from edgepose.estimate.budget import Budget
+from edgepose.estimate.look import Box, Counts, Look
+from edgepose.estimate.pairs import Pair
+from edgepose.estimate.people import (
+    SAME_COARSE,
+    STRANGER,
+    Joints,
+    Someone,
+    expected_people,
+    found_people,
+    meet,
+    where_of,
+)
+from edgepose.estimate.score import log
+from edgepose.poses import Frame, Poses
+
+F = np.float32
+SAME_POSE = 0.5
+"""Two refined poses more alike (OKS) are one person."""
+SKIP = 1.0
+"""A crop is skipped that has so many times the source pixels per model pixel of the whole frame: it shows no more."""
+MARGIN_SMALL, MARGIN_LARGE, LARGE_PX = 1.25, 1.4, 224
+"""Side of a crop over the longer side of a coarse pose, for refiners below and from LARGE_PX, which can afford to see
+more around."""
+MARGIN_OF_JOINTS = 1.1
+"""Times that where only joints are known, which lie well inside a body; also for a coarse pose in part."""
+
+
+@dataclass(slots=True, eq=False)
+class Told:
+    """One who is there, as surely as `chance` says."""
+
+    who: Someone
+    chance: float
+    xy: NDArray[np.float32]
+    score: NDArray[np.float32]
+    coarse: NDArray[np.float32]
+    """(K, 2) NaN: there is none."""
+    xyz: NDArray[np.float32]
+    """(K, 3) NaN: there is none."""
+    refined: bool
+
+
+class TwoStep:
+    """Finder and refiner; as Estimate."""
+
+    def __init__(
+        self, cfg: config.Config, pair: Pair, find: Look, refine: Look, counts: Counts, budget: Budget | None = None
+    ) -> None:
+        self.pair, self.find, self.refine = pair, find, refine
+        self.budget = budget or Budget(cfg.estimate)
+        self.find_every_s, self.max_people = cfg.estimate.find_every_s, cfg.decode.max_people
+        self._counts, self.counts = counts, counts.done
+        self.engines: tuple[Engine, ...] = tuple(dict.fromkeys((find.engine, refine.engine)))
+        self.skeleton = refine.skeleton
+        self.sigmas, self.coarse_sigmas = np.array(self.skeleton.sigmas, F), np.array(find.skeleton.sigmas, F)
+        self.joints = Joints(find.skeleton, refine.skeleton)
+        self.margin = pair.margin or (MARGIN_LARGE if max(refine.size_wh) >= LARGE_PX else MARGIN_SMALL)
+        self.min_joint = find.min_joint(cfg.decode), refine.min_joint(cfg.decode)
+        """Of the finder's poses and of the refiner's."""
+        set_to = cfg.decode.min_person_score
+        self.enter_score, self.stay_score = (pair.enter, pair.stay) if cfg.estimate.gate else (0.0, 0.0)
+        self.gate_still = set_to if set_to is not None else pair.gate * cfg.estimate.gate
+        self.gate_live = set_to if set_to is not None else self.stay_score
+
+        self.found_t = -math.inf
+        """Time of the frame that the finder saw last."""
+        self.turns: dict[int, int] = {}
+        """Identity -> number of the frame of its last crop; strangers share a turn."""
+        self.doubtful: set[int] = set()
+        """Identities that their last crop did not show; they get no other one until the finder sees them."""
+        self.refused: list[tuple[float, NDArray[np.float32]]] = []
+        """Time and coarse pose of candidates that turned out to be nobody."""
+        self.frames = 0
+
+    @property
+    def inferred_t(self) -> float:
+        """As Estimate."""
+        return self._counts.inferred_t
+
+    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
+        """As Estimate."""
+        self.budget.begin()
+        self.frames += 1
+        people = expected_people(expected)
+        self._forget(people, frame.t)
+        if expected is None or self._must_find(people, frame.t):
+            strangers = meet(people, self._found(frame), self.sigmas)
+            people = [who for who in people if who.xy is not None or who.track_id not in self.doubtful] + strangers
+        # who waited longest first; strangers, who share a turn, by what the finder said
+        people.sort(key=lambda who: (self.turns.get(who.track_id, 0), -who.raw))
+        told = [seen for who in people if (seen := self._tell(frame, who)) is not None]
+        return self._poses(frame, told, self.gate_still if expected is None else self.gate_live)
+
+    # --------------------------------------------------------------------------------------------- whom to look at
+
+    def _must_find(self, people: list[Someone], t: float) -> bool:
+        """Whether the finder has to look: nobody to follow, doubt, time for it, or more people than crops."""
+        due = not 0 <= t - self.found_t < self.find_every_s
+        doubt = any(who.track_id in self.doubtful for who in people)
+        return due or doubt or not people or len(people) > self.budget.crops
+
+    def _found(self, frame: Frame) -> list[Someone]:
+        """Whom the finder sees."""
+        with self.budget.inference(crop=False):
+            poses = self.find(frame)
+        self.found_t = frame.t
+        return found_people(poses, self.joints, self.coarse_sigmas)
+
+    def _forget(self, people: list[Someone], t: float) -> None:
+        """Drop what was remembered of those who left, and of nobodies long ago."""
+        ids = {who.track_id for who in people}
+        self.turns = {identity: turn for identity, turn in self.turns.items() if identity in ids | {STRANGER}}
+        self.doubtful &= ids
+        self.refused = [(then, where) for then, where in self.refused if 0 <= t - then < self.find_every_s]
+
+    # ------------------------------------------------------------------------------------------------- look closer
+
+    def _tell(self, frame: Frame, who: Someone) -> Told | None:
+        """What this frame says of somebody; None: nothing."""
+        only_joints = np.isnan(who.where).any()
+        box = around(who.where, self.margin * (MARGIN_OF_JOINTS if only_joints else 1.0))
+        if box is None or not self._worth(frame, who, box) or not self.budget.allows:
+            return self._as_found(who)
+        with self.budget.inference(crop=True):
+            poses = self.refine(frame, box)
+        self.turns[who.track_id] = self.frames
+        seen = self._refined(poses, who) if len(poses) else None
+        self._remember(who, frame.t, seen is not None and seen.chance >= self.pair.stay)
+        return self._as_found(who) if seen is None else seen
+
+    def _worth(self, frame: Frame, who: Someone, box: Box) -> bool:
+        """Whether a crop would tell more than is known."""
+        if who.expected:
+            return True
+        if who.raw < (self.pair.worth or 0.0) or any(self._same(who.where, where) for _, where in self.refused):
+            return False
+        side = side_of(box)
+        return self.refine.pixels((side, side)) < SKIP * self.find.pixels(frame.size_wh)
+
+    def _same(self, where: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+        return bool(oks.oks(where, other[None], self.coarse_sigmas)[0] >= SAME_COARSE)
+
+    def _remember(self, who: Someone, t: float, there: bool) -> None:
+        if not who.expected:
+            if not there:
+                self.refused.append((t, who.where))
+        elif there:
+            self.doubtful.discard(who.track_id)
+        elif who.track_id != STRANGER:
+            self.doubtful.add(who.track_id)
+
+    def _as_found(self, who: Someone) -> Told | None:
+        """What the finder alone says of somebody; None: nothing."""
+        if who.xy is None or who.score is None:
+            return None
+        pair = self.pair
+        chance = pair.found(log(who.raw)) if pair.found else who.raw
+        known = who.where.shape == who.xy.shape
+        return Told(
+            who, chance, who.xy, who.score, who.where if known else np.full_like(who.xy, np.nan),
+            np.full((len(who.xy), 3), np.nan, F), refined=False,
+        )  # fmt: skip
+
+    def _refined(self, poses: Poses, who: Someone) -> Told:
+        """What a crop says of somebody, together with what the finder said."""
+        pair, raw = self.pair, float(poses.person_score[0])
+        if who.xy is None:
+            chance = pair.crop(log(raw)) if pair.crop else raw
+        elif pair.both:
+            alike = float(oks.oks(poses.xy[0], who.xy[None], self.sigmas)[0])
+            chance = pair.both(log(who.raw), log(raw), alike)
+        else:
+            chance = math.sqrt(who.raw * raw)
+        xyz = np.full((poses.xy.shape[1], 3), np.nan, F) if poses.xyz is None else poses.xyz[0]
+        coarse = np.full_like(poses.xy[0], np.nan) if poses.coarse_xy is None else where_of(poses)[0]
+        return Told(who, chance, poses.xy[0], poses.score[0], coarse, xyz, refined=True)
+
+    # ------------------------------------------------------------------------------------------------ put together
+
+    def _poses(self, frame: Frame, told: list[Told], least: float) -> Poses:
+        """The people of a frame, best first, each once."""
+        told = sorted((seen for seen in told if seen.chance >= least), key=lambda seen: -seen.chance)
+        if len(told) > 1:
+            alone = oks.distinct(np.stack([seen.xy for seen in told]), self.sigmas, SAME_POSE)
+            told = [told[row] for row in alone]
+        told = told[: self.max_people]
+        people, joints = len(told), len(self.skeleton.joints)
+        xy, score = np.empty((people, joints, 2), F), np.empty((people, joints), F)
+        coarse, xyz = np.empty((people, joints, 2), F), np.empty((people, joints, 3), F)
+        for row, seen in enumerate(told):
+            lost = ~(seen.score >= max(self.min_joint[seen.refined], 1e-9))
+            xy[row], score[row] = np.where(lost[:, None], np.nan, seen.xy), np.where(lost, 0, seen.score)
+            coarse[row], xyz[row] = seen.coarse, np.where(lost[:, None], np.nan, seen.xyz)
+        return Poses(
+            t=frame.t,
+            taken_t=frame.taken_t,
+            seq=frame.seq,
+            name=frame.name,
+            size_wh=frame.size_wh,
+            skeleton=self.skeleton,
+            xy=xy,
+            score=score,
+            person_score=np.array([seen.chance for seen in told], F),
+            track_id=np.full(people, STRANGER, np.int32),
+            xyz=xyz if people and not np.isnan(xyz).all(axis=(1, 2)).any() else None,
+            coarse_xy=None if np.isnan(coarse).all() and people else coarse,
+            ran_on=next((engine.ran_on for engine in self.engines if engine.ran_on), ""),
+        )
+
+    def close(self) -> None:
+        """As Estimate."""
+        for engine in self.engines:
+            engine.close()

@@ -1,0 +1,96 @@
+"""A model that ran well here once is not tried again at every start; one that did not is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgepose import config
+from edgepose.engine import open_engine, verdicts
+from edgepose.engine.runtime import load_runtime
+from edgepose.errors import ModelError
+from tests import tiny_models
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where verdicts go."""
+    monkeypatch.setenv("EDGEPOSE_REMEMBER_TRIALS", "yes")
+    monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "edgepose" / "trials"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
+def open_once(path: Path) -> None:
+    open_engine(config.Engine(model=str(path))).close()
+
+
+def no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a trial fails."""
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+
+def test_a_model_that_ran_is_not_tried_again(
+    tmp_path: Path, models: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_models.write(models)
+    open_once(path)
+    assert len(list(cache.iterdir())) == 1
+    no_child(tmp_path, monkeypatch)
+    open_once(path)
+    other = tiny_models.write(models, "other", tiny_models.build("uint8"), "uint8")
+    with pytest.raises(ModelError, match="crashed on it"):
+        open_once(other)
+    assert len(list(cache.iterdir())) == 1, "only success is remembered"
+    with pytest.raises(ModelError, match="crashed on it"):
+        open_once(other)
+
+
+def test_another_runtime_or_processor_is_another_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = load_runtime()
+    first = verdicts.key(b"model", runtime)
+    assert first == verdicts.key(b"model", runtime)
+    found = {first, verdicts.key(b"another", runtime)}
+    for field, value in (("name", "other"), ("version", "0.0")):
+        changed = {"name": runtime.name, "version": runtime.version, field: value}
+        found.add(
+            verdicts.key(b"model", type(runtime)(**changed, interpreter=runtime.interpreter, load_delegate=print))
+        )
+    monkeypatch.setattr(verdicts, "processor", lambda: "another")
+    found.add(verdicts.key(b"model", runtime))
+    assert len(found) == 5
+
+
+def test_a_processor_is_told_by_what_it_can_do() -> None:
+    assert verdicts.processor() == verdicts.processor()
+    assert "MHz" not in verdicts.processor(), "it changes from moment to moment"
+
+
+def test_where_nothing_can_be_written_models_are_tried_each_time(
+    tmp_path: Path, models: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.parent.parent.mkdir()
+    cache.parent.write_text("a file where the folder should be")
+    path = tiny_models.write(models)
+    open_once(path)
+    no_child(tmp_path, monkeypatch)
+    with pytest.raises(ModelError, match="crashed on it"):
+        open_once(path)
+
+
+def test_it_can_be_switched_off(models: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEPOSE_REMEMBER_TRIALS", "no")
+    open_once(tiny_models.write(models))
+    assert not cache.exists()
