@@ -1,0 +1,1 @@
+"""What a supervised service does around the loop: signals, watchdog, commands, health, metrics."""

@@ -1,0 +1,42 @@
+"""The published contract: Poses, events, status, health, commands <-> bytes. No clocks and no I/O in here.
+
+Rules of version 1: readers ignore keys, flags, tags and trailing bytes they do not know, for it may gain some; what is
+here never changes its meaning within a version. `edgepose schema` prints it for machines.
+"""
+
+from __future__ import annotations
+
+from edgepose.wire import binary
+from edgepose.wire.messages import (
+    Answer,
+    Event,
+    Health,
+    Status,
+    decode_event,
+    encode_event,
+    encode_struct,
+    event_of,
+)
+from edgepose.wire.poses_json import SCHEMA, Keypoint, Message, Person, Point, decode, encode
+from edgepose.wire.topics import TOPICS, Topic
+
+__all__ = [
+    "SCHEMA",
+    "TOPICS",
+    "Answer",
+    "Event",
+    "Health",
+    "Keypoint",
+    "Message",
+    "Person",
+    "Point",
+    "Status",
+    "Topic",
+    "binary",
+    "decode",
+    "decode_event",
+    "encode",
+    "encode_event",
+    "encode_struct",
+    "event_of",
+]

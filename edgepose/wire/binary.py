@@ -1,0 +1,238 @@
+"""Poses in the compact binary form, version 1: two people of 17 joints in 222 bytes. Little-endian throughout.
+
+    offset  size
+         0     2  "EP"
+         2     1  version, 1
+         3     1  flags: 1 there is a third coordinate; the others are 0 and to be ignored
+         4     2  H, bytes before the first person
+         6     2  P, bytes of one person
+         8     1  N, people
+         9     1  K, joints of each
+        10     4  seq, modulo 2^32
+        14     8  captured, microseconds since 1970, UTC; 0 not told
+        22     4  age when sent, microseconds; 2^32 - 1 not told or longer
+        26     2  width of the source picture, pixels
+        28     2  height
+        30     2  predicted, tenths of a millisecond
+        32        fields until H, each: tag (1), length (1), that many bytes. Tags unknown are skipped.
+                    1 skeleton's name, UTF-8       2 ids that entered, 4 bytes each      3 ids that left
+                    4 ran_on      5 source      6 media_s, microseconds, signed, 8 bytes
+         H        the people, highest score first, P bytes each:
+                    id (4), 0 none; score (2), 65535 is 1; K joints of x (2), y (2), score (1), 255 is 1;
+                    with flag 1 then a step (4, float) and K times x, y, z (2 each, signed) in steps, -32768 missing
+                    what follows up to P is skipped
+
+x = (raw / 65534 * 2 - 0.5) * width, y the same with the height; raw 65535: the joint was not found. So joints may lie
+half a picture outside; what lies further is moved to that edge. Error: at most width / 65534 (0.03 px at 1920), scores
+1/510.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose.poses import Poses
+
+MAGIC, VERSION = b"EP", 1
+HEADER = struct.Struct("<2sBBHHBBIQIHHH")
+PERSON = struct.Struct("<IH")
+SOLID = 1
+"""Flag: there is a third coordinate."""
+SKELETON, ENTERED, LEFT, RAN_ON, SOURCE, MEDIA = range(1, 7)
+STEPS, MISSING = 65534, 65535
+NOT_TOLD = 0xFFFFFFFF
+MISSING_XYZ = -32768
+MOST_PEOPLE = 255
+MOST_IDS = 63
+"""Of one message that entered or left."""
+
+JOINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("score", "u1")])
+
+
+class BinaryMessage(NamedTuple):
+    """The people of one frame, as read from the binary form."""
+
+    seq: int
+    captured_us: int
+    """Microseconds since 1970, UTC; 0: not told."""
+    age_us: int | None
+    media_us: int | None
+    size_wh: tuple[int, int]
+    predicted_ms: float
+    skeleton: str
+    source: str
+    ran_on: str
+    entered: tuple[int, ...]
+    left: tuple[int, ...]
+    id: NDArray[np.uint32]
+    """(N,) 0: none."""
+    person_score: NDArray[np.float32]
+    """(N,)"""
+    xy: NDArray[np.float32]
+    """(N, K, 2) pixels, NaN where the joint was not found."""
+    score: NDArray[np.float32]
+    """(N, K)"""
+    xyz: NDArray[np.float32] | None
+    """(N, K, 3) as Poses.xyz."""
+
+
+def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = None) -> bytes:
+    """One message; the arguments are those of `wire.encode`. Device and camera are in the topic.
+
+    The first 255 people and 63 ids are told.
+    """
+    people, joints = poses.score.shape
+    people = min(people, MOST_PEOPLE)
+    if joints > 255:
+        raise ValueError(f"a skeleton of {joints} joints does not fit the binary form, which has up to 255")
+    captured, age = 0, NOT_TOLD
+    if now_t is not None and now_wall is not None:
+        age_s = now_t - poses.taken_t
+        captured, age = max(0, round((now_wall - age_s) * 1e6)), min(max(0, round(age_s * 1e6)), NOT_TOLD)
+    tail = _fields(poses)
+    solid = poses.xyz is not None
+    size = PERSON.size + joints * JOINT.itemsize + (4 + 6 * joints if solid else 0)
+    head = HEADER.pack(
+        MAGIC, VERSION, SOLID if solid else 0, HEADER.size + len(tail), size, people, joints,
+        poses.seq & 0xFFFFFFFF, captured, age, *(min(side, 65535) for side in poses.size_wh),
+        min(max(0, round(poses.predicted_s * 1e4)), 65535),
+    )  # fmt: skip
+    parts = [head, tail]
+    if people:
+        packed = _packed(poses, people)
+        ids, scores = poses.track_id.tolist(), poses.person_score.tolist()
+        for person in range(people):
+            parts.append(PERSON.pack(max(0, ids[person]), _share(scores[person])))
+            parts.append(packed[person].tobytes())
+            if poses.xyz is not None:
+                parts.append(_solid(poses.xyz[person]))
+    return b"".join(parts)
+
+
+def _share(score: float) -> int:
+    """0..1 as 0..65535; NaN is 0."""
+    return round(min(max(score, 0.0), 1.0) * 65535) if score == score else 0
+
+
+def _packed(poses: Poses, people: int) -> NDArray[np.void]:
+    """(N, K) joints as they are sent."""
+    raw = poses.xy[:people] / np.asarray(poses.size_wh, np.float32)
+    raw += 0.5
+    raw *= STEPS / 2
+    lost = np.isnan(raw).any(axis=2)
+    np.clip(raw, 0, STEPS, out=raw)
+    np.rint(raw, out=raw)
+    raw[lost] = MISSING
+    packed = np.empty(lost.shape, JOINT)
+    packed["x"], packed["y"] = raw[..., 0], raw[..., 1]
+    packed["score"] = np.rint(np.nan_to_num(np.clip(poses.score[:people], 0, 1)) * 255)
+    return packed
+
+
+def _solid(xyz: NDArray[np.float32]) -> bytes:
+    """A person's third coordinates: a step, and numbers of steps."""
+    known = np.isfinite(xyz).all(axis=1)
+    longest = float(np.abs(xyz[known]).max()) if known.any() else 0.0
+    step = np.float32(longest / 32767) or np.float32(1)
+    steps = np.full(xyz.shape, MISSING_XYZ, "<i2")
+    steps[known] = np.clip(np.rint(xyz[known] / step), -32767, 32767)
+    return struct.pack("<f", step) + steps.tobytes()
+
+
+def _fields(poses: Poses) -> bytes:
+    """The tagged fields that are not empty."""
+    fields = [(SKELETON, poses.skeleton.name.encode())]
+    if poses.entered:
+        fields.append((ENTERED, struct.pack(f"<{min(len(poses.entered), MOST_IDS)}I", *poses.entered[:MOST_IDS])))
+    if poses.left:
+        fields.append((LEFT, struct.pack(f"<{min(len(poses.left), MOST_IDS)}I", *poses.left[:MOST_IDS])))
+    if poses.ran_on:
+        fields.append((RAN_ON, poses.ran_on.encode()))
+    if poses.name:
+        fields.append((SOURCE, poses.name.encode()))
+    if poses.t != poses.taken_t:
+        fields.append((MEDIA, struct.pack("<q", round(poses.t * 1e6))))
+    return b"".join(bytes((tag, min(len(value), 255))) + value[:255] for tag, value in fields)
+
+
+def decode(data: bytes) -> BinaryMessage:
+    """Read a message; unknown flags, fields and trailing bytes are ignored.
+
+    Raises:
+        ValueError: not a message of this version, or cut off.
+    """
+    if len(data) < HEADER.size:
+        raise ValueError(f"message: {len(data)} bytes, the header alone has {HEADER.size}")
+    magic, version, flags, start, size, people, joints, seq, captured, age, width, height, predicted = (
+        HEADER.unpack_from(data)
+    )
+    if magic != MAGIC or version != VERSION:
+        raise ValueError(f"message: starts with {data[:3].hex()}, expected {(MAGIC + bytes((VERSION,))).hex()}")
+    solid = bool(flags & SOLID)
+    least = PERSON.size + joints * JOINT.itemsize + (4 + 6 * joints if solid else 0)
+    if start < HEADER.size or size < least or start + people * size > len(data):
+        raise ValueError(
+            f"message: {len(data)} bytes do not hold {people} people of {size} bytes after {start}; "
+            f"{joints} joints need at least {least}"
+        )
+    fields = _read_fields(data[HEADER.size : start])
+    rows = np.frombuffer(data, np.uint8, people * size, start).reshape(people, size)
+    ids = np.ascontiguousarray(rows[:, :4]).view("<u4")[:, 0]
+    scores = np.ascontiguousarray(rows[:, 4:6]).view("<u2")[:, 0]
+    flat_end = PERSON.size + joints * JOINT.itemsize
+    flat = np.ascontiguousarray(rows[:, PERSON.size : flat_end]).view(JOINT).reshape(people, joints)
+    raw = np.stack((flat["x"], flat["y"]), axis=2).astype(np.float64)
+    xy = (raw * (2 / STEPS) - 0.5) * (width, height)
+    xy[(raw > STEPS).any(axis=2)] = np.nan
+    media = fields.get(MEDIA, b"")
+    return BinaryMessage(
+        seq=seq,
+        captured_us=captured,
+        age_us=None if age == NOT_TOLD else age,
+        media_us=struct.unpack("<q", media)[0] if len(media) == 8 else None,
+        size_wh=(width, height),
+        predicted_ms=predicted / 10,
+        skeleton=_text(fields, SKELETON),
+        source=_text(fields, SOURCE),
+        ran_on=_text(fields, RAN_ON),
+        entered=_ids(fields, ENTERED),
+        left=_ids(fields, LEFT),
+        id=ids.astype(np.uint32),
+        person_score=(scores / np.float32(65535)).astype(np.float32),
+        xy=xy.astype(np.float32),
+        score=(flat["score"] / np.float32(255)).astype(np.float32),
+        xyz=_read_solid(rows[:, flat_end : flat_end + 4 + 6 * joints], joints) if solid else None,
+    )
+
+
+def _read_fields(data: bytes) -> dict[int, bytes]:
+    fields: dict[int, bytes] = {}
+    at = 0
+    while at + 2 <= len(data):
+        tag, length = data[at], data[at + 1]
+        if at + 2 + length > len(data):
+            raise ValueError(f"message: field {tag} of {length} bytes is cut off")
+        fields[tag] = data[at + 2 : at + 2 + length]
+        at += 2 + length
+    return fields
+
+
+def _text(fields: dict[int, bytes], tag: int) -> str:
+    return fields.get(tag, b"").decode(errors="replace")
+
+
+def _ids(fields: dict[int, bytes], tag: int) -> tuple[int, ...]:
+    data = fields.get(tag, b"")
+    return struct.unpack(f"<{len(data) // 4}I", data[: len(data) // 4 * 4])
+
+
+def _read_solid(rows: NDArray[np.uint8], joints: int) -> NDArray[np.float32]:
+    step = np.ascontiguousarray(rows[:, :4]).view("<f4")
+    steps = np.ascontiguousarray(rows[:, 4:]).view("<i2").reshape(len(rows), joints, 3)
+    xyz: NDArray[np.float32] = steps.astype(np.float32) * step[:, :, None]
+    xyz[(steps == MISSING_XYZ).any(axis=2)] = np.nan
+    return xyz
