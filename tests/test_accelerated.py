@@ -422,6 +422,22 @@ def test_without_memory_to_share_the_cpu_stands_in(
         open_engine(scene.settings(path, on_failure="error"))
 
 
+def test_without_memory_for_the_model_file_the_cpu_stands_in(
+    path: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_content: bytes) -> int:
+        raise EngineError("engine: no 1 KiB of memory for the model: Cannot allocate memory; free memory")
+
+    with open_engine(scene.settings(path, max_failures=1)) as engine:
+        monkeypatch.setattr("edgepose.engine.accelerate.file_in_memory", full)
+        os.kill(child_of(engine), signal.SIGKILL)
+        until(engine, lambda: engine.ran_on == "cpu instead of external")
+        until(engine, lambda: engine.counts["failures"] > 2)
+        assert "no 1 KiB of memory for the model" in str(engine.guard.trouble)  # type: ignore[union-attr]
+        monkeypatch.undo()
+        until(engine, lambda: engine.ran_on == "external")
+
+
 def test_without_descriptors_the_cpu_stands_in(
     path: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

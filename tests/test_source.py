@@ -485,6 +485,12 @@ def test_a_damaged_video_keeps_the_terminal_quiet(tmp_path: Path) -> None:
     assert [line for line in done.stderr.splitlines() if "header promises" not in line] == []
 
 
+def test_only_pictures_have_nothing_to_do_with_each_other(source: Source) -> None:
+    """People are followed through everything else."""
+    with source:
+        assert source.still == (type(source).__name__ in ("ImageSource", "FolderSource"))
+
+
 def test_a_real_recording_is_read_in_full() -> None:
     with opened(shared("data/video/three_dancers.avi")) as source:
         assert source.total == 393

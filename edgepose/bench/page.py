@@ -41,7 +41,10 @@ td, th { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--li
          white-space: nowrap; }
 th { color: var(--soft); font-size: 13px; }
 td:first-child, th:first-child, td.text { text-align: left; padding-left: 0; }
-td.text { color: var(--soft); font-size: 13px; white-space: normal; }
+.tiles + p { margin-top: 12px; }
+.chart { overflow-x: auto; }
+.chart svg { min-width: 520px; }
+td.text { min-width: 270px; color: var(--soft); font-size: 13px; white-space: normal; }
 tr:last-child td { border-bottom: 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; margin: 10px 0 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
@@ -159,7 +162,7 @@ def _spread(times: Histogram) -> str:
     )
     line = f'<line x1="0" x2="{WIDTH}" y1="130.5" y2="130.5" stroke="var(--line)"/>'
     chart = f'<svg viewBox="0 -14 {WIDTH} 168" role="img" aria-label="latency">{bars}{line}{marks}{ticks}</svg>'
-    return f"{chart}<p>{longer} of {times.count} took longer, up to {_ms(times.longest_s * 1e3)} ms</p>"
+    return f"<div class=chart>{chart}</div><p>{longer} of {times.count} took longer, up to {_ms(times.longest_s * 1e3)} ms</p>"
 
 
 MARKS = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))

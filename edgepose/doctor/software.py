@@ -262,8 +262,8 @@ def check_conflicts(visit: Visit) -> Iterator[Finding]:
         found = True
         works = "version" in visit.ask("runtimes").get("runtimes", {}).get("litert", {})
         what = f"tflite-runtime {packages['tflite-runtime']} dies with numpy 2"
-        if works and visit.cfg.engine.runtime != "tflite_runtime":
-            yield fine("conflicts", f"{what}; litert runs instead", f"{visit.pip} uninstall -y tflite-runtime")
+        if works:
+            yield fine("conflicts", f"{what}; litert works here", f"{visit.pip} uninstall -y tflite-runtime")
         else:
             yield broken(
                 "conflicts",

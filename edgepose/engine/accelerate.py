@@ -78,7 +78,10 @@ class Accelerator:
             self._look()
         if self.block < 0:
             raise TroubleError(self.no_block.removeprefix("engine: "))
-        model = file_in_memory(self.model.build)
+        try:
+            model = file_in_memory(self.model.build)
+        except EngineError as error:
+            raise TroubleError(str(error).removeprefix("engine: ")) from None
         try:
             child = Child(self._work(1 if timed else self.threads), model, self.block, timed)
         except BrokenError as error:

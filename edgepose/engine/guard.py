@@ -7,6 +7,7 @@ It starts every child itself because a child ends with the thread that started i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -117,25 +118,25 @@ class Guard:
                 self._means.check()
             worker.post(FRAME)
             worker.collect(self._deadline_s)
-            if not self._on_cpu and time.monotonic() >= self._check_t:
-                worker.post(PICTURE)  # its answer is there long before the next frame
-                self._checking = True
-                self._check_t = time.monotonic() + self._cfg.check_s
         except BrokenError as error:
             if self._on_cpu:
                 raise EngineError(f"engine: the CPU failed while running: {error.message}") from None
             raise self._failed(worker, self._means.explain(error)) from None
         except TroubleError as trouble:
             raise self._failed(worker, trouble) from None
+        if not self._on_cpu and time.monotonic() >= self._check_t:
+            with contextlib.suppress(BrokenError):  # the next frame will find out
+                worker.post(PICTURE)  # its answer is there long before that
+            self._checking = True
+            self._check_t = time.monotonic() + self._cfg.check_s
 
     def _take_over(self) -> None:
         with self._changed:
-            offer, self._offer = self._offer, None
-        if offer is None:
-            return
-        if self._worker is not None:
-            self._worker.end()
-        self._worker, self._on_cpu = offer
+            if self._offer is None:
+                return
+            if self._worker is not None:
+                self._worker.end()
+            (self._worker, self._on_cpu), self._offer = self._offer, None
         self._since_t, self._checking = time.monotonic(), False
         self._check_t = self._since_t + self._cfg.check_s if self._cfg.check_s else float("inf")
         if self._on_cpu:

@@ -29,6 +29,8 @@ the one after which the nearest two of any six in a row, and of the first ten, d
 """
 DARK = (30, 25, 25)
 WHITE = (255, 255, 255)
+FINE = 40.0
+"""Pixels; lines on who is larger show their colour, not only its rim."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 SHIFT = 4
@@ -77,7 +79,7 @@ def draw_on(image: Image, poses: Poses) -> None:
             continue
         xy = np.clip(poses.xy[index].astype(np.float64), -FAR, FAR)
         extent = float(np.ptp(xy[found], axis=0).max())
-        thick = max(1, round(min(extent / 55, shorter / 110)))
+        thick = max(2 if extent > FINE else 1, round(min(extent / 55, shorter / 110)))
         identity = int(poses.track_id[index])
         colour = colour_of(identity) if identity >= 0 else COLOURS[index % len(COLOURS)]
         _skeleton(image, xy, found, poses.skeleton.bones, colour, thick)
