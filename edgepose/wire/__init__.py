@@ -7,6 +7,7 @@ here never changes its meaning within a version. `edgepose schema` prints it for
 from __future__ import annotations
 
 from edgepose.wire import binary
+from edgepose.wire.commands import COMMANDS, Command, decode_command
 from edgepose.wire.messages import (
     Answer,
     Event,
@@ -21,9 +22,11 @@ from edgepose.wire.poses_json import SCHEMA, Keypoint, Message, Person, Point, d
 from edgepose.wire.topics import TOPICS, Topic
 
 __all__ = [
+    "COMMANDS",
     "SCHEMA",
     "TOPICS",
     "Answer",
+    "Command",
     "Event",
     "Health",
     "Keypoint",
@@ -34,6 +37,7 @@ __all__ = [
     "Topic",
     "binary",
     "decode",
+    "decode_command",
     "decode_event",
     "encode",
     "encode_event",
