@@ -14,11 +14,12 @@ from edgepose.wire.messages import (
     Health,
     Status,
     decode_event,
+    decode_struct,
     encode_event,
     encode_struct,
     event_of,
 )
-from edgepose.wire.poses_json import SCHEMA, Keypoint, Message, Person, Point, decode, encode
+from edgepose.wire.poses_json import SCHEMA, Keypoint, Message, Person, Point, decode, encode, iso_utc
 from edgepose.wire.topics import TOPICS, Topic
 
 __all__ = [
@@ -39,8 +40,10 @@ __all__ = [
     "decode",
     "decode_command",
     "decode_event",
+    "decode_struct",
     "encode",
     "encode_event",
     "encode_struct",
     "event_of",
+    "iso_utc",
 ]

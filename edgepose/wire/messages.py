@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from edgepose.poses import Poses
+from edgepose.wire.poses_json import iso_utc, utf8
 
 EVENT = "edgepose.event/1"
 STATUS = "edgepose.status/1"
@@ -110,8 +110,12 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it asked for."""
 
 
+SCHEMAS: dict[type[Struct], str] = {Event: EVENT, Status: STATUS, Health: HEALTH, Answer: ANSWER}
+"""What `schema` says in each."""
+
 _encoder = msgspec.json.Encoder()
-_events = msgspec.json.Decoder(Event)
+_decoders = {struct: msgspec.json.Decoder(struct) for struct in SCHEMAS}
+_T = TypeVar("_T", bound=Struct)
 
 
 def encode_struct(message: Struct) -> bytes:
@@ -124,19 +128,26 @@ def encode_event(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
-def decode_event(data: bytes) -> Event:
-    """Read an event; unknown keys are ignored.
+def decode_struct(struct: type[_T], data: bytes) -> _T:
+    """Read an Event, Status, Health or Answer, as `struct` says; unknown keys are ignored.
 
     Raises:
         ValueError: not JSON, a wrong type, or another schema.
     """
+    name = struct.__name__.lower()
     try:
-        event = _events.decode(data)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"event: {error}") from None
-    if event.schema != EVENT:
-        raise ValueError(f"event: schema is {event.schema!r}, expected {EVENT!r}")
-    return event
+        message: Any = _decoders[struct].decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{name}: {error}") from None
+    if message.schema != SCHEMAS[struct]:
+        raise ValueError(f"{name}: schema is {message.schema[:80]!r}, expected {SCHEMAS[struct]!r}")
+    read: _T = message
+    return read
+
+
+def decode_event(data: bytes) -> Event:
+    """`decode_struct` of an Event."""
+    return decode_struct(Event, data)
 
 
 def event_of(
@@ -144,7 +155,6 @@ def event_of(
     captured_wall: float,
 ) -> Event:  # fmt: skip
     """The event of one identity of `poses`; captured_wall is seconds since 1970 of the frame."""
-    captured = datetime.fromtimestamp(captured_wall, timezone.utc).isoformat(timespec="microseconds")
     return Event(
         schema=EVENT,
         number=number,
@@ -154,7 +164,7 @@ def event_of(
         device=device,
         camera=camera,
         seq=poses.seq,
-        captured=captured.removesuffix("+00:00") + "Z",
-        source=poses.name,
+        captured=iso_utc(captured_wall),
+        source=utf8(poses.name),
         media_s=None if poses.t == poses.taken_t else round(poses.t, 6),
     )

@@ -12,7 +12,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.benches import child, families_grouping, families_topdown, frame, peers, personlab, pipeline, process, smooth
+from tools.benches import (
+    child,
+    families_grouping,
+    families_topdown,
+    frame,
+    peers,
+    personlab,
+    pipeline,
+    process,
+    smooth,
+    wire,
+)
 from tools.benches.row import Row, SkipRowError
 
 ROWS: dict[str, Callable[[], Row]] = {
@@ -31,6 +42,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     **families_grouping.ROWS,
     **personlab.ROWS,
     **smooth.ROWS,
+    **wire.ROWS,
 }
 
 
