@@ -74,6 +74,8 @@ class Spool:
         self._failing = self._overflowing = False
         self._retry_t = 0.0
         self._next = _clock()
+        self.openings = 0
+        """How often the file was found (again): what was out of reach may be there once more."""
         if path is not None:
             try:
                 self._open(path)
@@ -89,7 +91,7 @@ class Spool:
     def counts(self) -> dict[str, int]:
         """kept: waiting now; dropped: oldest given up for room; failed: the disk did not take it, memory did."""
         with self._lock:
-            on_disk = self._disk.rows - len(self._gone) if self._disk else 0
+            on_disk = max(0, self._disk.rows - len(self._gone)) if self._disk else 0
             return {"kept": on_disk + len(self._memory), "dropped": self._dropped, "failed": self._failed}
 
     @property
@@ -108,7 +110,7 @@ class Spool:
             if item.size > self._max_bytes:
                 raise ValueError(f"an item of {item.size} bytes does not fit a spool of {self._max_bytes}")
             self._next += 1
-            self._recover()
+            self.recover()
             if not self.on_disk or not self._keep([item]):
                 self._remember(item)
             return item.number
@@ -116,7 +118,7 @@ class Spool:
     def pending(self, limit: int, after: int = 0) -> list[Item]:
         """The oldest that are not done, at most `limit`, with numbers above `after`."""
         with self._lock:
-            self._recover()
+            self.recover()
             items: list[Item] = []
             if self._disk is not None:
                 try:
@@ -139,7 +141,7 @@ class Spool:
             in_memory = {item.number for item in self._memory if item.number in wanted}
             if in_memory:
                 self._set_memory(item for item in self._memory if item.number not in in_memory)
-            if self._disk is not None:
+            if self.path is not None:
                 self._gone |= wanted - in_memory
                 self._forget()
             if self._overflowing and not self.counts["kept"]:
@@ -151,7 +153,7 @@ class Spool:
         with self._lock:
             self._retry_t = 0.0
             with contextlib.suppress(ConfigError):
-                self._recover()
+                self.recover()
             if self._memory and self.path is not None:
                 log.warning("%s: gave up %d events the disk did not take", self.path, len(self._memory))
             if self._memory:
@@ -177,6 +179,7 @@ class Spool:
                 raise
             self._put_aside(path, error)
             self._disk = _Disk(path, self._max_bytes)
+        self.openings += 1
         disk = self._disk
         known = disk.last + 1 if disk.last and _marker(path).exists() else _clock()
         self._next = max(self._next if self._memory or self._failing else 0, known, disk.last + 1)
@@ -231,7 +234,6 @@ class Spool:
         assert path is not None
         if disk is not None and "full" not in str(error):  # a full one can still be read
             self._disk = None
-            self._gone.clear()
             disk.close()
             if _damaged(error):
                 self._dropped += disk.rows
@@ -248,11 +250,13 @@ class Spool:
         with contextlib.suppress(OSError):
             _marker(path).unlink(missing_ok=True)
 
-    def _recover(self) -> None:
-        """Look whether the disk takes things again; what waits in memory goes there."""
-        path = self.path
-        if path is None or not self._failing or time.monotonic() < self._retry_t:
-            return
+    def recover(self) -> None:
+        """Look, if it is time, whether the disk takes things again; what waits in memory goes there."""
+        with self._lock:
+            if self.path is not None and self._failing and time.monotonic() >= self._retry_t:
+                self._look_again(self.path)
+
+    def _look_again(self, path: Path) -> None:
         self._retry_t = time.monotonic() + self._retry_s
         if self._disk is None:
             try:
@@ -260,6 +264,7 @@ class Spool:
             except (OSError, sqlite3.Error) as error:
                 log.debug("%s: still not (%s)", path, error)
                 return
+        self._forget()
         if self._keep(list(self._memory)):
             self._set_memory(())
             _mark(path)
@@ -267,7 +272,8 @@ class Spool:
 
     def _forget(self) -> None:
         """Delete what is done; what the disk does not let go of is remembered, and skipped."""
-        assert self._disk is not None
+        if self._disk is None or not self._gone:
+            return
         try:
             self._disk.delete(self._gone)
             self._gone.clear()

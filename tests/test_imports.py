@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
-LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv", "timing", "tuned"}
+LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv", "timing", "tuned", "vitals", "spool"}
 STAGES = {"source", "preprocess", "engine", "decode", "track", "smooth", "sink"}
 ESTIMATE = {"estimate"}
 """One frame's people: puts preprocess, engine and decode together."""
 ABOVE = {
-    "pipeline", "overlap", "progress", "models_command", "import_command", "kernels_command", "demo", "cli",
+    "pipeline", "overlap", "following", "pace", "progress", "models_command", "import_command", "kernels_command", "demo", "cli",
     "doctor", "eval", "bench", "service", "commands",
 }  # fmt: skip
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")

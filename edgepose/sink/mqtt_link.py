@@ -17,19 +17,23 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from paho.mqtt import MQTTException
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgepose import wire
+from edgepose.sink.mqtt_lanes import Out, Traits
 from edgepose.sink.mqtt_target import Target
 
 PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 SEND_BUFFER = 1 << 16
 """Bytes the kernel may hold for a slow broker; more would only be old poses."""
+
+RECEIVE_BYTES = 1 << 17
+"""The longest packet a broker of MQTT 5 may send us; commands are short."""
 
 LOGIN = "check sink.mqtt.username and password_file, and what the broker allows"
 
@@ -67,6 +71,18 @@ class Settled(NamedTuple):
     """Why the broker does not take it; empty if it did (QoS 1) or if the bytes left (QoS 0)."""
 
 
+class Received(NamedTuple):
+    """A message on a topic that was subscribed to."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    """It was there before we subscribed."""
+    response_topic: str
+    """Where an answer is wanted, MQTT 5; empty: not told."""
+    correlation: bytes | None
+
+
 class _Ear(logging.Logger):
     """Keeps the last error paho wrote to its log: the only place where it says why a connection ended."""
 
@@ -90,6 +106,7 @@ class Link:
         self._welcome = False
         self._leaving = False
         self._settled: list[Settled] = []
+        self._received: list[Received] = []
         self._ear = _Ear("paho")
         self._client = client = Client(
             CallbackAPIVersion.VERSION2, target.client_id, protocol=PROTOCOLS[version], reconnect_on_failure=False
@@ -105,15 +122,12 @@ class Link:
             client.username_pw_set(target.username, target.password or None)
         if target.tls:
             client.tls_set_context(target.tls)
-        self._pose_properties: Properties | None = None
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
         will_properties = None
         if version == "5":
             will_properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
             will_properties.WillDelayInterval = 0
-            self._pose_properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            self._pose_properties.MessageExpiryInterval = target.expiry_s
-            self._pose_properties.ContentType = "application/json"
-            self._pose_properties.UserProperty = ("schema", wire.SCHEMA)
         client.will_set(f"{target.root}/availability", b"offline", 1, True, will_properties)
 
     def open(self, wake: socket.socket, gave_up: Callable[[], bool]) -> None:
@@ -123,8 +137,12 @@ class Link:
             LinkDown: with the reason.
         """
         keepalive_s = math.ceil(self._target.keepalive_s / 2)  # silence until a ping, then as long for its answer
+        limits = None
+        if self.version == "5":
+            limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            limits.MaximumPacketSize = RECEIVE_BYTES
         try:
-            self._client.connect(self._target.host, self._target.port, keepalive_s)
+            self._client.connect(self._target.host, self._target.port, keepalive_s, properties=limits)
         except (OSError, UnicodeError) as error:
             raise _no_connection(error) from None
         deadline = time.monotonic() + self._answer_s
@@ -135,16 +153,26 @@ class Link:
             if time.monotonic() > deadline and not self._welcome:
                 raise LinkDown("frozen", "takes the connection but does not answer; it hangs, or is no MQTT broker")
 
-    def publish_pose(self, payload: bytes, qos: int) -> int:
-        """Hand over one encoded frame; the message's number."""
-        return self._publish(f"{self._target.root}/poses", payload, qos, False, self._pose_properties)
+    def publish(self, out: Out) -> int:
+        """Hand over a message; its number."""
+        properties = _properties(out.traits) if self.version == "5" else None
+        return self._client.publish(out.topic, out.payload, min(out.qos, self.qos_max), out.retain, properties).mid
 
-    def publish_availability(self, state: bytes) -> int:
-        """Hand over b"online" or b"offline", kept by the broker; the message's number."""
-        return self._publish(f"{self._target.root}/availability", state, 1, True, None)
+    def subscribe(self, pattern: str) -> int:
+        """Ask for what is published from now on; the number under which the answer is settled."""
+        if self.version != "5":
+            number = self._client.subscribe(pattern, 1)[1]
+        else:  # neither our own messages nor what was kept: a command that is kept would come with every connection
+            wanted = SubscribeOptions(1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            number = self._client.subscribe(pattern, options=wanted)[1]
+        if number is None:
+            raise LinkDown("lost", "closed the connection")
+        return number
 
-    def _publish(self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None) -> int:
-        return self._client.publish(topic, payload, min(qos, self.qos_max), retain, properties).mid
+    def received(self) -> list[Received]:
+        """What came in since the last call, in order."""
+        received, self._received = self._received, []
+        return received
 
     @property
     def written(self) -> bool:
@@ -240,6 +268,29 @@ class Link:
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         self._settled.append(Settled(mid, str(reason) if reason.is_failure else ""))
+
+    def _on_subscribe(
+        self, _client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        self._settled.append(Settled(mid, "; ".join(str(reason) for reason in reasons if reason.is_failure)))
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        response = getattr(message.properties, "ResponseTopic", "")
+        correlation = getattr(message.properties, "CorrelationData", None)
+        self._received.append(Received(message.topic, bytes(message.payload), message.retain, response, correlation))
+
+
+def _properties(traits: Traits) -> Properties:
+    made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if traits.content:
+        made.ContentType = traits.content
+    if traits.schema:
+        made.UserProperty = ("schema", traits.schema)
+    if traits.expiry_s is not None:
+        made.MessageExpiryInterval = traits.expiry_s
+    if traits.correlation is not None:
+        made.CorrelationData = traits.correlation
+    return made
 
 
 def _tune(_client: Client, _data: Any, sock: Any) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from edgepose.poses import Poses
+
+MOST_IDS = 256
+"""Who entered and left in dropped poses is told later, the newest so many; `events` tells of everybody."""
 
 
 class Outbox:
@@ -23,6 +28,8 @@ class Outbox:
         self._size, self._patience_s = size, patience_s
         self._queue: deque[Poses] = deque()
         self._changed = threading.Condition()
+        self._carried: Poses | None = None
+        self._put_t = float("-inf")
         self.stuck = False
         self.dropped = 0
 
@@ -34,6 +41,9 @@ class Outbox:
         with self._changed:
             if self._patience_s is not None and not self.stuck:
                 self.stuck = not self._changed.wait_for(lambda: len(self._queue) < self._size, self._patience_s)
+            if self._carried is not None:
+                poses, self._carried = _after(poses, self._carried), None
+            self._put_t = time.monotonic()
             self._queue.append(poses)
             if self._patience_s is None or self.stuck:
                 self._trim()
@@ -51,6 +61,14 @@ class Outbox:
             self._queue.extendleft(reversed(list(poses)))
             if self._patience_s is None or self.stuck:
                 self._trim()
+
+    def expire(self, before_t: float) -> None:
+        """Drop everything if nothing came since `before_t`; who entered and left is told with the next that comes."""
+        with self._changed:
+            while self._queue and self._put_t < before_t:
+                oldest = self._queue.popleft()
+                self._carried = oldest if self._carried is None else _after(oldest, self._carried)
+                self.dropped += 1
 
     def went_out(self) -> None:
         """Tell that one of those taken reached the broker."""
@@ -70,8 +88,16 @@ class Outbox:
         """Drop the oldest; who entered and left with them is told with the next."""
         while len(self._queue) > self._size:
             oldest = self._queue.popleft()
-            self._queue[0] = self._queue[0].after(oldest)
+            self._queue[0] = _after(self._queue[0], oldest)
             self.dropped += 1
+
+
+def _after(poses: Poses, dropped: Poses) -> Poses:
+    """As Poses.after, but bounded, however long nothing goes out."""
+    poses = poses.after(dropped)
+    if max(len(poses.entered), len(poses.left)) > MOST_IDS:
+        return replace(poses, entered=poses.entered[-MOST_IDS:], left=poses.left[-MOST_IDS:])
+    return poses
 
 
 class Backoff:
