@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 READ_AHEAD = 2
 """Frames of a recording that are read before they are needed."""
+IDLE_S = 0.25
+"""The thread of the loop hears so often that it waits."""
 JOIN_S = 2.0
 """Longest wait for a reader that hangs in a driver or on a network."""
 
@@ -37,8 +39,10 @@ class Line(Generic[T]):
         """What the thread that puts died of; raised to the one that takes once all is taken."""
         self.dropped = 0
 
-    def put(self, item: T) -> bool:
-        """Add the newest; False when nobody takes any more."""
+    def put(self, item: T, idle: Callable[[], None] | None = None) -> bool:
+        """Add the newest; False when nobody takes any more. `idle` is called every IDLE_S while there is no room."""
+        while idle is not None and not self._has_room():
+            idle()
         with self._changed:
             if self._merge is None:
                 while len(self._held) >= self._size and not self._closed:
@@ -56,6 +60,13 @@ class Line(Generic[T]):
             self._changed.notify()
             return True
 
+    def _has_room(self) -> bool:
+        """Wait for it, but no longer than IDLE_S."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._merge is not None or self._closed or len(self._held) < self._size, IDLE_S
+            )
+
     def end(self, error: BaseException | None = None) -> None:
         """Nothing more comes; what is held is still taken."""
         with self._changed:
@@ -72,22 +83,31 @@ class Line(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Everything put, in order, until the end."""
+        return self.taken()
+
+    def taken(self, idle: Callable[[], None] | None = None) -> Iterator[T]:
+        """Everything put, in order, until the end; `idle` is called every IDLE_S while there is nothing."""
         while True:
             with self._changed:
-                while not self._held and not self._closed:
-                    self._changed.wait()
-                if not self._held:
-                    break
-                item = self._held.popleft()
+                waited = self._changed.wait_for(lambda: self._held or self._closed, IDLE_S if idle else None)
+                item = self._held.popleft() if self._held else None
                 self._changed.notify()
-            yield item
+            if item is not None:
+                yield item
+            elif waited:
+                break
+            elif idle:
+                idle()
         if self.error is not None:
             raise self.error
 
 
 @contextmanager
-def read_ahead(items: Iterable[T], name: str) -> Iterator[Iterator[T]]:
-    """`items`, taken by a thread of its own some way ahead; in order, and none is lost unless the reader leaves."""
+def read_ahead(items: Iterable[T], name: str, idle: Callable[[], None]) -> Iterator[Iterator[T]]:
+    """`items`, taken by a thread of its own some way ahead; in order, and none is lost unless the reader leaves.
+
+    idle  called every IDLE_S by the reader's thread while it waits
+    """
     line: Line[T] = Line(READ_AHEAD)
 
     def read() -> None:
@@ -107,7 +127,7 @@ def read_ahead(items: Iterable[T], name: str) -> Iterator[Iterator[T]]:
     thread = threading.Thread(target=read, name=name, daemon=True)
     thread.start()
     try:
-        yield iter(line)
+        yield line.taken(idle)
     finally:
         line.cut()
         thread.join(JOIN_S)

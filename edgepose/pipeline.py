@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from edgepose import config
 from edgepose.engine import Engine
 from edgepose.errors import FrameLostError
 from edgepose.estimate import Estimate, Step, Stepwise, open_estimate
-from edgepose.overlap import Aside, Outlet, read_ahead
+from edgepose.following import Following
+from edgepose.overlap import IDLE_S, Aside, Outlet, read_ahead
+from edgepose.pace import Pace
 from edgepose.poses import Frame, Poses
 from edgepose.timing import StageTimes
 
@@ -29,11 +34,23 @@ LIVE_AHEAD, AHEAD = 1, 4
 """Frames that may wait for a sink: of a camera, then the newest wins; of a recording, then the loop waits."""
 
 
+class Found(NamedTuple):
+    """A frame that was looked at."""
+
+    poses: Poses
+    frame: Frame
+    smoother: Smoother | None
+    """In force when it was: another one may follow, with another model."""
+
+
 class Seen(NamedTuple):
     """A frame on its way to the sinks."""
 
     poses: Poses
     frame: Frame
+
+
+T = TypeVar("T", Found, Seen)
 
 
 class Pipeline:
@@ -50,13 +67,27 @@ class Pipeline:
         sinks: Sequence[Sink],
         tracker: Tracker | None = None,
         smoother: Smoother | None = None,
+        following: Following | None = None,
     ) -> None:
+        """Take what `build` opened; `following` makes the next tracker and smoother where these are replaced."""
         self.source, self.estimate, self.sinks = source, estimate, sinks
-        self.tracker, self.smoother = tracker, smoother
+        self.tracker, self.smoother, self.following = tracker, smoother, following
         self.times = StageTimes()
         """How long each stage took so far; "sent" is when the first sink let go of the poses."""
-        self._lost = self._late = 0
-        self._outlets: list[Outlet[Seen]] = []
+        self.looked = 0
+        """Frames looked at so far."""
+        self.paused = False
+        """Set by `ask`: a camera's frames are skipped, a recording waits."""
+        self.pace = Pace()
+        self.waiting = ""
+        """Why no frame is looked at right now, as far as that is meant to be; empty while they come."""
+        self.progress_t = time.monotonic()
+        """Monotonic seconds of the loop's last sign of life: a frame done, or a wait with a reason."""
+        self._asked: deque[Callable[[Pipeline], None]] = deque()
+        self._at_work = estimate
+        """Whose frames are on their way; not `estimate` between a swap and the next frame."""
+        self._lost = self._late = self._skipped = 0
+        self._outlets: list[Outlet[Any]] = []
         self._stopping = threading.Event()
 
     @property
@@ -66,9 +97,23 @@ class Pipeline:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The source's; "lost": frames without a result; "late": poses of a camera overtaken on the way to a sink."""
+        """The source's, and what became of its frames.
+
+        lost     without a result
+        late     poses of a camera overtaken on the way to a sink
+        skipped  a camera's, while paused or because of max_fps
+        """
         late = self._late + sum(outlet.line.dropped for outlet in self._outlets)
-        return {**self.source.counts, "lost": self._lost, "late": late}
+        return {**self.source.counts, "lost": self._lost, "late": late, "skipped": self._skipped}
+
+    @property
+    def max_fps(self) -> float:
+        """Most frames of a camera looked at in a second; 0 is all. Set by `ask`."""
+        return self.pace.max_fps
+
+    @max_fps.setter
+    def max_fps(self, max_fps: float) -> None:
+        self.pace.max_fps = max_fps
 
     def run(self, watch: Callable[[Poses, Frame], None] | None = None) -> None:
         """Take every frame the source gives to the sinks; `watch` sees the same as they do, after them.
@@ -80,16 +125,82 @@ class Pipeline:
             for frame, poses in looks:
                 if self.tracker is not None:
                     poses = self.tracker.update(poses)
-                publish(Seen(poses, frame))
+                publish(Found(poses, frame, self.smoother))
                 if self._stopping.is_set():
                     break
 
+    # ------------------------------------------------------------------------------------------- while it runs
+
+    def ask(self, action: Callable[[Pipeline], None]) -> None:
+        """Let the loop's thread do something before the next frame, or soon while none comes; from any thread."""
+        self._asked.append(action)
+
+    def swap(self, estimate: Estimate) -> None:
+        """Find people with another estimate from the next frame on; to be called within `ask`.
+
+        The old one is closed when its last frame is done. With the same skeleton everybody keeps their id, else all of
+        them have left with the next frame.
+        """
+        replaced, self.estimate = self.estimate, estimate
+        if replaced is not self._at_work:
+            replaced.close()
+
+    def smooth(self, smooth: config.Smooth) -> None:
+        """Calm joints by other settings from now on; to be called within `ask`. Without ids nothing is calmed."""
+        if self.following is not None:
+            self.following.smooth = smooth
+            if self.tracker is not None and self.estimate is self._at_work:
+                self.smoother = self.following.smoother(self.estimate.skeleton)
+
+    def _wanted(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Those to look at; what was asked for is done before each."""
+        for frame in frames:
+            self._serve()
+            while self.paused and not self.source.live and not self._stopping.wait(IDLE_S):
+                self._idle("paused")
+            self.progress_t = time.monotonic()
+            if self.source.live and (self.paused or not self.pace.wants(frame.t)):
+                self.waiting = "paused" if self.paused else self.waiting
+                self._skipped += 1
+                continue
+            self.waiting = ""
+            self.looked += 1
+            yield frame
+
+    def _idle(self, why: str) -> None:
+        """The loop waits, and does what it is asked for meanwhile."""
+        self.waiting, self.progress_t = "paused" if self.paused else why, time.monotonic()
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._asked:
+            self._asked.popleft()(self)
+
+    # ------------------------------------------------------------------------------------------- frames to people
+
     def _looks(self, frames: Iterator[Frame]) -> Generator[tuple[Frame, Poses], None, None]:
         """Each frame with the people in it; those of a recording at the engine's own pace, of a camera one by one."""
-        estimate = self.estimate
-        if isinstance(estimate, Stepwise) and not self.source.live:
-            yield from self._looks_ahead(frames, estimate)
-            return
+        for estimate, part in groupby(self._wanted(frames), lambda _: self.estimate):  # in force when it was taken
+            if estimate is not self._at_work:
+                self._at_work = estimate
+                self._follow_on(estimate)
+            try:
+                if isinstance(estimate, Stepwise) and not self.source.live:
+                    yield from self._looks_ahead(part, estimate)
+                else:
+                    yield from self._looks_now(part, estimate)
+            finally:
+                if estimate is not self.estimate:
+                    estimate.close()
+
+    def _follow_on(self, estimate: Estimate) -> None:
+        """People as another estimate tells of them."""
+        if self.tracker is not None and self.following is not None:
+            before, self.tracker = self.tracker, self.following.tracker(estimate)
+            self.tracker.goes_on_from(before)
+            self.smoother = self.following.smoother(estimate.skeleton)
+
+    def _looks_now(self, frames: Iterator[Frame], estimate: Estimate) -> Generator[tuple[Frame, Poses], None, None]:
         for frame in frames:
             taken_t = time.monotonic()
             try:
@@ -97,7 +208,7 @@ class Pipeline:
             except FrameLostError as error:
                 self._lose(error)
                 continue
-            self._stamp(frame, taken_t)
+            self._stamp(estimate, frame, taken_t)
             yield frame, poses
 
     def _looks_ahead(self, frames: Iterator[Frame], estimate: Stepwise) -> Generator[tuple[Frame, Poses], None, None]:
@@ -126,39 +237,42 @@ class Pipeline:
         if error is not None:
             raise error
         poses = estimate.finish(step)
-        self._stamp(step.frame, step.began_t)
+        self._stamp(estimate, step.frame, step.began_t)
         yield step.frame, poses
 
     def _expected(self, frame: Frame) -> Poses | None:
         return None if self.tracker is None or self.source.still else self.tracker.expected(frame.t)
 
-    def _stamp(self, frame: Frame, taken_t: float) -> None:
-        self.times.decoded(frame.seq, frame.taken_t, taken_t, self.estimate.inferred_t, time.monotonic())
+    def _stamp(self, estimate: Estimate, frame: Frame, taken_t: float) -> None:
+        self.times.decoded(frame.seq, frame.taken_t, taken_t, estimate.inferred_t, time.monotonic())
 
     def _reading(self) -> AbstractContextManager[Iterator[Frame]]:
         """The frames; those of a recording some way ahead, those of a camera as they are now."""
+        self.progress_t = time.monotonic()
         if self.source.live:
+            self.source.idle = self._idle
             return nullcontext(iter(self.source))
-        return read_ahead(self.source, "edgepose read")
+        return read_ahead(self.source, "edgepose read", partial(self._idle, "waits for the recording"))
 
     @contextmanager
-    def _publishing(self, watch: Callable[[Poses, Frame], None] | None) -> Iterator[Callable[[Seen], bool]]:
+    def _publishing(self, watch: Callable[[Poses, Frame], None] | None) -> Iterator[Callable[[Found], bool]]:
         """A thread that smooths what it is given and hands it to the sinks; at the end all of it is done."""
         # a sink that may keep its caller waiting gets a thread, so that no other waits with it
         slow = {sink: self._outlet(self._writing(sink), type(sink).__name__) for sink in self.sinks[1:] if sink.waits}
         writes = [slow[sink].put if sink in slow else self._writing(sink) for sink in self.sinks]
 
-        def publish(seen: Seen) -> None:
-            if self.smoother is not None:
-                seen = Seen(self.smoother.update(seen.poses), seen.frame)
+        def publish(found: Found) -> None:
+            poses, frame, smoother = found
+            seen = Seen(poses if smoother is None else smoother.update(poses), frame)
             for write in writes:
                 write(seen)
             if watch:
                 watch(*seen)
 
-        self._outlets = [self._outlet(publish, "publish"), *slow.values()]  # in the order in which poses pass them
+        first = self._outlet(publish, "publish")
+        self._outlets = [first, *slow.values()]  # in the order in which poses pass them
         try:
-            yield self._outlets[0].put
+            yield partial(first.put, idle=partial(self._idle, "waits for the sinks"))
         except KeyboardInterrupt:
             for outlet in self._outlets:
                 outlet.abandon()
@@ -169,7 +283,7 @@ class Pipeline:
         for error in self._flush():
             raise error
 
-    def _outlet(self, does: Callable[[Seen], object], name: str) -> Outlet[Seen]:
+    def _outlet(self, does: Callable[[T], object], name: str) -> Outlet[T]:
         live = self.source.live
         return Outlet(does, self.stop, f"edgepose {name}", LIVE_AHEAD if live else AHEAD, overtaken if live else None)
 
@@ -229,9 +343,9 @@ def described(engine: Engine) -> str:
     return f"{engine.manifest.name} on {where}{f', {engine.ran_on}' if engine.ran_on else ''}"
 
 
-def overtaken(dropped: Seen, following: Seen) -> Seen:
+def overtaken(dropped: T, following: T) -> T:
     """What follows, with who entered and left in those that never arrive."""
-    return Seen(following.poses.after(dropped.poses), following.frame)
+    return following._replace(poses=following.poses.after(dropped.poses))
 
 
 def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink] | None = None) -> Pipeline:
@@ -250,20 +364,10 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         source = opened.enter_context(open_source(cfg.source) if source is None else source)
         if sinks is None:
             sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, source.live)]
-        tracker = smoother = None
-        if cfg.track.mode == "on" or (cfg.track.mode == "auto" and not source.still):
-            from edgepose.smooth import Smoother
-            from edgepose.track import Tracker
-
-            tracker = Tracker(
-                cfg.track,
-                estimate.skeleton,
-                enter=estimate.enter_score,
-                stay=estimate.stay_score,
-                kernels=cfg.decode.kernels,
-            )
-            if cfg.smooth.preset != "off" or cfg.smooth.predict != "off":
-                smoother = Smoother(cfg.smooth, estimate.skeleton, source.live, kernels=cfg.decode.kernels)
-        pipeline = Pipeline(source, estimate, sinks, tracker, smoother)
+        following = Following(cfg, source)
+        tracker = following.tracker(estimate) if following.on else None
+        smoother = following.smoother(estimate.skeleton) if following.on else None
+        pipeline = Pipeline(source, estimate, sinks, tracker, smoother, following)
+        pipeline.max_fps = cfg.service.max_fps
         opened.pop_all()
         return pipeline

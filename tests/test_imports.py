@@ -15,8 +15,8 @@ STAGES = {"source", "preprocess", "engine", "decode", "track", "smooth", "sink"}
 ESTIMATE = {"estimate"}
 """One frame's people: puts preprocess, engine and decode together."""
 ABOVE = {
-    "pipeline", "overlap", "following", "pace", "progress", "models_command", "import_command", "kernels_command", "demo", "cli",
-    "doctor", "eval", "bench", "service", "commands",
+    "pipeline", "overlap", "following", "pace", "progress", "models_command", "import_command", "kernels_command",
+    "demo", "cli", "doctor", "eval", "bench", "service", "commands",
 }  # fmt: skip
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")
 

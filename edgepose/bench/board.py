@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from edgepose import tuned
-
-FIRMWARE = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-"""Bit of get_throttled -> what is so now; 16 bits higher: was so since the board started."""
+from edgepose import tuned, vitals
 
 
 class State(NamedTuple):
@@ -61,20 +55,11 @@ def _numbers(root: Path, pattern: str) -> Iterator[int]:
 
 
 def _throttled(root: Path) -> str | None:
-    bits = None
-    for path in root.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled"):
-        try:
-            bits = int(path.read_text(encoding="ascii"), 16)
-        except (OSError, ValueError):
-            continue
-    if bits is None and shutil.which("vcgencmd"):
-        told = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=False)
-        found = re.search(r"throttled=0x([0-9a-fA-F]+)", told.stdout)
-        bits = int(found[1], 16) if found else None
+    bits = vitals.throttled(root)
     if bits is None:
         return None
-    now = [text for bit, text in FIRMWARE.items() if bits >> bit & 1]
-    before = [f"{text} before" for bit, text in FIRMWARE.items() if bits >> (bit + 16) & 1 and text not in now]
+    now = [text for bit, text in vitals.FIRMWARE.items() if bits >> bit & 1]
+    before = [f"{text} before" for bit, text in vitals.FIRMWARE.items() if bits >> (bit + 16) & 1 and text not in now]
     return ", ".join(now + before) or "no"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 from edgepose.poses import Frame
@@ -13,6 +13,13 @@ BaseT = TypeVar("BaseT", bound="BaseSource")
 
 COUNTS = ("frames", "dropped", "reconnects", "unreadable")
 """Frames handed out, live frames overwritten by newer ones, times a camera came back, pictures skipped."""
+
+IDLE_S = 0.25
+"""Whoever waits for frames hears so this often."""
+
+
+def _ignore(_why: str) -> None:
+    pass
 
 
 class Source(Protocol):
@@ -26,6 +33,8 @@ class Source(Protocol):
     """Number of frames, where it is known beforehand."""
     counts: dict[str, int]
     """One number for each of COUNTS, rising."""
+    idle: Callable[[str], None]
+    """Called with the reason, every IDLE_S and by the thread that iterates, while it waits for a frame."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames until the recording ends or the source is closed; a SourceError if it cannot be read."""
@@ -47,6 +56,7 @@ class BaseSource:
     def __init__(self) -> None:
         self.total: int | None = None
         self.counts = dict.fromkeys(COUNTS, 0)
+        self.idle: Callable[[str], None] = _ignore
         self.closed = False
         self.changed = threading.Condition()
         """Guards what threads share. Re-entrant: a signal handler may close a source its own thread waits for."""

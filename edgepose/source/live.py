@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgepose import config
 from edgepose.errors import SourceError
 from edgepose.poses import Frame, Layout
-from edgepose.source.base import BaseSource
+from edgepose.source.base import IDLE_S, BaseSource
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class LiveSource(BaseSource):
                 lost = time.monotonic()
                 log.warning("%s; trying to reopen it", reason)
             self._give_up_on_hung(capture)
-            self._pause(capture)
+            self._pause(capture, str(reason))
             attempts += 1
 
     @contextmanager
@@ -169,8 +169,8 @@ class LiveSource(BaseSource):
 
     def _next(self, capture: _Capture) -> Frame | None:
         """The newest frame not yet handed out; None when the camera ended or hangs, or the source was closed."""
-        with self.changed:
-            while not self.closed:
+        while not self.closed:
+            with self.changed:
                 if capture.newest is not None:
                     return self._frame(capture, capture.newest)
                 if capture.ended:
@@ -180,7 +180,9 @@ class LiveSource(BaseSource):
                 if left_s <= 0:
                     capture.hung = True
                     return None
-                self.changed.wait(left_s)
+                if self.closed or self.changed.wait(min(left_s, IDLE_S)):
+                    continue
+            self.idle(f"{self._label}: waits for a frame")
         return None
 
     def _frame(self, capture: _Capture, grab: Grab) -> Frame:
@@ -213,12 +215,16 @@ class LiveSource(BaseSource):
                 "restart the process, and look at the cable and `dmesg` if it comes again"
             )
 
-    def _pause(self, capture: _Capture) -> None:
+    def _pause(self, capture: _Capture, why: str) -> None:
         """Back off, longer each time until a camera has lived for longer than the pause before it."""
         if capture.grabbed and capture.seen - capture.began > self._backoff_s:
             self._backoff_s = self._first_backoff_s
-        with self.changed:
-            self.changed.wait_for(lambda: self.closed, self._backoff_s * random.uniform(0.75, 1))  # noqa: S311
+        until_t = time.monotonic() + self._backoff_s * random.uniform(0.75, 1)  # noqa: S311
+        while (left_s := until_t - time.monotonic()) > 0:
+            with self.changed:
+                if self.changed.wait_for(lambda: self.closed, min(left_s, IDLE_S)):
+                    break
+            self.idle(why)
         self._backoff_s = min(2 * self._backoff_s, self._cfg.backoff_max_s)
 
     def close(self) -> None:

@@ -55,6 +55,7 @@ class Tracker:
         self.enter_score = enter if cfg.enter_score is None else cfg.enter_score
         self.stay_score = min(stay if cfg.stay_score is None else cfg.stay_score, self.enter_score)
         self.memory_s = cfg.memory_s
+        self._skeleton = skeleton
         self._sigmas = np.array(skeleton.sigmas, np.float32)
         self._looseness = (2 * SIZE_OF_AREA * np.array(skeleton.sigmas)) ** 2
         self._laws = np.array(list(LAWS.values()))
@@ -63,6 +64,8 @@ class Tracker:
         """Replaced as a whole, so that `expected` may be asked from another thread."""
         self._t: float | None = None
         self._next_id = 1
+        self._gone: list[int] = []
+        """Left with the tracker before this one, and not told yet."""
         self._warm_up(len(skeleton.joints))
 
     @property
@@ -76,15 +79,28 @@ class Tracker:
         least_size = SMALLEST * max(poses.size_wh)
         seen, score, rows = self._seen(poses)
         before = self._state[0] if self._state else newborn(seen[:0], score[:0], least_size)
-        left: list[int] = []
+        left, self._gone = self._gone, []
         if step_s is None:
-            left, before = _identities(before), before.rows([])
+            left, before = [*left, *_identities(before)], before.rows([])
         bodies, of = self._recognised(before, seen, score, step_s or 0.0, poses.size_wh)
         bodies, of, gone = self._remembered(bodies, of)
         bodies, of = self._joined(bodies, of, seen, score, least_size)
         bodies, entered = self._named(bodies, of, at_once=step_s is None or step_s >= SLOW_S)
         self._state = bodies, poses
         return _told(poses, rows, bodies, of, entered, (*left, *gone))
+
+    def goes_on_from(self, before: Tracker) -> None:
+        """Take over from the tracker of another model: who is who if the joints are the same, else all have left.
+
+        An identity is never given twice.
+        """
+        self._next_id, self._t, self._gone = before._next_id, before._t, before._gone
+        if before._state is not None:
+            bodies, last = before._state
+            if last.skeleton == self._skeleton:
+                self._state = before._state
+            else:
+                self._gone = [*self._gone, *_identities(bodies)]
 
     def expected(self, t: float) -> Poses | None:
         """Everybody who may be in the picture at time `t`, where they should be then; None: nothing is known.
