@@ -8,31 +8,36 @@ import msgspec
 from msgspec import Struct
 
 from edgepose.poses import Poses
-from edgepose.wire.poses_json import iso_utc, utf8
+from edgepose.wire.poses_json import Moment, iso_utc, utf8
 
 EVENT = "edgepose.event/1"
 STATUS = "edgepose.status/1"
 HEALTH = "edgepose.health/1"
 ANSWER = "edgepose.answer/1"
+PRESENCE = "edgepose.presence/1"
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody entered or left."""
 
     schema: str
+    """What this is, and its version."""
     number: int
     """Rises by one from event to event of this device and camera, also across restarts: one seen before is a repeat."""
     type: Literal["entered", "left"]
+    """What happened; whoever left never comes again under the same id."""
     id: int
     """Who, as in the poses."""
     run: str
     """Identifies the run of the program: ids start anew with each."""
     device: str
+    """Name of the board, as set."""
     camera: str
+    """Name of the camera, as set."""
     seq: int
-    """Frame it was seen in."""
-    captured: str
-    """When that frame was taken: ISO 8601, UTC."""
+    """Number of the frame it was seen in, as in the poses."""
+    captured: Moment
+    """When that frame was taken: ISO 8601, UTC, microseconds, "Z"."""
     source: str = ""
     """File the frame came from; left out for a camera."""
     media_s: float | None = None
@@ -43,16 +48,21 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What runs; kept by the broker, sent again on every change."""
 
     schema: str
+    """What this is, and its version."""
     version: str
     """Of edgepose."""
     device: str
+    """Name of the board, as set."""
     camera: str
+    """Name of the camera, as set."""
     run: str
-    since: str
-    """Start of the run: ISO 8601, UTC."""
+    """Identifies the run of the program: ids start anew with each."""
+    since: Moment
+    """Start of the run: ISO 8601, UTC, microseconds, "Z"."""
     state: Literal["starting", "running", "paused", "waiting", "stopping"]
+    """waiting: it should run and cannot, for the reason given."""
     reason: str = ""
-    """Why, where it is not running."""
+    """Why, where it is not running; else left out."""
     source: str
     """Address of the source, without secrets."""
     model: str
@@ -60,57 +70,85 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     engines: list[str]
     """Each model, its runtime and where it runs."""
     skeleton: str
+    """Name of the set of joints."""
     joints: list[str]
+    """Names of the joints, in the order of the poses."""
     bones: list[tuple[int, int]]
+    """Pairs of joints to draw a line between, as places in `joints`."""
     format: Literal["json", "binary"]
     """Of the poses."""
     smoothing: str
+    """smooth.preset as set or commanded."""
     max_fps: float = 0.0
+    """Most frames looked at in a second, Hz; left out where all are."""
 
 
 class Health(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Numbers, as they are now; counters count from the start of the run."""
 
     schema: str
+    """What this is, and its version."""
     device: str
+    """Name of the board, as set."""
     camera: str
+    """Name of the camera, as set."""
     run: str
-    at: str
-    """ISO 8601, UTC."""
+    """Identifies the run of the program: counters start anew with each."""
+    at: Moment
+    """When the numbers were read: ISO 8601, UTC, microseconds, "Z"."""
     uptime_s: float
+    """Since the start of the run, seconds."""
     people: int
     """In the newest frame."""
     fps: float
-    """Frames looked at a second, lately."""
+    """Frames looked at in a second, lately, Hz."""
     counts: dict[str, int]
     """frames, dropped, lost, late, sent, refused, reconnects, ... as in the metrics."""
     latency_ms: dict[str, dict[str, float]]
-    """Stage -> p50, p95, p99: wait, infer, decode, publish, latency."""
+    """Stage -> p50, p95, p99, milliseconds: wait, infer, decode, publish, latency."""
     spool: dict[str, int] = {}
-    """kept, dropped, failed."""
+    """Events on disk: kept, dropped, failed."""
     delegate: str = ""
-    """What computes, where it is not the CPU as asked."""
+    """What computes, where it is not the CPU as asked; else left out."""
     temperature_c: float | None = None
+    """Of the processor, degrees Celsius; left out where nothing tells it."""
     throttled: bool | None = None
+    """Whether heat or power slow the board down now; left out where nothing tells it."""
     memory_mib: float | None = None
+    """Resident memory of the process, MiB."""
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """How many people are there, calm enough to switch a lamp; kept by the broker, sent again on every change."""
+
+    schema: str
+    """What this is, and its version."""
+    people: int | None
+    """Most of them in view at once within the last second; null while nobody looks: paused, or no frames."""
+    present: bool | None
+    """Whether there is anybody; null as above."""
+    since: Moment
+    """Of this state: ISO 8601, UTC, microseconds, "Z"."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of a command."""
 
     schema: str
+    """What this is, and its version."""
     command: str
     """The last part of the topic it came on."""
     ok: bool
+    """Whether it was done."""
     error: str = ""
-    """Why nothing was changed."""
+    """Why nothing was changed; left out when it was done."""
     id: str = ""
     """The command's own `id`, if it had one."""
     result: dict[str, Any] = {}
-    """What it asked for."""
+    """What it asked for, or what is in force now."""
 
 
-SCHEMAS: dict[type[Struct], str] = {Event: EVENT, Status: STATUS, Health: HEALTH, Answer: ANSWER}
+SCHEMAS: dict[type[Struct], str] = {Event: EVENT, Status: STATUS, Health: HEALTH, Presence: PRESENCE, Answer: ANSWER}
 """What `schema` says in each."""
 
 _encoder = msgspec.json.Encoder()

@@ -21,12 +21,16 @@ SCHEMA = "edgepose.poses/1"
 AS_SEEN = 0.0
 """No prediction; only this very object is left out of a message."""
 
-Keypoint = Annotated[list[float], Meta(min_length=3, max_length=3)]
-"""x, y in pixels of the source picture, to 0.1; score in 0..1, to 0.001."""
-
-
-Point = Annotated[list[float], Meta(min_length=3, max_length=3)]
-"""A joint in three dimensions."""
+Keypoint = Annotated[
+    list[float],
+    Meta(
+        min_length=3,
+        max_length=3,
+        description="x right, y down, pixels of the source picture to 0.1; score, 0..1 to 0.001",
+    ),
+]
+Point = Annotated[list[float], Meta(min_length=3, max_length=3, description="x right, y down, z away, to 0.001")]
+Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class Person(Struct, frozen=True, omit_defaults=True):
@@ -35,9 +39,9 @@ class Person(Struct, frozen=True, omit_defaults=True):
     id: int | None
     """Identity, stable over frames; null before tracking."""
     score: float
-    """0..1, to 0.001."""
+    """How sure, 0..1, to 0.001."""
     keypoints: list[Keypoint | None]
-    """One per name in `Message.joints`; null where the joint was not found."""
+    """One per name in `joints`; null where the joint was not found."""
     xyz: list[Point | None] | None = None
     """x right, y down, z away from the camera, in the model's own unit, to 0.001; left out where the model is 2D."""
 
@@ -46,13 +50,16 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The people of one frame, as published."""
 
     schema: str
+    """What this is, and its version."""
     device: str
+    """Name of the board, as set."""
     camera: str
+    """Name of the camera, as set."""
     source: str = ""
     """File the frame came from; left out for a camera."""
     seq: int
     """Frame number at the source; gaps are dropped frames."""
-    captured: str = ""
+    captured: Moment = ""
     """When the frame was taken (camera) or read (file): ISO 8601, UTC, microseconds, "Z".
 
     Left out, as age_ms, in the JSON lines of a recording, which are the same bytes each time it is read.
@@ -64,8 +71,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     size_wh: tuple[int, int]
     """Width and height of the source picture, pixels."""
     skeleton: str
+    """Name of the set of joints."""
     joints: list[str]
-    """Names in the order of `Person.keypoints`."""
+    """Names in the order of `keypoints`."""
     people: list[Person]
     """Highest score first; empty when nobody is there."""
     entered: list[int] = []

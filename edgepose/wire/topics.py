@@ -10,30 +10,38 @@ class Topic(NamedTuple):
 
     suffix: str
     """Below the root."""
+    taken: bool
+    """Subscribed by edgepose; else published by it."""
     kept: bool
     """Retained: a new subscriber gets the last one at once."""
-    qos: str
+    qos: int
     message: str
-    """What is in it: a struct of this package, or a plain word."""
+    """What is in it: a struct of this package, or plain words with | between."""
     says: str
 
 
 TOPICS: tuple[Topic, ...] = (
     Topic(
-        "poses", False, "0 or 1, as set", "Message", "the people of every frame; the newest wins, no old one is sent"
+        "poses", False, False, 0, "Message",
+        "the people of every frame, in the form that sink.mqtt.format sets; the newest wins, an old one is never sent; "
+        "QoS 1 where sink.mqtt.qos says so, and once a second",
     ),
     Topic(
-        "events",
-        False,
-        "1",
-        "Event",
+        "events", False, False, 1, "Event",
         "who entered, who left: each once, in order, kept on disk until the broker has it",
     ),
-    Topic("status", True, "1", "Status", "what runs: version, model, where, source; on every change"),
-    Topic("availability", True, "1", "online | offline", "offline is also the last will"),
-    Topic("health", False, "0", "Health", "numbers, every sink.mqtt.health_every_s"),
+    Topic("status", False, True, 1, "Status", "what runs: version, model, where, source; on every change"),
+    Topic("availability", False, True, 1, "online | offline", "whether it is connected; offline is also the last will"),
+    Topic("presence", False, True, 1, "Presence", "how many people there are, calm enough for switches; on every change"),
+    Topic("health", False, False, 0, "Health", "numbers, every sink.mqtt.health_every_s"),
     Topic(
-        "control/+", False, "1", "command", "taken: pause, resume, rate, model, smoothing, snapshot, restart, status"
+        "control/+", True, False, 1, "Command",
+        "what to do: the last part is the command; never retain one",
     ),
-    Topic("control/answer", False, "1", "Answer", "one for each command, or on its response topic (MQTT 5)"),
-)
+    Topic(
+        "control/answer", False, False, 1, "Answer",
+        "one for each command; on the command's response topic instead where it has one (MQTT 5)",
+    ),
+)  # fmt: skip
+"""Below the root, which is sink.mqtt.topic: edgepose/{device}/{camera} unless set otherwise."""
+ROOT = "edgepose/{device}/{camera}"
