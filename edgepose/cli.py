@@ -31,6 +31,7 @@ SHORT_FLAGS = {
     "--broker": "sink.mqtt.broker",
     "--jsonl": "sink.jsonl.path",
     "--overlay": "sink.overlay.path",
+    "--record": "sink.record.path",
 }
 """Shorter names of the flags people need first."""
 

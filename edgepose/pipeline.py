@@ -23,6 +23,7 @@ from edgepose.poses import Frame, Poses
 from edgepose.timing import StageTimes
 
 if TYPE_CHECKING:
+    from edgepose.recorder import Recorder
     from edgepose.sink import Sink
     from edgepose.smooth import Smoother
     from edgepose.source import Source
@@ -68,10 +69,13 @@ class Pipeline:
         tracker: Tracker | None = None,
         smoother: Smoother | None = None,
         following: Following | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Take what `build` opened; `following` makes the next tracker and smoother where these are replaced."""
         self.source, self.estimate, self.sinks = source, estimate, sinks
         self.tracker, self.smoother, self.following = tracker, smoother, following
+        self.recorder = recorder
+        """Keeps what the estimate found."""
         self.times = StageTimes()
         """How long each stage took so far; "sent" is when the first sink let go of the poses."""
         self.looked = 0
@@ -102,9 +106,11 @@ class Pipeline:
         lost     without a result
         late     poses of a camera overtaken on the way to a sink
         skipped  a camera's, while paused or because of max_fps
+        and the recorder's
         """
         late = self._late + sum(outlet.line.dropped for outlet in self._outlets)
-        return {**self.source.counts, "lost": self._lost, "late": late, "skipped": self._skipped}
+        counts = {**self.source.counts, "lost": self._lost, "late": late, "skipped": self._skipped}
+        return counts if self.recorder is None else {**counts, **self.recorder.counts}
 
     @property
     def max_fps(self) -> float:
@@ -123,6 +129,8 @@ class Pipeline:
         """
         with self._publishing(watch) as publish, self._reading() as frames, closing(self._looks(frames)) as looks:
             for frame, poses in looks:
+                if self.recorder is not None:
+                    poses = self.recorder.keep(poses, self._at_work)
                 if self.tracker is not None:
                     poses = self.tracker.update(poses)
                 publish(Found(poses, frame, self.smoother))
@@ -323,6 +331,8 @@ class Pipeline:
         """Close everything, source first, so that sinks see the end and flush."""
         with ExitStack() as stack:
             stack.callback(self.estimate.close)
+            if self.recorder is not None:
+                stack.callback(self.recorder.close)
             for sink in reversed(self.sinks):
                 stack.callback(sink.close)
             stack.callback(self.source.close)
@@ -364,10 +374,16 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         source = opened.enter_context(open_source(cfg.source) if source is None else source)
         if sinks is None:
             sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, source.live)]
+        recorder = None
+        if cfg.sink.record.path:
+            from edgepose.recorder import Recorder
+
+            recorder = Recorder(cfg, source.live, source.still)
+            opened.callback(recorder.close)
         following = Following(cfg, source)
         tracker = following.tracker(estimate) if following.on else None
         smoother = following.smoother(estimate.skeleton) if following.on else None
-        pipeline = Pipeline(source, estimate, sinks, tracker, smoother, following)
+        pipeline = Pipeline(source, estimate, sinks, tracker, smoother, following, recorder)
         pipeline.max_fps = cfg.service.max_fps
         opened.pop_all()
         return pipeline

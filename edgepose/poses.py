@@ -266,9 +266,15 @@ class Poses:
     """Seconds after `t` that `xy` is meant for; 0: as seen."""
     ran_on: str = ""
     """What computed them where it is not the CPU as asked: "edgetpu", "cpu instead of edgetpu"."""
+    taken_wall: float | None = None
+    """Seconds since 1970 of `taken_t` where a recording says so; None: whoever knows what time it is now can tell."""
 
     def __len__(self) -> int:
         return len(self.person_score)
+
+    def age_s(self, now_t: float, now_wall: float) -> float:
+        """Seconds since it was taken; the arguments are this moment on the clock of `taken_t`, and since 1970."""
+        return now_t - self.taken_t if self.taken_wall is None else now_wall - self.taken_wall
 
     def after(self, dropped: Poses) -> Poses:
         """The same people, told to have entered and left also in earlier `dropped` poses that nobody will see."""

@@ -57,7 +57,9 @@ def open_sinks(config: Config, live: bool) -> list[Sink]:
         "jsonl": config.sink.jsonl.path,
         "overlay": config.sink.overlay.path,
     }
-    names = [name for name, destination in where.items() if destination] or ["jsonl"]
+    names = [name for name, destination in where.items() if destination]
+    if not names and not config.sink.record.path:  # a recording is a destination too, though no sink
+        names = ["jsonl"]
     with ExitStack() as opened:
         sinks = [opened.enter_context(SINKS[name](config, live)) for name in names]
         opened.pop_all()

@@ -77,7 +77,8 @@ class EventsLane:
         """Note who entered and left; never waits."""
         if not poses.entered and not poses.left:
             return
-        captured_wall = time.time() - (time.monotonic() - poses.taken_t)
+        now_wall = time.time()
+        captured_wall = now_wall - poses.age_s(time.monotonic(), now_wall)
         with self._changed:
             for id_ in poses.entered:
                 self._incoming.append(_Seen("entered", id_, poses, captured_wall))

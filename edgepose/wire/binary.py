@@ -94,7 +94,7 @@ def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = No
         raise ValueError(f"a skeleton of {joints} joints does not fit the binary form, which has up to 255")
     captured, age = 0, NOT_TOLD
     if now_t is not None and now_wall is not None:
-        age_s = now_t - poses.taken_t
+        age_s = poses.age_s(now_t, now_wall)
         captured, age = max(0, round((now_wall - age_s) * 1e6)), min(max(0, round(age_s * 1e6)), NOT_TOLD)
     tail = _fields(poses)
     solid = poses.xyz is not None

@@ -119,12 +119,14 @@ def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, n
     """One JSON object, no newline.
 
     now_t     monotonic seconds, the clock of `poses.taken_t`
-    now_wall  the same instant in seconds since 1970; without the two nothing is said of when
+    now_wall  the same instant in seconds since 1970; without the two nothing is said of when, unless the poses do
     """
     captured, age_ms = "", None
     if now_t is not None and now_wall is not None:
-        age_s = now_t - poses.taken_t
+        age_s = poses.age_s(now_t, now_wall)
         captured, age_ms = iso_utc(now_wall - age_s), round(age_s * 1e3, 1)
+    elif poses.taken_wall is not None:
+        captured = iso_utc(poses.taken_wall)
     return _encoder.encode(
         _Sent(
             schema=SCHEMA,
