@@ -68,9 +68,9 @@ def files(name: str = "", form: str | None = None) -> dict[str, str]:
     from edgepose.wire import asyncapi, reference, schema
 
     if name and name not in schema.KINDS:
-        raise ConfigError(f"schema {name}: no such message or command; there are {', '.join(schema.KINDS)}")
+        raise ConfigError(f"{name}: no such message or command; there are {', '.join(schema.KINDS)}")
     if name and form not in (None, JSON_SCHEMA):
-        raise ConfigError(f"schema {name}: {form} is of the whole contract; leave the name out")
+        raise ConfigError(f"{name}: {form} is of the whole contract; leave the name out")
     made: dict[str, str] = {}
     if form in (None, JSON_SCHEMA):
         made = {f"{kind}.json": _text(schema.json_schema(kind)) for kind in ([name] if name else schema.KINDS)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from edgepose.wire import binary
@@ -110,3 +111,9 @@ def between_markers(page: str) -> str:
         _, end, after = rest.partition(f"<!-- end of {name} -->")
         page = f"{before}{start}\n{make()}\n\n{end}{after}" if start and end else page
     return page
+
+
+def rewrite(path: str) -> None:
+    """Make the tables of a page anew."""
+    page = Path(path)
+    page.write_text(between_markers(page.read_text(encoding="utf-8")), encoding="utf-8")
