@@ -120,7 +120,11 @@ def _runs(cfg: config.Config, seconds: float, *, subscribe: bool) -> Iterator[Me
 
 @contextmanager
 def _broker(cfg: config.Config) -> Iterator[tuple[config.Config, str]]:
-    """The settings with a broker to publish to: that of `cfg`, else one of our own, else none; and what it is."""
+    """The settings with a broker to publish to: that of `cfg`, else one of our own, else none; and what it is.
+
+    Without events: they would wait on disk beside those of the service.
+    """
+    cfg = _with_sink(cfg, mqtt=msgspec.structs.replace(cfg.sink.mqtt, events=False))
     with ExitStack() as stack:
         if cfg.sink.mqtt.broker:
             yield cfg, masked(cfg.sink.mqtt.broker)

@@ -37,6 +37,7 @@ Scene = tuple[NDArray[np.uint8], dict[str, Any]]
 def show(cfg: config.Config, seconds: float, picture: Path) -> int:
     """Run for `seconds`, print what comes back, save `picture`; 0 only if correct poses came back."""
     own_source = not cfg.source.uri
+    cfg = _with_broker(cfg, events=False)  # a demo leaves nothing on disk
     with ExitStack() as stack:
         if not cfg.sink.mqtt.broker:
             url, name = stack.enter_context(local_broker())
@@ -72,7 +73,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _with_broker(cfg: config.Config, **change: str) -> config.Config:
+def _with_broker(cfg: config.Config, **change: Any) -> config.Config:
     mqtt = msgspec.structs.replace(cfg.sink.mqtt, **change)
     return msgspec.structs.replace(cfg, sink=msgspec.structs.replace(cfg.sink, mqtt=mqtt))
 

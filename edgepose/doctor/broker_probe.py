@@ -119,7 +119,7 @@ def _login(cfg: Config, aim: Target) -> dict[str, Any]:
                 return {"step": "login", "kind": down.kind, "why": str(down)}
             told: dict[str, Any] = {"version": version}
             try:
-                told |= {"tried": "running"} if here else _publish(cfg, link, near)
+                told |= {"tried": "running"} if here else _publish(cfg, link, near, f"{own.root}/poses")
                 link.leave(near, ANSWER_S)
             except LinkDown as down:
                 return told | {"step": "publish", "kind": down.kind, "why": str(down)}
@@ -129,11 +129,14 @@ def _login(cfg: Config, aim: Target) -> dict[str, Any]:
     raise AssertionError("unreachable: there is a last version")
 
 
-def _publish(cfg: Config, link: Link, wake: socket.socket) -> dict[str, Any]:
+def _publish(cfg: Config, link: Link, wake: socket.socket, topic: str) -> dict[str, Any]:
     """Whether a pose may be published: MQTT 5 says so, 3.1.1 does not, so there it is not tried."""
     if link.version != "5":
         return {"tried": "cannot tell"}
-    link.publish_pose(_nobody(cfg), 1)
+    from edgepose import wire
+    from edgepose.sink.mqtt_lanes import Out, Traits
+
+    link.publish(Out(topic, _nobody(cfg), 1, False, Traits(wire.SCHEMA, expiry_s=cfg.sink.mqtt.expiry_s)))
     deadline = time.monotonic() + ANSWER_S
     while time.monotonic() < deadline:
         for settled in link.turn(0.25, wake):

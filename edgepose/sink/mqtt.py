@@ -20,23 +20,22 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-from paho.mqtt.client import topic_matches_sub
 
 from edgepose import wire
 from edgepose.config import Mqtt
 from edgepose.poses import Frame, Poses
 from edgepose.sink.base import Sink
 from edgepose.sink.mqtt_events import EventsLane
+from edgepose.sink.mqtt_inbox import Handler, Inbox, Reply
 from edgepose.sink.mqtt_lanes import AnswerLane, KeptLane, Lane, NowLane, Out, PosesLane, Traits
-from edgepose.sink.mqtt_link import Link, LinkDown, Received
-from edgepose.sink.mqtt_state import Backoff, Changes, Outbox
+from edgepose.sink.mqtt_link import Link, LinkDown
+from edgepose.sink.mqtt_state import Backoff, Changes, Outbox, Timing
 from edgepose.sink.mqtt_target import target
 from edgepose.spool import Spool, state_folder
+
+__all__ = ["Handler", "MqttSink", "Reply", "Timing"]
 
 log = logging.getLogger("edgepose.sink.mqtt")
 
@@ -44,41 +43,7 @@ TOO_NEW = ("version", "hung up", "frozen")
 """What brokers do that know no MQTT 5: the honest ones say so, others hang up or choke on the first packet."""
 
 
-ANSWER_SUFFIX = "control/answer"
-"""Where answers go that are not wanted elsewhere."""
 JSON, BINARY = "application/json", "application/octet-stream"
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long what may take, seconds."""
-
-    answer_s: float = 4.0
-    """To connect, and for each step of it."""
-    stall_s: float = 4.0
-    """Messages handed over and none settled: the broker is frozen."""
-    probe_s: float = 0.1
-    """From one pose that asks for an answer to the next."""
-    hold_s: float = 0.3
-    """Live: an answer this late holds back what follows."""
-    retry_s: float = 10.0
-    """From one attempt to publish what the broker does not allow to the next: events, kept topics."""
-    backoff_s: tuple[float, float] = (0.5, 3.0)
-    """First and longest pause between attempts to connect; each is cut by up to half at random."""
-    healthy_s: float = 10.0
-    """A connection that lasted this long starts the pauses anew."""
-    patience_s: float = 10.0
-    """Not live: write() waits this long for room before it drops poses."""
-    close_s: float = 1.0
-    """Live: close() waits this long for the newest poses."""
-    drain_s: float = 10.0
-    """Not live: close() waits this long for all of them."""
-
-
-Reply = Callable[[bytes], None]
-"""Answers a message; from any thread, also later."""
-Handler = Callable[[bytes, str, Reply], None]
-"""Gets the payload, the topic (below the root: without it) and how to answer. Must not block."""
 
 
 class _Sent(NamedTuple):
@@ -112,7 +77,6 @@ class MqttSink(Sink):
         self._backoff = Backoff(*self._timing.backoff_s)
         self._changes = Changes(log)
         self._refused = self._connections = 0
-        self._subscriptions: list[tuple[str, Handler]] = []
         self._closed = threading.Event()
         self._deadline = float("inf")
         self._wake, self._wake_far = socket.socketpair()
@@ -126,6 +90,7 @@ class MqttSink(Sink):
             NowLane(settings.expiry_s),
             AnswerLane(),
         )
+        self._inbox = Inbox(self.root, self._answers, self._nudge)
         self._kept.put(f"{self.root}/availability", b"online", owed=False)
         self._lanes: list[Lane] = [self._kept, self._answers, self._poses, self._now]
         self._events: EventsLane | None = None
@@ -196,7 +161,7 @@ class MqttSink(Sink):
         Retained ones are left out: a command that is kept would come again with each connection.
         """
         self._check_open()
-        self._subscriptions = [*self._subscriptions, (self._topic(suffix, absolute), handler)]
+        self._inbox.add(self._topic(suffix, absolute), handler)
         self._nudge()
 
     def close(self) -> None:
@@ -310,7 +275,7 @@ class MqttSink(Sink):
                     self._settle(unsettled.pop(mid), denied)
                     progress_t = time.monotonic()
                 for message in link.received():
-                    self._handle(message)
+                    self._inbox.take(message)
                 if time.monotonic() - progress_t > self._timing.stall_s:
                     raise LinkDown("frozen", "does not answer any more")
             link.publish(Out(f"{self.root}/availability", b"offline", 1, True, Traits(content="")))
@@ -333,8 +298,8 @@ class MqttSink(Sink):
 
     def _subscribe(self, link: Link, unsettled: dict[int, _Sent], subscribed: int) -> int:
         """Ask for what was not asked for on this connection; how many subscriptions there are now."""
-        wanted = self._subscriptions
-        for pattern, _ in wanted[subscribed:]:
+        wanted = self._inbox.patterns
+        for pattern in wanted[subscribed:]:
             mid = link.subscribe(pattern)
             unsettled[mid] = _Sent(None, Out(pattern, b"", 1, False, Traits()), time.monotonic())
         return len(wanted)
@@ -376,30 +341,6 @@ class MqttSink(Sink):
         if lane is self._poses and self._outbox.stuck:
             self._tell("flowing", logging.INFO, "takes poses again", "queue")
         lane.settled(out, denied, sent.told)
-
-    def _handle(self, message: Received) -> None:
-        """Give a message to whoever wants it; what goes wrong there is told and ends there."""
-        if message.retained or message.topic == f"{self.root}/{ANSWER_SUFFIX}":
-            return
-        suffix = message.topic.removeprefix(f"{self.root}/")
-        for pattern, handler in self._subscriptions:
-            if not topic_matches_sub(pattern, message.topic):
-                continue
-            try:
-                handler(message.payload, suffix, self._reply_to(message))
-            except Exception as error:  # noqa: BLE001 (somebody else's bug must not end publishing)
-                log.error("%s: %s: unexpected %r; going on", self._target.url, message.topic, error)
-
-    def _reply_to(self, message: Received) -> Reply:
-        topic, correlation = message.response_topic, message.correlation
-        if not topic or re.search(r"[+#\0]", topic) or topic.startswith((f"{self.root}/", "$")):
-            topic = f"{self.root}/{ANSWER_SUFFIX}"  # none given, or one that would make us talk to ourselves
-
-        def reply(payload: bytes) -> None:
-            self._answers.put(topic, payload, correlation)
-            self._nudge()
-
-        return reply
 
 
 def _poses_lane(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from paho.mqtt import MQTTException
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -278,6 +278,11 @@ class Link:
         response = getattr(message.properties, "ResponseTopic", "")
         correlation = getattr(message.properties, "CorrelationData", None)
         self._received.append(Received(message.topic, bytes(message.payload), message.retain, response, correlation))
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a message on `topic` comes to who subscribed to `pattern`."""
+    return topic_matches_sub(pattern, topic)
 
 
 def _properties(traits: Traits) -> Properties:

@@ -8,12 +8,38 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from edgepose.poses import Poses
 
 MOST_IDS = 256
 """Who entered and left in dropped poses is told later, the newest so many; `events` tells of everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long what may take, seconds."""
+
+    answer_s: float = 4.0
+    """To connect, and for each step of it."""
+    stall_s: float = 4.0
+    """Messages handed over and none settled: the broker is frozen."""
+    probe_s: float = 0.1
+    """From one pose that asks for an answer to the next."""
+    hold_s: float = 0.3
+    """Live: an answer this late holds back what follows."""
+    retry_s: float = 10.0
+    """From one attempt to publish what the broker does not allow to the next: events, kept topics."""
+    backoff_s: tuple[float, float] = (0.5, 3.0)
+    """First and longest pause between attempts to connect; each is cut by up to half at random."""
+    healthy_s: float = 10.0
+    """A connection that lasted this long starts the pauses anew."""
+    patience_s: float = 10.0
+    """Not live: write() waits this long for room before it drops poses."""
+    close_s: float = 1.0
+    """Live: close() waits this long for the newest poses."""
+    drain_s: float = 10.0
+    """Not live: close() waits this long for all of them."""
 
 
 class Outbox:

@@ -16,39 +16,18 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from edgepose.errors import ConfigError
+from edgepose.spool.disk import Disk, Item
 
 log = logging.getLogger("edgepose.spool")
 
 MEMORY_BYTES = 1 << 20
 """Kept in memory at most while the disk takes nothing."""
-RESERVE_BYTES = 1 << 18
-"""Taken from the disk at once, so that a disk that fills up later still has room for the newest."""
 RETRY_S = 5.0
 """From one look at a disk that took nothing to the next."""
-LOCK_S = 2.0
-"""How long another process may take to let go."""
-ROW_BYTES = 48
-"""What the disk needs beside topic and payload."""
-VERSION = 1
-"""Of the file's layout."""
-
-
-class Item(NamedTuple):
-    """Something to deliver."""
-
-    number: int
-    topic: str
-    payload: bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes it counts for."""
-        return len(self.payload) + len(self.topic.encode()) + ROW_BYTES
 
 
 class Spool:
@@ -66,7 +45,7 @@ class Spool:
         """
         self.path, self._max_bytes, self._retry_s = path, max_bytes, retry_s
         self._lock = threading.RLock()
-        self._disk: _Disk | None = None
+        self._disk: Disk | None = None
         self._memory: deque[Item] = deque()
         self._memory_bytes = 0
         self._gone: set[int] = set()
@@ -173,12 +152,12 @@ class Spool:
 
     def _open(self, path: Path) -> None:
         try:
-            self._disk = _Disk(path, self._max_bytes)
+            self._disk = Disk(path, self._max_bytes)
         except sqlite3.DatabaseError as error:
             if not _damaged(error):
                 raise
             self._put_aside(path, error)
-            self._disk = _Disk(path, self._max_bytes)
+            self._disk = Disk(path, self._max_bytes)
         self.openings += 1
         disk = self._disk
         known = disk.last + 1 if disk.last and _marker(path).exists() else _clock()
@@ -189,18 +168,18 @@ class Spool:
         aside = path.with_name(f"{path.name}.broken")
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(f"{path}{suffix}", f"{aside}{suffix}")
+                Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
         with contextlib.suppress(OSError):
             _marker(path).unlink(missing_ok=True)
         log.error("%s: damaged (%s); moved to %s, started a new one; what waited in it is lost", path, error, aside)
 
     def _keep(self, items: list[Item]) -> bool:
         """Write them; with a full disk the oldest go first."""
-        while self._disk is not None:
+        while (disk := self._disk) is not None:
             try:
-                dropped = self._disk.write(items)
+                dropped = disk.write(items)
             except sqlite3.Error as error:
-                if "full" in str(error) and self._make_room():
+                if "full" in str(error) and self._make_room(disk):
                     continue
                 self._fail(error)
                 return False
@@ -210,11 +189,10 @@ class Spool:
             return True
         return False
 
-    def _make_room(self) -> bool:
+    def _make_room(self, disk: Disk) -> bool:
         """On a full disk: give up some of the oldest."""
-        assert self._disk is not None
         try:
-            given_up = self._disk.give_up_some()
+            given_up = disk.give_up_some()
         except sqlite3.Error:
             return False
         if given_up:
@@ -231,7 +209,8 @@ class Spool:
         """Memory from now on; a damaged file is replaced, at most once in `retry_s`."""
         self._retry_t = time.monotonic() + self._retry_s
         path, disk = self.path, self._disk
-        assert path is not None
+        if path is None:  # closed
+            return
         if disk is not None and "full" not in str(error):  # a full one can still be read
             self._disk = None
             disk.close()
@@ -297,122 +276,6 @@ class Spool:
         self._memory_bytes = sum(item.size for item in self._memory)
 
 
-class _Disk:
-    """The file. Nobody else may open it meanwhile: sqlite's own lock, which the kernel ends with the process."""
-
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        is_new = not path.exists()
-        if is_new:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        self._max_bytes = max_bytes
-        self._db = sqlite3.connect(path, timeout=LOCK_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare(max_bytes)
-        except BaseException:
-            self._db.close()
-            raise
-        if is_new:
-            _sync_folder(path.parent)
-
-    def _prepare(self, max_bytes: int) -> None:
-        run = self._db.execute
-        run("PRAGMA locking_mode = EXCLUSIVE")
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
-        run("PRAGMA wal_autocheckpoint = 200")
-        run(f"PRAGMA journal_size_limit = {4 * RESERVE_BYTES}")
-        with self._all_or_nothing():
-            (version,) = run("PRAGMA user_version").fetchone()
-            tables = [name for (name,) in run("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")]
-            if tables and (version, tables) != (VERSION, ["item"]):
-                raise sqlite3.DatabaseError(f"holds tables of version {version}, expected {VERSION}")
-            if not tables:
-                run("CREATE TABLE item (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB)")
-                run("CREATE TABLE room (bytes BLOB)")
-                run("INSERT INTO room VALUES (zeroblob(?))", (min(RESERVE_BYTES, max_bytes),))
-                run("DROP TABLE room")
-                run(f"PRAGMA user_version = {VERSION}")
-            else:
-                run("UPDATE sqlite_sequence SET seq = seq")  # the lock, and whether the disk may be written
-        (verdict,) = run("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        size = f"length(payload) + length(CAST(topic AS BLOB)) + {ROW_BYTES}"
-        self.rows, self.bytes = run(f"SELECT count(*), coalesce(sum({size}), 0) FROM item").fetchone()
-        last = run("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
-        self.last: int = last[0] if last else 0
-        """Highest number ever kept; 0: none yet."""
-
-    def write(self, items: list[Item]) -> int:
-        """Add `items` for good; how many old ones went for them."""
-        size, dropped, freed = sum(item.size for item in items), 0, 0
-        with self._all_or_nothing():
-            if self.bytes + size > self._max_bytes:
-                dropped, freed = self._delete_oldest(self.bytes + size - self._max_bytes)
-            self._db.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?)", items)
-        self.rows += len(items) - dropped
-        self.bytes += size - freed
-        return dropped
-
-    def give_up_some(self) -> int:
-        """Delete a tenth of them, the oldest, in the room that the journal has; how many."""
-        self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        with self._all_or_nothing():
-            dropped, freed = self._delete_oldest(max(1, self.bytes // 10))
-        self.rows -= dropped
-        self.bytes -= freed
-        return dropped
-
-    def read(self, limit: int, after: int) -> list[Item]:
-        """The oldest above `after`."""
-        query = "SELECT number, topic, payload FROM item WHERE number > ? ORDER BY number LIMIT ?"
-        return [Item(*row) for row in self._db.execute(query, (after, limit))]
-
-    def delete(self, numbers: Iterable[int]) -> None:
-        """Delete them, without waiting for the disk."""
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        try:
-            with self._all_or_nothing():
-                gone, freed = 0, 0
-                for number in numbers:
-                    for item in self.read(1, number - 1):
-                        if item.number == number:
-                            gone, freed = gone + 1, freed + item.size
-                    self._db.execute("DELETE FROM item WHERE number = ?", (number,))
-        finally:
-            self._db.execute("PRAGMA synchronous = FULL")
-        self.rows -= gone
-        self.bytes -= freed
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with contextlib.suppress(sqlite3.Error):
-            self._db.close()
-
-    def _delete_oldest(self, size: int) -> tuple[int, int]:
-        """Delete at least `size` bytes; how many items and bytes."""
-        count, freed, last = 0, 0, 0
-        for row in self._db.execute("SELECT number, topic, payload FROM item ORDER BY number"):
-            if freed >= size:
-                break
-            item = Item(*row)
-            count, freed, last = count + 1, freed + item.size, item.number
-        self._db.execute("DELETE FROM item WHERE number <= ?", (last,))
-        return count, freed
-
-    @contextlib.contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-
 def state_folder() -> Path:
     """Where state lives: systemd's folder for the service, else the user's."""
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
@@ -438,11 +301,3 @@ def _mark(path: Path) -> None:
 
 def _damaged(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
-
-
-def _sync_folder(folder: Path) -> None:
-    at = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(at)
-    finally:
-        os.close(at)
