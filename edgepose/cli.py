@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import edgepose
 from edgepose import config
 from edgepose.errors import ConfigError, EdgeposeError
+from edgepose.service import journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgepose.pipeline import Pipeline
+    from edgepose.poses import Frame, Poses
+    from edgepose.service.notify import Notify
+    from edgepose.service.run import Service
 
 log = logging.getLogger("edgepose")
 
@@ -47,24 +50,41 @@ INTERRUPTED = 130
 
 def run(args: argparse.Namespace) -> int:
     """Take poses from a source to the sinks until it ends or Ctrl-C."""
+    from edgepose.service.supervised import supervised
+
+    with supervised() as notify:
+        return run_service(args, notify)
+
+
+def run_service(args: argparse.Namespace, notify: Notify) -> int:
+    """The same, told to whoever supervises it."""
     from edgepose.pipeline import build, described
     from edgepose.progress import Progress
+    from edgepose.service.run import Service
+    from edgepose.service.watchdog import opening
 
+    cfg = read_settings(args)
     gc.disable()  # a start makes much to look through and no garbage
     try:
-        pipeline = build(read_settings(args))
+        with opening(notify):
+            pipeline = build(cfg)
     finally:
         gc.enable()
-    with pipeline, stops_on_signals(pipeline):
+    with pipeline, Service(cfg, pipeline, lambda: load_settings(args), notify) as service, stops_on_signals(service):
         gc.freeze()  # what is here now stays: no frame waits for it to be looked through
         for engine in pipeline.estimate.engines:
             log.info("model %s", described(engine))
         progress = Progress(pipeline.source.total, pipeline.source.live)
+
+        def saw(poses: Poses, frame: Frame) -> None:
+            progress.saw(poses, frame)
+            service.saw(poses, frame)
+
         try:
-            pipeline.run(progress.saw)
+            pipeline.run(saw)
         finally:
             progress.finish(pipeline.counts, pipeline.times.stages["latency"])
-    return 0
+    return service.exit_code
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -147,17 +167,25 @@ def more(args: argparse.Namespace) -> int:
 
 
 def read_settings(args: argparse.Namespace) -> config.Config:
-    """Settings file, then flags on top."""
-    path = Path(args.config) if args.config else CONFIG_FILE if CONFIG_FILE.is_file() else None
-    flags = {setting.key: setting for setting in config.settings()}
-    given = {key: value for key, value in vars(args).items() if key in flags and value is not None}
-    cfg = config.load(path, {key: config.parse_value(text, flags[key]) for key, text in given.items()})
-    logging.basicConfig(
-        level=cfg.log.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
-    )
+    """Settings file, then flags on top; from now on the log is as they say."""
+    cfg = load_settings(args)
+    journal.set_up(cfg.log)
+    path = settings_file(args)
     if path and not args.config:
         log.info("settings from ./%s", path)
     return cfg
+
+
+def settings_file(args: argparse.Namespace) -> Path | None:
+    """The one that was asked for, or that lies in this folder."""
+    return Path(args.config) if args.config else CONFIG_FILE if CONFIG_FILE.is_file() else None
+
+
+def load_settings(args: argparse.Namespace) -> config.Config:
+    """Settings file, then flags on top."""
+    flags = {setting.key: setting for setting in config.settings()}
+    given = {key: value for key, value in vars(args).items() if key in flags and value is not None}
+    return config.load(settings_file(args), {key: config.parse_value(text, flags[key]) for key, text in given.items()})
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -189,15 +217,24 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def stops_on_signals(pipeline: Pipeline) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the run after the frame it is at, the second at once."""
+def stops_on_signals(service: Service) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run after the frame it is at, the second at once; SIGHUP reads settings.
+
+    The SIGHUP of a terminal that was closed ends the run.
+    """
 
     def first(number: int, _frame: object) -> None:
         signal.signal(number, signal.default_int_handler)
         log.info("stopping; once more to stop at once")
-        pipeline.stop()
+        service.stopping()
+        service.pipeline.stop()
 
-    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    def again(_number: int, _frame: object) -> None:
+        service.reload.ask()
+
+    handlers: dict[int, Callable[[int, Any], None]] = {signal.SIGINT: first, signal.SIGTERM: first}
+    handlers[signal.SIGHUP] = first if sys.stdin is not None and sys.stdin.isatty() else again
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -333,14 +370,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if extra:
         commands[args.command].error(f"unrecognized arguments: {' '.join(extra)}")
-    logging.basicConfig(level="INFO", format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    journal.set_up("info")
     does: Callable[[argparse.Namespace], int] = args.does
     try:
         return does(args)
     except EdgeposeError as error:
         if getattr(error, "quiet", False):
             return 0
-        print(f"edgepose {args.command}: {error}", file=sys.stderr)
+        journal.complain(f"edgepose {args.command}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

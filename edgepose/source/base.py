@@ -36,6 +36,9 @@ class Source(Protocol):
     idle: Callable[[str], None]
     """Called with the reason, every IDLE_S and by the thread that iterates, while it waits for a frame."""
 
+    patient: bool
+    """A camera that is away from the start is waited for, as one is that goes away later; false: it ends the run."""
+
     def __iter__(self) -> Iterator[Frame]:
         """Frames until the recording ends or the source is closed; a SourceError if it cannot be read."""
 
@@ -57,6 +60,8 @@ class BaseSource:
         self.total: int | None = None
         self.counts = dict.fromkeys(COUNTS, 0)
         self.idle: Callable[[str], None] = _ignore
+        self.patient = False
+        """A camera that is away from the start is waited for, as one is that goes away later."""
         self.closed = False
         self.changed = threading.Condition()
         """Guards what threads share. Re-entrant: a signal handler may close a source its own thread waits for."""

@@ -201,7 +201,8 @@ class LiveSource(BaseSource):
         if capture.hung:
             waited_s = self._cfg.stall_s + (0 if capture.grabbed else self._open_s)
             reason = SourceError(f"{self._label}: no frame for {waited_s:g} s")
-        if not isinstance(reason, SourceError) or not self.counts["frames"] or not self._cfg.reconnect:
+        known = self.counts["frames"] > 0 or self.patient
+        if not isinstance(reason, SourceError) or not known or not self._cfg.reconnect:
             raise reason
         return reason
 
