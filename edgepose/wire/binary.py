@@ -22,9 +22,9 @@
                     with flag 1 then a step (4, float) and K times x, y, z (2 each, signed) in steps, -32768 missing
                     what follows up to P is skipped
 
-x = (raw / 65534 * 2 - 0.5) * width, y the same with the height; raw 65535: the joint was not found. So joints may lie
-half a picture outside; what lies further is moved to that edge. Error: at most width / 65534 (0.03 px at 1920), scores
-1/510.
+x = (raw / 65534 * 2 - 0.5) * width, y the same with the height; x or y 65535: the joint was not found. So joints may
+lie half a picture outside; what lies further is moved to that edge. Error: at most width / 65534 (0.03 px at 1920),
+scores 1/510.
 """
 
 from __future__ import annotations

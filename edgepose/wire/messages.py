@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from edgepose.poses import Poses
 from edgepose.wire.poses_json import Moment, iso_utc, utf8
@@ -24,8 +24,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What this is, and its version."""
     number: int
     """Rises by one from event to event of this device and camera, also across restarts: one seen before is a repeat."""
-    type: Literal["entered", "left"]
-    """What happened; whoever left never comes again under the same id."""
+    type: Annotated[str, Meta(extra_json_schema={"examples": ["entered", "left"]})]
+    """What happened: entered, or left and never to come again under the same id; readers ignore other words."""
     id: int
     """Who, as in the poses."""
     run: str
@@ -59,8 +59,10 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Identifies the run of the program: ids start anew with each."""
     since: Moment
     """Start of the run: ISO 8601, UTC, microseconds, "Z"."""
-    state: Literal["starting", "running", "paused", "waiting", "stopping"]
-    """waiting: it should run and cannot, for the reason given."""
+    state: Annotated[
+        str, Meta(extra_json_schema={"examples": ["starting", "running", "paused", "waiting", "stopping"]})
+    ]
+    """What it does; waiting: it should run and cannot, for the reason given. Other words may come."""
     reason: str = ""
     """Why, where it is not running; else left out."""
     source: str
@@ -75,7 +77,7 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names of the joints, in the order of the poses."""
     bones: list[tuple[int, int]]
     """Pairs of joints to draw a line between, as places in `joints`."""
-    format: Literal["json", "binary"]
+    format: Annotated[str, Meta(extra_json_schema={"examples": ["json", "binary"]})]
     """Of the poses."""
     smoothing: str
     """smooth.preset as set or commanded."""

@@ -73,6 +73,8 @@ def _type(about: dict[str, Any]) -> str:
         return f'"{about["const"]}"'
     if "enum" in about:
         return " or ".join(f'"{value}"' for value in about["enum"])
+    if "examples" in about:
+        return f"{about['type']}: {', '.join(about['examples'])}"
     if "anyOf" in about:
         return " or ".join(_type(one) for one in about["anyOf"] if one != {"type": "null"} or "default" not in about)
     if "$ref" in about:
