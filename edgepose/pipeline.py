@@ -378,7 +378,7 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         if cfg.sink.record.path:
             from edgepose.recorder import Recorder
 
-            recorder = Recorder(cfg, source.live, source.still)
+            recorder = Recorder(cfg, source.live, source.still, estimate)
             opened.callback(recorder.close)
         following = Following(cfg, source)
         tracker = following.tracker(estimate) if following.on else None

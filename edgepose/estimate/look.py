@@ -60,6 +60,9 @@ class Look:
         self.preprocess = Preprocess(engine.input)
         self._slots: list[_Slot] = []
         self._next_slot = 0
+        self.latest: tuple[Heads, Crop, bool] = {}, Crop((0.0, 0.0), (1.0, 1.0)), False
+        """Of the last frame with people or without: raw heads, where they lie in it, whether that is a part of it.
+        Good until the engine's next run."""
         self.decode = open_decoder(
             model.name, decoder.name, {**decoder.options, **(options or {})}, model.joints, engine.heads, cfg
         )
@@ -112,6 +115,7 @@ class Look:
         return _Slot(Preprocess(replace(own, tensor=np.empty_like(own.tensor))), {})
 
     def _seen(self, heads: Heads, crop: Crop, frame: Frame, part: bool, inferred_t: float) -> Poses:
+        self.latest = heads, crop, part
         self.counts.inferred_t = inferred_t
         self.counts.done["invokes"] += 1
         self.counts.done["crops"] += part

@@ -27,6 +27,8 @@ class OneStep:
         self.next_box = BodyBox(look.skeleton, MARGIN) if follow else None
         self.lost = False
         """Nobody was in the last frame: look everywhere."""
+        self.nothing_expected = True
+        """Of the last frame."""
         model = look.engine.manifest
         own = float(model.decoder.options.get("min_person_score", 0.0))
         gate, self.enter_score, self.stay_score = own, own, own
@@ -63,6 +65,7 @@ class OneStep:
 
     def _told(self, poses: Poses, nothing_expected: bool) -> Poses:
         """Those who are surely there, with the chance that they are."""
+        self.nothing_expected = nothing_expected
         poses = replace(poses, person_score=chances(poses.person_score, self.chance))
         # best first, so whoever is told of comes first; chances rise with scores
         told = int((poses.person_score >= (self.gate_still if nothing_expected else self.gate_live)).sum())

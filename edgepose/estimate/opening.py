@@ -42,7 +42,11 @@ def _engine(cfg: config.Config, model: str, opened: ExitStack) -> Engine:
 
 
 def _one(cfg: config.Config, name: str, opened: ExitStack) -> OneStep:
-    engine = _engine(cfg, name, opened)
+    return one_step(cfg, _engine(cfg, name, opened))
+
+
+def one_step(cfg: config.Config, engine: Engine, look: type[Look] = Look) -> OneStep:
+    """What looks at each frame once with an opened model."""
     model, decode = engine.manifest, cfg.decode
     if model.score:
         least = 0.0 if not cfg.estimate.gate else min(model.score.gate, model.score.stay)
@@ -53,7 +57,7 @@ def _one(cfg: config.Config, name: str, opened: ExitStack) -> OneStep:
         decode = msgspec.structs.replace(decode, min_person_score=LEAST_RAW)
     counts = Counts()
     follow = cfg.estimate.crops and sees_one(model.decoder.name, model.decoder.options, cfg.decode.max_people)
-    return OneStep(cfg, Look(engine, decode, counts), counts, follow)
+    return OneStep(cfg, look(engine, decode, counts), counts, follow)
 
 
 def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:

@@ -1,0 +1,13 @@
+"""Recordings (.epr): the poses of a run as the model gave them, never its pictures. A leaf: no clocks, no stages.
+
+`read(path or bytes)` gives what a file holds, in order; a Writer appends to one. docs/recordings.md has every byte.
+"""
+
+from __future__ import annotations
+
+from edgepose.recording.frames import Kept, RawHeads
+from edgepose.recording.reader import Recording, read
+from edgepose.recording.session import HeadShape, Session, skeleton_of, text_of
+from edgepose.recording.writer import Writer
+
+__all__ = ["HeadShape", "Kept", "RawHeads", "Recording", "Session", "Writer", "read", "skeleton_of", "text_of"]
