@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 STEPS = 32
@@ -68,6 +69,36 @@ class Histogram:
                 doublings, step = divmod(at, STEPS)
                 low, high = (math.ldexp(1 + (step + end) / STEPS, FIRST + doublings) for end in (0, 1))
                 yield max(low, self.shortest_s), min(high, self.longest_s), held
+
+    def up_to(self, bounds_s: Sequence[float]) -> list[int]:
+        """How many durations are below each bound; exact at powers of two and steps of 1 / STEPS between them.
+
+        bounds_s  rising
+        """
+        told, seen, at = [], 0, 0
+        for bound in bounds_s:
+            mantissa, power = math.frexp(bound)
+            until = min((power - 1 - FIRST) * STEPS + math.floor((2 * mantissa - 1) * STEPS), len(self._buckets))
+            seen += sum(self._buckets[at:until])
+            told.append(seen)
+            at = until
+        return told
+
+    def copy(self) -> Histogram:
+        """As it is now."""
+        other = Histogram()
+        other._buckets = self._buckets[:]
+        other.count, other.sum_s = sum(other._buckets), self.sum_s  # the other thread may be adding
+        other.shortest_s, other.longest_s = self.shortest_s, self.longest_s
+        return other
+
+    def since(self, earlier: Histogram) -> Histogram:
+        """What was added after `earlier` was copied; shortest and longest are of all."""
+        later = self.copy()
+        later._buckets = array("Q", map(operator.sub, later._buckets, earlier._buckets))
+        later.count -= earlier.count
+        later.sum_s -= earlier.sum_s
+        return later
 
     @property
     def mean_s(self) -> float:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from typing import TYPE_CHECKING, Protocol
+import time
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from edgepose.service.numbers import Gauges
+from edgepose.service.notify import Notify
+from edgepose.service.reload import Reload
 from edgepose.service.standing import Standing
+from edgepose.service.watchdog import Watchdog, watchdog_s
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from edgepose import config
@@ -35,29 +39,57 @@ class Part(Protocol):
     def saw(self, poses: Poses, frame: Frame) -> None:
         """A frame is done, after the sinks have it; called by the thread that publishes, so must not block."""
 
-    def tick(self) -> None:
-        """Called every TICK_S by the service's own thread; must not block for long."""
-
     def stop(self) -> None:
         """End; the sinks are still open."""
 
 
-class Service:
-    """The parts around a pipeline, while it runs; a context manager."""
+@runtime_checkable
+class Ticking(Part, Protocol):
+    """One that has something to do now and then."""
 
-    def __init__(self, pipeline: Pipeline, cfg: config.Config) -> None:
+    def tick(self) -> None:
+        """Called every TICK_S by a thread of the service; must not block for long."""
+
+
+class Service:
+    """The parts around a pipeline, while it runs; a context manager.
+
+    cfg     the settings in force; commands and SIGHUP replace it
+    read    reads the settings again; None: there is nothing to read
+    notify  the way to the supervisor
+    """
+
+    def __init__(
+        self,
+        cfg: config.Config,
+        pipeline: Pipeline,
+        read: Callable[[], config.Config] | None = None,
+        notify: Notify | None = None,
+    ) -> None:
+        self.cfg, self.pipeline, self.read = cfg, pipeline, read
+        self.notify = notify or Notify({})
+        self.started_t = time.monotonic()
+        self.standing = Standing(pipeline, cfg.service.stall_s)
         self.exit_code = 0
         """What the process should end with when the run ends as it should."""
-        self.parts = _parts(self, pipeline, cfg)
+        self.reload = Reload(self)
+        self.parts = _parts(self)
         self._started: list[Part] = []
         self._ended = threading.Event()
+        self._ticking = [part for part in self.parts if isinstance(part, Ticking)]
         self._thread = threading.Thread(target=self._tick, name="edgepose-service", daemon=True)
         self._troubled: set[str] = set()
 
-    def restart(self, pipeline: Pipeline) -> None:
+    def stopping(self) -> None:
+        """The run ends soon; safe in a signal handler."""
+        self.standing.stopping = True
+        self.notify.send(STOPPING=1)
+
+    def restart(self) -> None:
         """End the run, and ask for another."""
         self.exit_code = RESTART
-        pipeline.stop()
+        self.stopping()
+        self.pipeline.stop()
 
     def saw(self, poses: Poses, frame: Frame) -> None:
         """Hand a finished frame to every part."""
@@ -66,13 +98,13 @@ class Service:
 
     def _tick(self) -> None:
         while not self._ended.wait(TICK_S):
-            for part in self.parts:
+            for part in self._ticking:
                 self._safely(part.tick)
 
-    def _safely(self, does: object, *args: object) -> None:
+    def _safely(self, does: Callable[..., object], *args: object) -> None:
         """A mistake in what is told about the poses must not end the poses: it is logged, once each."""
         try:
-            does(*args)  # type: ignore[operator]
+            does(*args)
         except Exception as error:
             what = f"{getattr(does, '__qualname__', does)}: {error!r}"
             if what not in self._troubled:
@@ -87,7 +119,7 @@ class Service:
         except BaseException:
             self._stop()
             raise
-        if self.parts:
+        if self._ticking:
             self._thread.start()
         return self
 
@@ -113,24 +145,34 @@ def mqtt_of(pipeline: Pipeline) -> MqttSink | None:
     return None
 
 
-def _parts(service: Service, pipeline: Pipeline, cfg: config.Config) -> list[Part]:
-    """What the settings ask for, in the order in which it starts; it stops the other way round."""
-    mqtt = mqtt_of(pipeline)
-    if mqtt is None and not cfg.metrics.listen:
-        return []
+def _parts(service: Service) -> list[Part]:
+    """What is asked for, in the order in which it starts; it stops the other way round."""
+    parts: list[Part] = []
+    if service.notify.on or watchdog_s():
+        parts.append(Watchdog(service))
+    if service.read is not None:
+        parts.append(service.reload)
+    mqtt = mqtt_of(service.pipeline)
+    if mqtt is not None or service.cfg.metrics.listen:
+        parts += _telling(service, mqtt)
+    return parts
+
+
+def _telling(service: Service, mqtt: MqttSink | None) -> list[Part]:
+    """What answers questions, on a broker or a port."""
+    from edgepose.service.numbers import Gauges
     from edgepose.service.reporting import Broadcast, Reporter
 
-    gauges = Gauges(pipeline, mqtt)
-    standing = Standing(pipeline, cfg.service.stall_s)
-    run = secrets.token_hex(4) if mqtt is None else mqtt.run
-    reporter = Reporter(pipeline, cfg, gauges, standing, run)
+    cfg = service.cfg
+    gauges = Gauges(service.pipeline, mqtt)
+    reporter = Reporter(service, gauges, secrets.token_hex(4) if mqtt is None else mqtt.run)
     parts: list[Part] = [gauges]
     if mqtt is not None:
-        parts.append(Broadcast(mqtt, reporter, standing, cfg.sink.mqtt.health_every_s))
+        parts.append(Broadcast(service, mqtt, reporter))
         if cfg.control.on:
             from edgepose.service.control import Control
 
-            parts.append(Control(pipeline, cfg, mqtt, reporter, lambda: service.restart(pipeline)))
+            parts.append(Control(service, mqtt, reporter))
         if cfg.home_assistant.on:
             from edgepose.service.homeassistant import HomeAssistant
 
@@ -138,5 +180,5 @@ def _parts(service: Service, pipeline: Pipeline, cfg: config.Config) -> list[Par
     if cfg.metrics.listen:
         from edgepose.service.prometheus import Metrics
 
-        parts.append(Metrics(cfg, gauges, reporter))
+        parts.append(Metrics(cfg.metrics.listen, gauges, reporter))
     return parts

@@ -1,0 +1,246 @@
+"""Commands over MQTT: each gets an answer, and one that is refused has changed nothing.
+
+They come in the thread of the MQTT sink, which must not wait: what changes the loop is asked of the loop's thread, and
+what takes long (another model, a picture) has a thread of its own, one at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgepose import wire
+from edgepose.errors import EdgeposeError
+from edgepose.service.reporting import Reporter, as_plain
+from edgepose.wire.commands import ID_CHARS, Model, Rate, Smoothing
+from edgepose.wire.messages import ANSWER
+
+if TYPE_CHECKING:
+    from edgepose.pipeline import Pipeline
+    from edgepose.poses import Frame, Poses
+    from edgepose.service.run import Service
+    from edgepose.sink.mqtt import MqttSink
+
+log = logging.getLogger("edgepose.service")
+
+Respond = Callable[..., None]
+"""respond(result) for what was done, respond(error=...) for why it was not."""
+
+SNAPSHOT_S = 5.0
+"""Longest wait for a frame to show."""
+JOIN_S = 5.0
+
+
+class Allowance:
+    """So many a minute, in bursts of at most that."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = float(per_minute), clock
+        self._left, self._t = self._most, clock()
+
+    def take(self) -> bool:
+        """Whether one more is allowed."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._t) * self._most / 60)
+        self._t = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Control:
+    """A part of the service: takes commands."""
+
+    def __init__(self, service: Service, mqtt: MqttSink, reporter: Reporter) -> None:
+        self._service, self._mqtt, self._reporter = service, mqtt, reporter
+        cfg = service.cfg.control
+        self._max_bytes, self._snapshots = cfg.max_bytes, cfg.snapshot
+        self._allowance = Allowance(cfg.per_minute)
+        self._per_minute = cfg.per_minute
+        self._refusing = False
+        self._worker: threading.Thread | None = None
+        self._newest: tuple[Poses, Frame] | None = None
+        self._wants_frame, self._has_frame = threading.Event(), threading.Event()
+        self._does: dict[str, Callable[[Any, Respond], None]] = {
+            "pause": lambda _, respond: self._pause(True, respond),
+            "resume": lambda _, respond: self._pause(False, respond),
+            "rate": self._rate,
+            "model": self._model,
+            "smoothing": self._smoothing,
+            "snapshot": self._snapshot,
+            "restart": self._restart,
+            "status": self._status,
+        }
+
+    def start(self) -> None:
+        """Listen."""
+        self._mqtt.subscribe("control/+", self.handle)
+
+    def stop(self) -> None:
+        """Let what is being done end."""
+        self._has_frame.set()
+        if self._worker is not None:
+            self._worker.join(JOIN_S)
+
+    def saw(self, poses: Poses, frame: Frame) -> None:
+        """Keep a frame if somebody wants one."""
+        if self._wants_frame.is_set():
+            self._wants_frame.clear()
+            self._newest = poses, frame
+            self._has_frame.set()
+
+    def handle(self, payload: bytes, suffix: str, reply: Callable[[bytes], None]) -> None:
+        """Do what a message asks for, or say why not; never raises."""
+        name = suffix.removeprefix("control/")
+        told = name if name in wire.COMMANDS else "".join(c if c.isprintable() else "?" for c in name[:40])
+        id_ = _id_of(payload) if len(payload) <= self._max_bytes else ""
+
+        def respond(result: dict[str, Any] | None = None, *, error: str = "") -> None:
+            if error:
+                log.info("command %s refused: %s", told, error)
+            elif told != "status":
+                log.info("command %s: done", told)
+            answer = wire.Answer(schema=ANSWER, command=told, ok=not error, error=error, id=id_, result=result or {})
+            reply(wire.encode_struct(answer))
+
+        if not self._allowance.take():
+            if not self._refusing:  # one answer a burst: a flood must not be answered with a flood
+                respond(error=f"more than {self._per_minute} commands a minute (control.per_minute)")
+            self._refusing = True
+            return
+        self._refusing = False
+        if len(payload) > self._max_bytes:
+            respond(error=f"{len(payload)} bytes, expected at most {self._max_bytes} (control.max_bytes)")
+            return
+        try:
+            self._does[name](wire.decode_command(name, payload), respond)
+        except (ValueError, KeyError) as error:  # decode_command refuses what self._does has not
+            respond(error=str(error))
+        except Exception as error:
+            log.exception("command %s: unexpected", told)
+            respond(error=f"unexpected {type(error).__name__}; the log says more")
+
+    # ------------------------------------------------------------------------------------------- in the loop's thread
+
+    def _pause(self, paused: bool, respond: Respond) -> None:
+        def act(pipeline: Pipeline) -> None:
+            pipeline.paused = paused
+            respond({"paused": paused})
+
+        self._service.pipeline.ask(act)
+
+    def _rate(self, command: Rate, respond: Respond) -> None:
+        if not self._service.pipeline.source.live:
+            respond(error="max_fps is for cameras; of a recording every frame is taken")
+            return
+
+        def act(pipeline: Pipeline) -> None:
+            pipeline.max_fps = command.max_fps
+            respond({"max_fps": command.max_fps})
+
+        self._service.pipeline.ask(act)
+
+    def _smoothing(self, command: Smoothing, respond: Respond) -> None:
+        if self._service.pipeline.tracker is None:
+            respond(error="nobody is followed here, so nothing is smoothed; track.mode says why")
+            return
+
+        def act(pipeline: Pipeline) -> None:
+            cfg = self._service.cfg
+            smooth = msgspec.structs.replace(cfg.smooth, preset=command.preset)
+            pipeline.smooth(smooth)
+            self._service.cfg = msgspec.structs.replace(cfg, smooth=smooth)
+            respond({"preset": command.preset})
+
+        self._service.pipeline.ask(act)
+
+    def _restart(self, _: wire.Command, respond: Respond) -> None:
+        respond({})
+        self._service.restart()
+
+    def _status(self, _: wire.Command, respond: Respond) -> None:
+        respond({"status": as_plain(self._reporter.status()), "health": as_plain(self._reporter.health())})
+
+    # ------------------------------------------------------------------------------------------- in its own thread
+
+    def _aside(self, does: Callable[[], None], respond: Respond) -> None:
+        if self._worker is not None and self._worker.is_alive():
+            respond(error="busy with a command before; ask again when that is answered")
+            return
+
+        def work() -> None:
+            try:
+                does()
+            except EdgeposeError as error:
+                respond(error=str(error))
+            except Exception as error:
+                log.exception("command: unexpected")
+                respond(error=f"unexpected {type(error).__name__}; the log says more")
+
+        self._worker = threading.Thread(target=work, name="edgepose-command", daemon=True)
+        self._worker.start()
+
+    def _model(self, command: Model, respond: Respond) -> None:
+        self._aside(lambda: self._other_model(command.model, respond), respond)
+
+    def _other_model(self, name: str, respond: Respond) -> None:
+        from edgepose.service.models import check_name, try_estimate, with_model
+
+        cfg = self._service.cfg
+        check_name(name, cfg.engine.models_dir)
+        seen = self._frame(1.0)
+        estimate = try_estimate(with_model(cfg, name), seen[1] if seen else None)
+
+        def act(pipeline: Pipeline) -> None:
+            pipeline.swap(estimate)
+            self._service.cfg = with_model(self._service.cfg, name)
+            respond({"model": name, "engines": self._reporter.status().engines})
+
+        self._service.pipeline.ask(act)
+
+    def _snapshot(self, _: wire.Command, respond: Respond) -> None:
+        if not self._snapshots:
+            respond(error="pictures stay on the device; control.snapshot = true in its settings lets them out")
+            return
+        self._aside(lambda: self._picture(respond), respond)
+
+    def _picture(self, respond: Respond) -> None:
+        from edgepose.service.snapshot import jpeg
+
+        seen = self._frame(SNAPSHOT_S)
+        if seen is None:
+            respond(error=f"no frame within {SNAPSHOT_S:g} s: {self._service.pipeline.waiting or 'none comes'}")
+            return
+        respond(jpeg(*seen))
+
+    def _frame(self, timeout_s: float) -> tuple[Poses, Frame] | None:
+        """The next frame and its people; None: none came."""
+        self._has_frame.clear()
+        self._wants_frame.set()
+        self._has_frame.wait(timeout_s)
+        self._wants_frame.clear()
+        seen, self._newest = self._newest, None
+        return seen
+
+
+class _Id(msgspec.Struct):
+    """All that is read of a command before anything else."""
+
+    id: str = ""
+
+
+_id_decoder = msgspec.json.Decoder(_Id)
+
+
+def _id_of(payload: bytes) -> str:
+    """The command's id, also of one that is wrong otherwise; empty where none can be read."""
+    try:
+        return _id_decoder.decode(payload or b"{}").id[:ID_CHARS]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""

@@ -1,0 +1,158 @@
+"""The numbers of a running pipeline, gathered in one place: `health`, the metrics and `status` tell the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgepose.timing import Histogram
+from edgepose.vitals import Board, Vitals
+
+if TYPE_CHECKING:
+    from edgepose.pipeline import Pipeline
+    from edgepose.poses import Frame, Poses
+    from edgepose.sink.mqtt import MqttSink
+
+FPS_S = 5.0
+"""Over which the frame rate is counted."""
+WINDOW_S = 30.0
+"""Percentiles are of the last one to two of these."""
+
+
+class Numbers(NamedTuple):
+    """At one moment; counters from the start of the run."""
+
+    uptime_s: float
+    people: int
+    """In the newest frame; 0 while nobody looks."""
+    fps: float
+    """Frames looked at a second, over the last FPS_S."""
+    counts: dict[str, int]
+    """See COUNTERS."""
+    stages: dict[str, Histogram]
+    """Stage of edgepose.timing -> how long it took, from the start of the run."""
+    lately: dict[str, Histogram]
+    """The same of the last WINDOW_S to twice that."""
+    spool: dict[str, int]
+    """Events: kept, dropped, failed; empty without a spool."""
+    delegate: str
+    """What computes, where it is not the CPU as asked."""
+    vitals: Vitals
+
+
+class Counter(NamedTuple):
+    """A number that only rises."""
+
+    metric: str
+    """Its name in the metrics, between edgepose_ and _total."""
+    says: str
+
+
+COUNTERS = {
+    "frames": Counter("frames", "frames that the source gave"),
+    "looked": Counter("frames_looked", "frames that a model looked at"),
+    "dropped": Counter(
+        "frames_dropped", "frames of a camera overwritten by newer ones before anybody had time for them"
+    ),
+    "skipped": Counter("frames_skipped", "frames of a camera skipped while paused or because of max_fps"),
+    "unreadable": Counter("frames_unreadable", "pictures that could not be read"),
+    "lost": Counter("frames_lost", "frames without a result"),
+    "late": Counter("poses_late", "poses of a camera overtaken on the way to a sink"),
+    "source_reconnects": Counter("source_reconnects", "times that the camera came back"),
+    "invokes": Counter("inferences", "inferences"),
+    "crops": Counter("crop_inferences", "inferences that looked at a part of a frame"),
+    "delegate_failures": Counter("delegate_failures", "times that the delegate failed"),
+    "delegate_restarts": Counter("delegate_restarts", "times that the delegate was started again"),
+    "delegate_fallbacks": Counter("delegate_fallbacks", "times that the CPU took over from the delegate"),
+    "sent": Counter("poses_sent", "poses that reached the broker"),
+    "overtaken": Counter("poses_overtaken", "poses dropped for newer ones while the broker was away or slow"),
+    "refused": Counter("broker_refusals", "poses and logins that the broker refused"),
+    "reconnects": Counter("broker_reconnects", "connections to the broker after the first"),
+}
+"""Keys of Numbers.counts; the last four only with a broker."""
+
+
+class Gauges:
+    """A part of the service: reads a pipeline."""
+
+    def __init__(self, pipeline: Pipeline, mqtt: MqttSink | None, board: Board | None = None) -> None:
+        self._pipeline, self._mqtt, self._board = pipeline, mqtt, board or Board()
+        self._started_t = now = time.monotonic()
+        self._looked = deque([(now, 0)])
+        self.people = 0
+        """Of the newest frame."""
+        self._before, self._snapshot, self._snapshot_t = self._copies(), self._copies(), now
+        self._invokes = self._crops = 0
+        self._estimate = pipeline.estimate
+        self._last: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+    def saw(self, poses: Poses, _frame: Frame) -> None:
+        """Who is in the newest frame."""
+        self.people = len(poses)
+
+    def tick(self) -> None:
+        """Note how many frames were looked at until now."""
+        now = time.monotonic()
+        with self._lock:
+            self._looked.append((now, self._pipeline.looked))
+            while len(self._looked) > 2 and now - self._looked[1][0] >= FPS_S:
+                self._looked.popleft()
+            if now - self._snapshot_t >= WINDOW_S:
+                self._before, self._snapshot, self._snapshot_t = self._snapshot, self._copies(), now
+
+    def read(self) -> Numbers:
+        """All of it, now; any thread."""
+        pipeline, now = self._pipeline, time.monotonic()
+        with self._lock:
+            then, looked = self._looked[0]
+            before = self._before
+            models = self._models()
+        counts = {**pipeline.counts, "looked": pipeline.looked, **models}
+        counts["source_reconnects"] = counts.pop("reconnects", 0)
+        if self._mqtt is not None:
+            sink = self._mqtt.counts
+            counts |= {name: sink[name] for name in ("sent", "refused", "reconnects")}
+            counts["overtaken"] = sink["dropped"]
+        spool = self._mqtt.spool_counts if self._mqtt is not None else {}
+        stages = self._copies()
+        return Numbers(
+            uptime_s=now - self._started_t,
+            people=0 if pipeline.waiting else self.people,
+            fps=(pipeline.looked - looked) / max(now - then, 1e-3),
+            counts={name: counts[name] for name in COUNTERS if name in counts},
+            stages=stages,
+            lately={name: stages[name].since(before[name]) for name in stages},
+            spool={name: spool[name] for name in ("kept", "dropped", "failed") if name in spool},
+            delegate=", ".join(dict.fromkeys(engine.ran_on for engine in pipeline.estimate.engines if engine.ran_on)),
+            vitals=self._board.vitals(),
+        )
+
+    def _models(self) -> dict[str, int]:
+        """Counts of the models; those of replaced ones are kept, for counters only rise."""
+        estimate = self._pipeline.estimate
+        if estimate is not self._estimate:
+            self._ended = {name: count + self._ended.get(name, 0) for name, count in self._last.items()}
+            self._estimate = estimate
+        engines = estimate.engines
+        self._last = {
+            "invokes": estimate.counts["invokes"],
+            "crops": estimate.counts["crops"],
+            **{
+                f"delegate_{name}": sum(e.counts[name] for e in engines)
+                for name in ("failures", "restarts", "fallbacks")
+            },
+        }
+        return {name: count + self._ended.get(name, 0) for name, count in self._last.items()}
+
+    def _copies(self) -> dict[str, Histogram]:
+        return {name: times.copy() for name, times in self._pipeline.times.stages.items()}

@@ -1,0 +1,262 @@
+"""Numbers for Prometheus on a port of their own, if one is asked for: text format 0.0.4 on /metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+from edgepose.errors import ConfigError
+from edgepose.service.numbers import COUNTERS, Gauges
+from edgepose.service.standing import State
+from edgepose.timing import STAGES, Histogram
+
+if TYPE_CHECKING:
+    from edgepose import wire
+    from edgepose.poses import Frame, Poses
+    from edgepose.service.numbers import Numbers
+    from edgepose.service.reporting import Reporter
+
+log = logging.getLogger("edgepose.service")
+
+CONTENT = "text/plain; version=0.0.4; charset=utf-8"
+BOUNDS_S = tuple(step * 2.0**power for power in range(-11, 3) for step in (1.0, 1.5))
+"""Of the histograms: from half a millisecond to six seconds, two for each doubling."""
+TIMEOUT_S = 5.0
+"""For a client to say what it wants, and to take the answer."""
+MOST_CLIENTS = 4
+"""At a time; more are turned away."""
+BACKLOG = 8
+MOST_REQUEST_LINE = 1024
+
+Labels = dict[str, str]
+
+
+class Family(NamedTuple):
+    """One metric: all its samples."""
+
+    name: str
+    kind: str
+    """counter, gauge or histogram."""
+    help: str
+    samples: list[tuple[str, Labels, float]]
+    """What is added to the name, labels, value."""
+
+
+def families(numbers: Numbers, status: wire.Status) -> Iterator[Family]:
+    """Everything there is to tell; what the board does not tell is left out."""
+    info = {"version": status.version, "device": status.device, "camera": status.camera, "model": status.model}
+    yield _gauge("edgepose_info", "What runs; always 1.", 1, info)
+    states = [("", {"state": name}, float(name == status.state)) for name in get_args(State)]
+    yield Family("edgepose_state", "gauge", "1 for what the service does, 0 for what it does not.", states)
+    yield _gauge("edgepose_start_time_seconds", "When the run started, Unix time.", time.time() - numbers.uptime_s)
+    for name, counter in COUNTERS.items():
+        if name in numbers.counts:
+            says = f"{counter.says[0].upper()}{counter.says[1:]}."
+            yield Family(f"edgepose_{counter.metric}_total", "counter", says, [("", {}, numbers.counts[name])])
+    yield _gauge("edgepose_people", "People in the newest frame.", numbers.people)
+    yield _gauge("edgepose_frames_per_second", "Frames looked at a second, over the last seconds.", numbers.fps)
+    stages = [sample for name in STAGES for sample in _histogram(numbers.stages[name], {"stage": name})]
+    yield Family("edgepose_stage_seconds", "histogram", "How long each stage took; latency is all of it.", stages)
+    if numbers.spool:
+        yield _gauge("edgepose_spool_events", "Events that wait on disk for the broker.", numbers.spool["kept"])
+        for name, says in (("dropped", "dropped because the spool was full"), ("failed", "that the disk did not take")):
+            yield Family(f"edgepose_spool_{name}_total", "counter", f"Events {says}.", [("", {}, numbers.spool[name])])
+    delegate = {"delegate": numbers.delegate or "cpu"}
+    yield _gauge("edgepose_delegate_info", "What computes, where it is not the CPU as asked; always 1.", 1, delegate)
+    vitals = numbers.vitals
+    yield from _told("edgepose_temperature_celsius", "Of the hottest sensor.", vitals.temperature_c)
+    yield from _told("edgepose_throttled", "1 while supply or heat slow the board down.", vitals.held_back)
+    yield from _told("edgepose_resident_memory_bytes", "What this process holds in memory.", vitals.memory_bytes)
+    yield from _told("edgepose_open_fds", "Files and sockets that this process has open.", vitals.open_files)
+
+
+def _gauge(name: str, says: str, value: float, labels: Labels | None = None) -> Family:
+    return Family(name, "gauge", says, [("", labels or {}, value)])
+
+
+def _told(name: str, says: str, value: float | None) -> Iterator[Family]:
+    if value is not None:
+        yield _gauge(name, says, float(value))
+
+
+def _histogram(times: Histogram, labels: Labels) -> Iterator[tuple[str, Labels, float]]:
+    for bound, count in zip(BOUNDS_S, times.up_to(BOUNDS_S), strict=True):
+        yield "_bucket", {**labels, "le": repr(bound)}, count
+    yield "_bucket", {**labels, "le": "+Inf"}, times.count
+    yield "_sum", labels, times.sum_s
+    yield "_count", labels, times.count
+
+
+def as_text(told: Iterator[Family]) -> str:
+    """In Prometheus' text format."""
+    lines = []
+    for family in told:
+        lines.append(f"# HELP {family.name} {_escaped(family.help)}")
+        lines.append(f"# TYPE {family.name} {family.kind}")
+        for suffix, labels, value in family.samples:
+            inside = ",".join(f'{name}="{_quoted(text)}"' for name, text in labels.items())
+            lines.append(f"{family.name}{suffix}{f'{{{inside}}}' if inside else ''} {_number(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")
+
+
+def _quoted(text: str) -> str:
+    return _escaped(text).replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    return repr(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+class Metrics:
+    """A part of the service: answers GET /metrics, and GET /healthz with 200 while it runs as it should."""
+
+    def __init__(self, listen: str, gauges: Gauges, reporter: Reporter) -> None:
+        self._listen, self._gauges, self._reporter = listen, gauges, reporter
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """On which it answers."""
+        return self._server.server_port if self._server else 0
+
+    def start(self) -> None:
+        """Open the port.
+
+        Raises:
+            ConfigError: it cannot be opened.
+        """
+        self._server = _Server(_address(self._listen), self)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.5}, name="edgepose-metrics", daemon=True
+        )
+        self._thread.start()
+        log.info("metrics on http://%s/metrics", self._listen)
+
+    def saw(self, poses: Poses, frame: Frame) -> None:
+        """The gauges have seen it."""
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+        if self._thread is not None:
+            self._thread.join()
+
+    def text(self) -> str:
+        """What /metrics says now."""
+        return as_text(families(self._gauges.read(), self._reporter.status()))
+
+    def healthy(self) -> tuple[bool, str]:
+        """What /healthz says now."""
+        status = self._reporter.status()
+        return status.state != "waiting", f"{status.state} {status.reason}".strip()
+
+
+def _address(listen: str) -> tuple[str, int]:
+    """Host and port of metrics.listen; warns of one that others can reach."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not 0 <= int(port) < 65536:
+        raise ConfigError(f"metrics.listen is {listen!r}, expected a port up to 65535")
+    local = host == "localhost"
+    with contextlib.suppress(ValueError):
+        local = ipaddress.ip_address(host).is_loopback
+    if not local:
+        log.warning("metrics.listen is %s: everybody who reaches this port can read the numbers", listen)
+    return host, int(port)
+
+
+class _Server(HTTPServer):
+    """A thread for each of a few clients, each with little time."""
+
+    request_queue_size = BACKLOG
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._room = threading.BoundedSemaphore(MOST_CLIENTS)
+        try:
+            found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            self.address_family = found[0][0]
+            super().__init__(address, _Handler)
+        except OSError as error:
+            raise ConfigError(
+                f"metrics.listen: cannot listen on {address[0]}:{address[1]}: {error.strerror}; take another"
+            ) from None
+
+    def server_bind(self) -> None:
+        """Without HTTPServer's question to the name server."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, or hang up where there are too many."""
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        threading.Thread(
+            target=self._answer, args=(request, client_address), name="edgepose-metrics-client", daemon=True
+        ).start()
+
+    def _answer(self, request: Any, client_address: Any) -> None:
+        ends = threading.Timer(2 * TIMEOUT_S, _hang_up, [request])  # who sends a byte now and then is not waited for
+        ends.daemon = True
+        ends.start()
+        try:
+            self.finish_request(request, client_address)
+        except Exception as error:  # noqa: BLE001  a client that left, above all
+            log.debug("metrics: %s: %r", client_address[0], error)
+        finally:
+            ends.cancel()
+            self.shutdown_request(request)
+            self._room.release()
+
+
+def _hang_up(request: Any) -> None:
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version, sys_version = "edgepose", ""
+    timeout = TIMEOUT_S
+
+    def do_GET(self) -> None:
+        metrics = self.server.metrics
+        path = self.path[:MOST_REQUEST_LINE].partition("?")[0]
+        if path == "/metrics":
+            self._send(200, metrics.text(), CONTENT)
+        elif path == "/healthz":
+            well, said = metrics.healthy()
+            self._send(200 if well else 503, f"{said}\n", "text/plain; charset=utf-8")
+        else:
+            self._send(404, "there are /metrics and /healthz\n", "text/plain; charset=utf-8")
+
+    def _send(self, code: int, text: str, content: str) -> None:
+        body = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", content)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its name in the base class)
+        """Not a line for each question."""
+        log.debug("metrics: %s", format % args)
