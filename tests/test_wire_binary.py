@@ -64,6 +64,19 @@ def test_a_third_coordinate_goes_along() -> None:
     assert np.nanmax(np.abs(read.xyz - xyz)) <= 0.5001 * 1.2 / 32767
 
 
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), 3e38, -1e37])
+def test_a_third_coordinate_that_is_no_number_is_missing(step: float) -> None:
+    xyz = np.linspace(-1.2, 0.9, 51, dtype=np.float32).reshape(1, 17, 3)
+    data = bytearray(binary.encode(made(1, xyz=xyz)))
+    struct.pack_into("<f", data, struct.unpack_from("<H", data, 4)[0] + 6 + 17 * 5, step)
+
+    read = binary.decode(bytes(data))
+
+    assert read.xyz is not None
+    assert np.isnan(read.xyz[0, 0]).all()
+    assert not np.isinf(read.xyz).any()
+
+
 def test_a_joint_far_outside_lies_half_a_picture_outside_when_read() -> None:
     poses = made(1)
     poses.xy[0, 0] = (1e7, -1e7)

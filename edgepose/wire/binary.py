@@ -267,6 +267,7 @@ def _ids(fields: dict[int, bytes], tag: int) -> tuple[int, ...]:
 def _read_solid(rows: NDArray[np.uint8], joints: int) -> NDArray[np.float32]:
     step = np.ascontiguousarray(rows[:, :4]).view("<f4")
     steps = np.ascontiguousarray(rows[:, 4:]).view("<i2").reshape(len(rows), joints, 3)
-    xyz: NDArray[np.float32] = steps.astype(np.float32) * step[:, :, None]
-    xyz[(steps == MISSING_XYZ).any(axis=2)] = np.nan
+    with np.errstate(over="ignore", invalid="ignore"):  # a step may be any number, and none
+        xyz: NDArray[np.float32] = steps.astype(np.float32) * step[:, :, None]
+    xyz[((steps == MISSING_XYZ) | ~np.isfinite(xyz)).any(axis=2)] = np.nan
     return xyz

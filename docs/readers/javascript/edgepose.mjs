@@ -1,0 +1,82 @@
+// Reads what edgepose publishes on .../poses, JSON or binary, in node and in browsers. No dependencies.
+//
+//   import { readPoses } from "./edgepose.mjs";
+//   const message = readPoses(payload);            // Uint8Array (a node Buffer is one)
+//   for (const person of message.people)
+//     for (const keypoint of person.keypoints)     // [x, y, score], or null: not found
+//       if (keypoint) draw(keypoint[0], keypoint[1]);
+//
+// Both forms give the same object, that of edgepose.poses/1; from the binary form `device`, `camera` and `joints` are
+// missing: the first two are in the topic, the third in the kept topic .../status.
+
+const SCHEMA = "edgepose.poses/1";
+const HEADER = 32;
+const NOT_TOLD = 0xffffffff;
+
+/** One message; throws Error if it is not one of version 1. */
+export function readPoses(payload) {
+  if (payload.length > 1 && payload[0] === 0x45 && payload[1] === 0x50) return readBinary(payload);
+  const message = JSON.parse(new TextDecoder().decode(payload));
+  if (message === null || message.schema !== SCHEMA) throw new Error(`expected ${SCHEMA}`);
+  return message;
+}
+
+function readBinary(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength); // reading past its end throws
+  if (bytes.length < HEADER || bytes[2] !== 1) throw new Error("not a message of version 1");
+  const solid = (bytes[3] & 1) === 1;
+  const start = view.getUint16(4, true);
+  const size = view.getUint16(6, true);
+  const [count, joints] = [bytes[8], bytes[9]];
+  const least = 6 + 5 * joints + (solid ? 4 + 6 * joints : 0);
+  if (start < HEADER || size < least || start + count * size > bytes.length) throw new Error("cut off");
+
+  const captured_us = Number(view.getBigUint64(14, true)); // exact until the year 2255
+  const age_us = view.getUint32(22, true);
+  const [width, height] = [view.getUint16(26, true), view.getUint16(28, true)];
+  const message = { schema: SCHEMA, seq: view.getUint32(10, true), size_wh: [width, height], people: [] };
+  const captured = new Date(captured_us / 1000); // to the millisecond
+  if (captured_us && !isNaN(captured)) message.captured = captured.toISOString();
+  if (age_us !== NOT_TOLD) message.age_ms = age_us / 1000;
+  if (view.getUint16(30, true)) message.predicted_ms = view.getUint16(30, true) / 10;
+
+  const ids = (at, length) => Array.from({ length: length >> 2 }, (_, i) => view.getUint32(at + 4 * i, true));
+  const text = (at, length) => new TextDecoder().decode(bytes.subarray(at, at + length));
+  for (let at = HEADER; at + 2 <= start; at += 2 + bytes[at + 1]) {
+    const [tag, value, length] = [bytes[at], at + 2, bytes[at + 1]];
+    if (value + length > start) throw new Error("cut off");
+    if (tag === 1) message.skeleton = text(value, length);
+    else if (tag === 2) message.entered = ids(value, length);
+    else if (tag === 3) message.left = ids(value, length);
+    else if (tag === 4) message.ran_on = text(value, length);
+    else if (tag === 5) message.source = text(value, length);
+    else if (tag === 6 && length === 8) message.media_s = Number(view.getBigInt64(value, true)) / 1e6;
+  }
+
+  for (let at = start; at < start + count * size; at += size) {
+    const person = { id: view.getUint32(at, true) || null, score: view.getUint16(at + 4, true) / 65535, keypoints: [] };
+    for (let joint = at + 6; joint < at + 6 + 5 * joints; joint += 5) {
+      const [x, y] = [view.getUint16(joint, true), view.getUint16(joint + 2, true)];
+      const found = x !== 65535 && y !== 65535;
+      const place = (raw, side) => ((raw / 65534) * 2 - 0.5) * side;
+      person.keypoints.push(found ? [place(x, width), place(y, height), bytes[joint + 4] / 255] : null);
+    }
+    if (solid) {
+      const first = at + 6 + 5 * joints;
+      const step = view.getFloat32(first, true);
+      person.xyz = Array.from({ length: joints }, (_, joint) => {
+        const raw = [0, 2, 4].map((axis) => view.getInt16(first + 4 + 6 * joint + axis, true));
+        const point = raw.map((steps) => Math.fround(steps * step));
+        return raw.includes(-32768) || !point.every(Number.isFinite) ? null : point;
+      });
+    }
+    message.people.push(person);
+  }
+  return message;
+}
+
+/** { device, camera } of a topic below the usual root, edgepose/DEVICE/CAMERA. */
+export function whereFrom(topic) {
+  const [, device, camera] = topic.split("/");
+  return { device, camera };
+}
