@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import edgepose
 from edgepose import config
 from edgepose.errors import ConfigError, EdgeposeError
+from edgepose.secret import holds_password
 from edgepose.service import journal
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def read_settings(args: argparse.Namespace) -> config.Config:
     path = settings_file(args)
     if path and not args.config:
         log.info("settings from ./%s", path)
+    _warn_of_password(cfg, path, typed=getattr(args, "source.uri", None) is not None)
     return cfg
 
 
@@ -186,6 +188,17 @@ def load_settings(args: argparse.Namespace) -> config.Config:
     flags = {setting.key: setting for setting in config.settings()}
     given = {key: value for key, value in vars(args).items() if key in flags and value is not None}
     return config.load(settings_file(args), {key: config.parse_value(text, flags[key]) for key, text in given.items()})
+
+
+def _warn_of_password(cfg: config.Config, path: Path | None, typed: bool) -> None:
+    """An address with a password that others on this machine can see is told of."""
+    if not holds_password(cfg.source.uri):
+        return
+    better = "write it to a file for source.password_file, and only the name into source.uri"
+    if typed:
+        log.warning("the command line shows the password of source.uri to everybody on this machine; %s", better)
+    elif path and path.stat().st_mode & 0o077:
+        log.warning("%s: holds a password, and others may read it; type: chmod 600 %s, or %s", path, path, better)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

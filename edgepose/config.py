@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edgepose.errors import ConfigError
+from edgepose.secret import masked
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,6 +25,9 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
+
+LONGEST_SHOWN, LONGEST_LINE = 200, 1000
+"""Characters of a wrong value, and of a whole message."""
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +50,13 @@ class Source(Section, frozen=True, kw_only=True):
         says(
             "picture, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1), "
             "rtsp:// or http:// address, or a GStreamer pipeline ending in appsink"
+        ),
+    ] = ""
+    password_file: Annotated[
+        str,
+        says(
+            "file whose first line is the password of the address, which holds only the name, rtsp://NAME@host/path; "
+            "for its owner alone (chmod 600), or credential:NAME"
         ),
     ] = ""
     kind: Annotated[
@@ -223,10 +234,17 @@ class Mqtt(Section, frozen=True, kw_only=True):
         "auto"
     )
     username: Annotated[str, says("login name; empty logs in without one")] = ""
-    password_file: Annotated[str, says("file whose first line is the password")] = ""
-    ca_file: Annotated[str, says("certificate authority of the broker; empty takes the system's")] = ""
-    cert_file: Annotated[str, says("client certificate, if the broker asks for one")] = ""
-    key_file: Annotated[str, says("key of the client certificate")] = ""
+    password_file: Annotated[
+        str,
+        says("file whose first line is the password, for its owner alone (chmod 600), or credential:NAME, systemd's"),
+    ] = ""
+    ca_file: Annotated[
+        str, says("certificate authority of the broker, or credential:NAME; empty takes the system's")
+    ] = ""
+    cert_file: Annotated[str, says("client certificate, if the broker asks for one, or credential:NAME")] = ""
+    key_file: Annotated[
+        str, says("key of the client certificate, for its owner alone (chmod 600), or credential:NAME")
+    ] = ""
     client_id: Annotated[str, says("name at the broker; empty is edgepose-{device}-{camera}")] = ""
     qos: Annotated[
         Literal[0, 1], says("0 sends a pose once, 1 until the broker has it; from a file it is always 1")
@@ -351,7 +369,7 @@ def convert(raw: Mapping[str, Any], type_: type[T], where: str) -> T:
     try:
         return msgspec.convert(dict(raw), type_, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(str(error), raw, type_)}") from None
+        raise ConfigError(one_line(f"{where}: {_explain(str(error), raw, type_)}")) from None
 
 
 def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
@@ -374,7 +392,8 @@ def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
     expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
     if text.startswith("Invalid enum value"):
         expected = "one of " + ", ".join(repr(choice) for choice in _choices(type_, path))
-    return f"{path} is {value!r}, expected {expected}"
+    shown = masked(repr(value))
+    return f"{path} is {shown[:LONGEST_SHOWN]}{'...' * (len(shown) > LONGEST_SHOWN)}, expected {expected}"
 
 
 def unknown_key(key: str, known: list[str]) -> str:
@@ -385,17 +404,33 @@ def unknown_key(key: str, known: list[str]) -> str:
     return f"{key} is not a setting; {hint}"
 
 
+def one_line(text: str) -> str:
+    """Text that may hold anything, safe in a log: control characters are escaped, and it ends somewhere."""
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}..."
+
+
 def _at(type_: Any, path: str) -> Any:
+    """The type hint of a key path; lists and tables on the way count as what is in them."""
     for part in filter(None, re.sub(r"\[[^]]*\]", "", path).split(".")):
-        type_ = get_type_hints(type_, include_extras=True).get(part, Any)
+        hints = [get_type_hints(section, include_extras=True) for section in _sections(type_)]
+        type_ = next((known[part] for known in hints if part in known), Any)
     return type_
 
 
+def _sections(hint: Any) -> list[type[Struct]]:
+    """The structs that a type hint speaks of."""
+    if get_origin(hint) is None:
+        return [hint] if isinstance(hint, type) and issubclass(hint, Struct) else []
+    return [section for inside in get_args(hint) for section in _sections(inside)]
+
+
 def _known_keys(type_: Any, path: str) -> list[str]:
-    section = _at(type_, path)
-    if not (isinstance(section, type) and issubclass(section, Struct)):
-        return []
-    return [".".join(filter(None, (path, name))) for name in section.__struct_fields__]
+    return [
+        ".".join(filter(None, (path, name)))
+        for section in _sections(_at(type_, path))
+        for name in section.__struct_fields__
+    ]
 
 
 def _choices(type_: Any, path: str) -> tuple[Any, ...]:
@@ -418,7 +453,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        raise ConfigError(one_line(f"{path}: not valid TOML: {error}")) from None
     return raw
 
 

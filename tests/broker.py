@@ -40,6 +40,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def secret_file(path: Path, text: str) -> str:
+    """Write a file that nobody else may read; its name."""
+    path.touch(0o600)
+    path.write_text(text)
+    return str(path)
+
+
 def wait_until(true: Callable[[], Any], what: str, timeout_s: float = 8.0) -> None:
     """Poll until `true()` holds; fail the test with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s

@@ -18,7 +18,7 @@ from edgepose.doctor.finding import Finding
 from edgepose.doctor.machine import Machine, kernel_clock, run_command
 from edgepose.doctor.running import running
 from edgepose.doctor.visit import Visit
-from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker
+from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file
 
 
 def test_a_child_answers_with_json_whatever_libraries_print(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_beside_a_running_edgepose_nothing_is_published(tmp_path: Path, monkeypa
 
 
 def test_a_wrong_password_and_none_at_all_are_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("wrong\n")
+    secret_file(tmp_path / "password", "wrong\n")
     with Broker(tmp_path, passwords={"pose": "right"}) as made:
         (none,) = seen(made.url)
         (wrong,) = seen(made.url, username="pose", password_file=str(tmp_path / "password"))

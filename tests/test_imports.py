@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
-LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv", "timing", "tuned", "vitals", "spool"}
+LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv", "timing", "tuned", "recording", "vitals", "spool", "secret"}
 STAGES = {"source", "preprocess", "engine", "decode", "track", "smooth", "sink"}
 ESTIMATE = {"estimate"}
 """One frame's people: puts preprocess, engine and decode together."""
 ABOVE = {
     "pipeline", "overlap", "following", "pace", "progress", "models_command", "import_command", "kernels_command",
-    "demo", "cli", "doctor", "eval", "bench", "service", "commands",
+    "demo", "cli", "doctor", "eval", "bench", "service", "commands", "recorder", "replay", "export",
 }  # fmt: skip
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")
 

@@ -21,7 +21,7 @@ from edgepose import wire
 from edgepose.config import Mqtt
 from edgepose.sink.mqtt import MqttSink, Timing
 from edgepose.sink.mqtt_link import Link
-from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, wait_until
+from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file, wait_until
 from tests.people import frame, fresh
 
 FAST = Timing(
@@ -253,8 +253,8 @@ def test_without_a_broker_closing_takes_no_longer_than_promised() -> None:
 
 
 def test_a_wrong_password_is_told_once_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "good").write_text("s3cret\n")
-    (tmp_path / "bad").write_text("gu3ss\n")
+    secret_file(tmp_path / "good", "s3cret\n")
+    secret_file(tmp_path / "bad", "gu3ss\n")
     with Broker(tmp_path, passwords={"me": "s3cret"}) as guarded:
         with sink(guarded.url, username="me", password_file=str(tmp_path / "bad")) as refused:
             wait_until(lambda: refused.counts["refused"] >= 3, "three attempts")

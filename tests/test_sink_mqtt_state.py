@@ -15,6 +15,7 @@ from edgepose.config import Mqtt
 from edgepose.errors import ConfigError
 from edgepose.sink.mqtt_state import Backoff, Changes, Outbox
 from edgepose.sink.mqtt_target import target
+from tests.broker import secret_file
 from tests.people import poses
 
 
@@ -141,7 +142,7 @@ def test_topics_and_name_tell_device_and_camera() -> None:
 
 
 def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
-    (tmp_path / "word").write_text("s3cret \nmore\n")
+    secret_file(tmp_path / "word", "s3cret \nmore\n")
 
     made = target(Mqtt(broker="mqtt://hub", username="me", password_file=str(tmp_path / "word")), "board", "door")
 
@@ -181,8 +182,8 @@ def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
 def test_a_setting_that_cannot_work_is_refused_in_one_line(
     tmp_path: Path, setting: dict[str, Any], complaint: str
 ) -> None:
-    (tmp_path / "word").write_text("s3cret\n")
-    (tmp_path / "empty").write_text("\n")
+    for name, text in {"word": "s3cret\n", "empty": "\n", "binary": ""}.items():
+        secret_file(tmp_path / name, text)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
     given = {key: value.replace("FOLDER", str(tmp_path)) for key, value in {"broker": "mqtt://hub", **setting}.items()}
 

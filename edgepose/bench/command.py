@@ -23,8 +23,8 @@ from edgepose.bench.measure import Measured, measure
 from edgepose.bench.source import Again, AsCamera, first_frames, scene_frames
 from edgepose.demo.broker import local_broker
 from edgepose.errors import ConfigError, SinkError, SourceError
+from edgepose.secret import masked
 from edgepose.source import open_source
-from edgepose.source.detect import masked
 
 log = logging.getLogger("edgepose.bench")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -20,6 +22,7 @@ from edgepose.errors import SinkError
 from edgepose.opencv import cv2
 from edgepose.pipeline import Pipeline, build, described
 from edgepose.poses import COCO17, SKELETONS, Frame, Poses, Skeleton
+from edgepose.secret import masked, private
 from edgepose.sink.draw import bgr, draw
 from edgepose.sink.mqtt_target import target
 
@@ -52,7 +55,7 @@ def show(cfg: config.Config, seconds: float, picture: Path) -> int:
         pipeline = stack.enter_context(build(cfg, source=scene))
         for engine in pipeline.estimate.engines:
             say(f"model    {described(engine)}")
-        say(f"source   {'two photographs under a moving camera' if own_source else cfg.source.uri}")
+        say(f"source   {'two photographs under a moving camera' if own_source else masked(cfg.source.uri)}")
         say(f"topic    {there.root}/poses")
         watcher = Watcher(pipeline, listener, seconds)
         pipeline.run(watcher.saw)
@@ -222,6 +225,8 @@ def save(scenes: list[Scene], path: Path) -> None:
         width = max(1, round(picture.shape[1] * height / picture.shape[0]))
         drawn.append(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
     try:
+        with contextlib.suppress(OSError):  # which writing it tells of
+            os.close(private(path, os.O_CREAT | os.O_WRONLY))
         written = cv2.imwrite(str(path), np.hstack(drawn))
     except cv2.error as error:
         raise SinkError(f"{path}: not a picture's name ({error.err}); give --picture NAME.jpg") from None

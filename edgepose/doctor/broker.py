@@ -218,20 +218,21 @@ STEPS = {
 def check_secrets(visit: Visit) -> Iterator[Finding]:
     """Files with secrets that everybody on this board may read."""
     from edgepose.config import Mqtt
+    from edgepose.secret import CREDENTIAL
 
     settings: Mqtt = visit.cfg.sink.mqtt
     for key in ("password_file", "key_file"):
         path = getattr(settings, key)
-        if not path:
+        if not path or path.startswith(CREDENTIAL):  # which systemd sees to
             continue
         try:
             mode = visit.machine.root.path(path).stat().st_mode
         except OSError:
             yield unknown("secrets", f"sink.mqtt.{key} {path}: cannot be looked at", f"$ ls -l {path}")
             continue
-        if mode & 0o044:
-            who = "everybody on this board" if mode & 0o004 else "its whole group"
-            yield degraded("secrets", f"sink.mqtt.{key} {path}: {who} may read it", f"$ chmod 600 {path}")
+        if mode & 0o077:
+            who = "everybody on this board" if mode & 0o007 else "its whole group"
+            yield broken("secrets", f"sink.mqtt.{key} {path}: {who} may read or change it", f"$ chmod 600 {path}")
         else:
             yield fine("secrets", f"sink.mqtt.{key}: only its owner may read it")
 

@@ -181,8 +181,8 @@ def _stream(visit: Visit) -> Finding:
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port or told["ports"].get(parts.scheme.lower())
-    except ValueError as error:
-        return broken("source", f"{visit.source_shown}: no address: {error}", "correct source.uri")
+    except ValueError:  # whose message may hold a piece of the password
+        return broken("source", f"{visit.source_shown}: no address", "correct source.uri")
     if not host or not port or parts.scheme in ("udp", "rtp"):
         return unknown(
             "source", f"{visit.source_shown}: shows only when it runs", f"$ edgepose run --source {visit.source_shown}"

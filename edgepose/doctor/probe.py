@@ -129,8 +129,8 @@ def probe_numba(_cfg: Config) -> dict[str, Any]:
 def probe_source(cfg: Config) -> dict[str, Any]:
     """What reads source.uri: {"kind", "shown": without secrets, "ports": by scheme, "wrong": why nothing does}."""
     from edgepose.errors import ConfigError
+    from edgepose.secret import masked
     from edgepose.source import kind_of
-    from edgepose.source.detect import masked
     from edgepose.source.stream import PORTS
 
     uri, kind = cfg.source.uri, cfg.source.kind

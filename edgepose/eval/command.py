@@ -23,6 +23,7 @@ from edgepose.eval.measure import MEANINGS, Measured, measure
 from edgepose.eval.output import Progress, say_table, write_text
 from edgepose.eval.partial import Partial, key_of
 from edgepose.eval.truth import Truth, asked_of, read_truth, some
+from edgepose.secret import masked
 
 log = logging.getLogger("edgepose.eval")
 
@@ -202,7 +203,7 @@ def _settings(text: str, cfg: config.Config) -> tuple[config.Config, frozenset[s
 
 def write(args: argparse.Namespace, runs: Sequence[Run], apart: dict[str, Difference]) -> None:
     """The table, and the files asked for."""
-    command = "edgepose " + shlex.join(sys.argv[1:])
+    command = "edgepose " + shlex.join(masked(word) for word in sys.argv[1:])
     if args.json != "-":
         _say(runs, apart)
     if args.json:

@@ -15,6 +15,7 @@ from edgepose import config
 from edgepose.eval.find import Seen
 from edgepose.eval.truth import Truth
 from edgepose.kernels import native
+from edgepose.secret import private
 
 log = logging.getLogger("edgepose.eval")
 
@@ -58,7 +59,7 @@ class Partial:
         try:
             if self._out is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._out = self.path.open("ab")
+                self._out = open(self.path, "ab", opener=private)  # noqa: SIM115 (closed with the run)
             self._out.write(msgspec.json.encode(one) + b"\n")
             self._out.flush()
         except OSError as error:  # a full disk only costs the going on

@@ -24,6 +24,7 @@ from edgepose.eval.video_truth import Film, Followed, followed, read_film
 from edgepose.opencv import cv2
 from edgepose.pipeline import Pipeline, build, described
 from edgepose.poses import Frame, Poses
+from edgepose.secret import masked
 from edgepose.sink.draw import bgr
 
 log = logging.getLogger("edgepose.eval")
@@ -81,7 +82,7 @@ def run_video(args: argparse.Namespace, cfg: config.Config) -> int:
             raise ConfigError(f"--{flag} is for pictures, not for --video")
     film = read_film(Path(args.truth)) if args.truth else None
     watched = watch(cfg, args.video, args.limit, film)
-    command = "edgepose " + shlex.join(sys.argv[1:])
+    command = "edgepose " + shlex.join(masked(word) for word in sys.argv[1:])
     if args.json != "-":
         sys.stdout.write(f"{args.video}: {watched.described}\n\n")
         known = {key: value for key, value in watched.numbers.items() if value is not None}

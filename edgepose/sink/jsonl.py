@@ -16,6 +16,7 @@ from typing import cast
 from edgepose import wire
 from edgepose.errors import ConfigError, SinkError
 from edgepose.poses import Frame, Poses
+from edgepose.secret import private
 from edgepose.sink.base import Sink
 
 log = logging.getLogger("edgepose.sink.jsonl")
@@ -104,7 +105,7 @@ def _stdout() -> RawIOBase:
 def _append(path: str) -> RawIOBase:
     """Open for appending; a last line that an earlier run left unfinished is ended first."""
     try:
-        out = Path(path).open("ab", buffering=0)  # noqa: SIM115 (the sink closes it)
+        out = open(path, "ab", buffering=0, opener=private)  # noqa: SIM115 (the sink closes it)
     except OSError as error:
         raise ConfigError(f"sink.jsonl.path {path}: {error.strerror}; set it to a file that can be written") from None
     try:

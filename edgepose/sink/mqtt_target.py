@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ssl
 import string
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from edgepose import secret
 from edgepose.config import Mqtt
 from edgepose.errors import ConfigError
 
@@ -25,7 +25,7 @@ class Target:
     port: int
     tls: ssl.SSLContext | None
     username: str
-    password: str
+    password: str = field(repr=False)
     client_id: str
     root: str
     """Topics start with it, without a slash at the end."""
@@ -85,19 +85,22 @@ def _tls(settings: Mqtt, encrypted: bool) -> ssl.SSLContext | None:
         if path and not encrypted:
             raise ConfigError(f"sink.mqtt.{key} is set, but the broker is not mqtts://; change one of the two")
         if path:
-            _readable(f"sink.mqtt.{key}", path)
+            content = secret.read(f"sink.mqtt.{key}", path, private=key == "key_file")
+            if b"PRIVATE KEY" in content:  # both may be in one file
+                secret.read(f"sink.mqtt.{key}", path, private=True)
+            files[key] = str(secret.place(f"sink.mqtt.{key}", path))
     if settings.key_file and not settings.cert_file:
         raise ConfigError("sink.mqtt.key_file is set without sink.mqtt.cert_file; set both")
     if not encrypted:
         return None
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        context = ssl.create_default_context(cafile=files["ca_file"] or None)
     except ssl.SSLError as error:
         raise ConfigError(f"sink.mqtt.ca_file {settings.ca_file}: not a PEM certificate: {error.reason}") from None
     context.sslsocket_class = _TidySocket
     if settings.cert_file:
         try:  # the empty password keeps OpenSSL from asking for one on the terminal
-            context.load_cert_chain(settings.cert_file, settings.key_file or None, password="")
+            context.load_cert_chain(files["cert_file"], files["key_file"] or None, password="")
         except ssl.SSLError as error:
             raise ConfigError(
                 f"sink.mqtt.cert_file {settings.cert_file}: does not load with its key: {error.reason or error}; "
@@ -122,23 +125,7 @@ def _password(settings: Mqtt) -> str:
         return ""
     if not settings.username:
         raise ConfigError("sink.mqtt.password_file is set without sink.mqtt.username; set both")
-    text = _readable("sink.mqtt.password_file", settings.password_file)
-    try:
-        lines = text.decode().splitlines()
-    except UnicodeDecodeError:
-        raise ConfigError(f"sink.mqtt.password_file {settings.password_file}: not UTF-8 text") from None
-    if not lines or not lines[0]:
-        raise ConfigError(
-            f"sink.mqtt.password_file {settings.password_file}: its first line is empty; write the password there"
-        )
-    return lines[0]
-
-
-def _readable(key: str, path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{key} {path}: cannot be read: {error.strerror}") from None
+    return secret.first_line("sink.mqtt.password_file", settings.password_file)
 
 
 def _root(topic: str, **names: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +13,7 @@ import numpy as np
 from edgepose.errors import ConfigError, SinkError
 from edgepose.opencv import cv2
 from edgepose.poses import Frame, Poses
+from edgepose.secret import private
 from edgepose.sink.base import Sink
 from edgepose.sink.draw import Image, bgr, draw_on
 
@@ -93,7 +96,8 @@ class _Folder:
         if not done:
             raise SinkError(f"{path}: cannot be encoded; use smaller frames")
         try:
-            path.write_bytes(data.tobytes())
+            with open(path, "wb", opener=private) as file:
+                file.write(data.tobytes())
         except OSError as error:
             path.unlink(missing_ok=True)
             raise SinkError(f"{path}: {error.strerror}; free some space or set another sink.overlay.path") from None
@@ -140,6 +144,8 @@ class _Video:
         self._size_wh = first_image.shape[1], first_image.shape[0]
         self._start_t = first.t
         codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
+        with contextlib.suppress(OSError):  # which the writer will tell of
+            os.close(private(self._path, os.O_CREAT | os.O_WRONLY))
         self._video = video = cv2.VideoWriter(str(self._path), codec, self._fps, self._size_wh)
         if not video.isOpened():
             raise SinkError(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgepose import config
+from edgepose.errors import ConfigError
 from edgepose.source.base import COUNTS, Source
-from edgepose.source.detect import kind_of, require_address
+from edgepose.source.detect import address, kind_of, masked, require_address
 from edgepose.source.memory import ListSource
 from edgepose.source.picamera2 import picamera2_source
 from edgepose.source.picture import FolderSource, ImageSource
@@ -26,6 +27,7 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "list": ListSource,
 }
 """Kind -> what opens it from its settings; a list is made from frames instead."""
+READ_ADDRESSES = ("stream", "video", "list")
 
 
 def open_source(cfg: config.Source) -> Source:
@@ -36,4 +38,9 @@ def open_source(cfg: config.Source) -> Source:
         SourceError: it is there and cannot be read. Cameras and pictures are first touched by the iteration.
     """
     require_address(cfg.uri)
-    return SOURCES[kind_of(cfg.uri) if cfg.kind == "auto" else cfg.kind](cfg)
+    kind = kind_of(cfg.uri) if cfg.kind == "auto" else cfg.kind
+    if "://" in cfg.uri and kind not in READ_ADDRESSES:
+        raise ConfigError(f"source.kind is {kind}, but source.uri is {masked(cfg.uri)}; set source.kind to auto")
+    if cfg.password_file:
+        address(cfg)
+    return SOURCES[kind](cfg)

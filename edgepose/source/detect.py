@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
+from urllib.parse import quote
 
+from edgepose.config import Source
 from edgepose.errors import ConfigError
+from edgepose.secret import first_line
+from edgepose.secret import masked as masked
 
 PICTURES = frozenset(
     (
@@ -62,7 +66,7 @@ def existing(uri: str) -> Path:
             return path
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{uri}: cannot be looked up: {error}") from None
+        raise ConfigError(f"{masked(uri)}: cannot be looked up: {error}") from None
     if not path.parent.is_dir():
         raise ConfigError(f"{uri}: no such file or folder; there is no folder {path.parent} either")
     near = difflib.get_close_matches(path.name, [*beside, *CAMERAS], n=1)
@@ -74,7 +78,18 @@ def _beside(path: Path, name: str) -> str:
     return name if name in CAMERAS else str(path.with_name(name))
 
 
-def masked(uri: str) -> str:
-    """`uri` as it may be shown and logged: no user name, password or token."""
-    uri = re.sub(r"://[^\s\"']*@", "://***@", uri)
-    return re.sub(r"(?i)\b([\w-]*(?:pass|pwd|pw|user|token|key|auth|secret|sig)[\w-]*=)[^&\s]+", r"\1***", uri)
+def address(cfg: Source) -> str:
+    """`source.uri` to open: with the password of `source.password_file` in it. Never show or log it.
+
+    Raises:
+        ConfigError: no such file, others may read it, or the address has no user name.
+    """
+    if not cfg.password_file:
+        return cfg.uri
+    parts = re.fullmatch(r"(\w+://[^\s/:@]+)(@.+)", cfg.uri)
+    if not parts:
+        raise ConfigError(
+            f"source.uri is {masked(cfg.uri)}, but source.password_file needs an address with a user name and no "
+            "password, such as rtsp://NAME@host/path"
+        )
+    return f"{parts[1]}:{quote(first_line('source.password_file', cfg.password_file), safe='')}{parts[2]}"

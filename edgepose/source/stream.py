@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgepose import config
 from edgepose.errors import ConfigError, SourceError
 from edgepose.poses import Layout
-from edgepose.source.detect import CSI, masked
+from edgepose.source.detect import CSI, address, masked
 from edgepose.source.live import OPEN_S, Grab, LiveSource
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class AddressGrabber(_StreamGrabber):
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round((OPEN_S - PROBE_S) * 1000)),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(self._cfg.stall_s * 1000)),
         ]
-        self._capture = cv2.VideoCapture(self._cfg.uri, cv2.CAP_FFMPEG, limits)
+        self._capture = cv2.VideoCapture(address(self._cfg), cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             raise SourceError(f"{masked(self._cfg.uri)}: cannot be opened; {_why_not(self._cfg.uri)}")
 
@@ -152,8 +152,8 @@ def _why_not(uri: str) -> str:
 
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port or PORTS.get(parts.scheme.lower())
-    except ValueError as error:
-        return f"the address is malformed: {error}"
+    except ValueError:  # whose message may hold a piece of the password
+        return "the address is malformed; a password with / : @ or % goes into source.password_file"
     if not host or not port:
         return "check the address, and that something is sent to it"
     try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgepose import config
 from edgepose.errors import ConfigError, SourceError
-from edgepose.source.detect import existing, masked
+from edgepose.source.detect import address, existing, masked
 from edgepose.source.recording import Picture, Recording
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class VideoSource(Recording):
     def __init__(self, cfg: config.Source) -> None:
         super().__init__(cfg)
         self._label = masked(cfg.uri)
-        self._address = cfg.uri if "://" in cfg.uri else str(_checked(existing(cfg.uri)))
+        self._address = address(cfg) if "://" in cfg.uri else str(_checked(existing(cfg.uri)))
         self._name = self._label.rpartition("/")[2]
         self._capture: cv2.VideoCapture | None = self._open()
         self._frames = self._count(self._capture)
