@@ -57,19 +57,17 @@ class Disk:
         run("PRAGMA synchronous = FULL")
         run("PRAGMA wal_autocheckpoint = 200")
         run(f"PRAGMA journal_size_limit = {4 * RESERVE_BYTES}")
-        with self._all_or_nothing():
-            (version,) = run("PRAGMA user_version").fetchone()
-            tables = [name for (name,) in run("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")]
-            if tables and (version, tables) != (VERSION, ["item"]):
-                raise sqlite3.DatabaseError(f"holds tables of version {version}, expected {VERSION}")
-            if not tables:
+        (version,) = run("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in run("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}
+        if (version, tables) != (VERSION, {"item"}):
+            if version or tables - {"room"}:
+                raise sqlite3.DatabaseError(f"holds {', '.join(tables)} of version {version}, expected {VERSION}")
+            self._reserve(min(RESERVE_BYTES, max_bytes))
+            with self._all_or_nothing():
                 run("CREATE TABLE item (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB)")
-                run("CREATE TABLE room (bytes BLOB)")
-                run("INSERT INTO room VALUES (zeroblob(?))", (min(RESERVE_BYTES, max_bytes),))
-                run("DROP TABLE room")
                 run(f"PRAGMA user_version = {VERSION}")
-            else:
-                run("UPDATE sqlite_sequence SET seq = seq")  # the lock, and whether the disk may be written
+        with self._all_or_nothing():  # takes the lock, and tells whether the disk may be written
+            run("UPDATE sqlite_sequence SET seq = seq")
         (verdict,) = run("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
@@ -78,6 +76,17 @@ class Disk:
         last = run("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
         self.last: int = last[0] if last else 0
         """Highest number ever kept; 0: none yet."""
+
+    def _reserve(self, size: int) -> None:
+        """Have the disk give `size` to the journal and to the file, really written, and keep it as free pages."""
+        run = self._db.execute
+        with self._all_or_nothing():
+            run("CREATE TABLE IF NOT EXISTS room (bytes BLOB)")
+            run("INSERT INTO room VALUES (randomblob(?))", (size,))
+        run("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        with self._all_or_nothing():
+            run("DROP TABLE room")
+        run("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
     def write(self, items: list[Item]) -> int:
         """Add `items` for good; how many old ones went for them."""
