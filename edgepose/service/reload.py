@@ -121,6 +121,8 @@ class Reload:
         return True
 
     def _apply(self) -> str:
+        from edgepose.service.models import try_estimate
+
         service = self._service
         if service.read is None:
             raise EdgeposeError("there is no settings file")
@@ -131,18 +133,12 @@ class Reload:
         reopened = [key for key in keys if is_one_of(key, REOPENED)]
         later = [key for key in keys if key not in at_once and key not in reopened]
         in_force = with_changes(service.cfg, new, [*at_once, *reopened])
-        estimate = self._opened(in_force) if reopened else None
+        estimate = try_estimate(in_force, None) if reopened else None
         self._hand_over(in_force, keys, estimate)
         self._file = new
         parts = [f"{', '.join(at_once + reopened)} changed"] if at_once or reopened else []
         parts += [f"{', '.join(later)} need a restart"] if later else []
         return "; ".join(parts) or "nothing has changed"
-
-    def _opened(self, cfg: config.Config) -> Estimate:
-        """The estimate of these settings, tried on a picture."""
-        from edgepose.estimate import open_estimate
-
-        return open_estimate(cfg)
 
     def _hand_over(self, cfg: config.Config, keys: list[str], estimate: Estimate | None) -> None:
         """Let the loop's thread put it into force between two frames."""

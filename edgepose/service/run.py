@@ -68,6 +68,7 @@ class Service:
     ) -> None:
         self.cfg, self.pipeline, self.read = cfg, pipeline, read
         self.notify = notify or Notify({})
+        pipeline.source.patient = self.notify.on  # nobody is there to plug the camera in and type it again
         self.started_t = time.monotonic()
         self.standing = Standing(pipeline, cfg.service.stall_s)
         self.exit_code = 0
