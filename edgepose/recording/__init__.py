@@ -5,9 +5,21 @@
 
 from __future__ import annotations
 
-from edgepose.recording.frames import Kept, RawHeads
+from edgepose.recording.frames import Kept, KeptFrame, RawHeads, frame_of
 from edgepose.recording.reader import Recording, read
 from edgepose.recording.session import HeadShape, Session, skeleton_of, text_of
 from edgepose.recording.writer import Writer
 
-__all__ = ["HeadShape", "Kept", "RawHeads", "Recording", "Session", "Writer", "read", "skeleton_of", "text_of"]
+__all__ = [
+    "HeadShape",
+    "Kept",
+    "KeptFrame",
+    "RawHeads",
+    "Recording",
+    "Session",
+    "Writer",
+    "frame_of",
+    "read",
+    "skeleton_of",
+    "text_of",
+]

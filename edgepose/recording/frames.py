@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import Crop, Heads, Poses, Skeleton
+from edgepose.poses import Crop, Frame, Heads, Poses, Skeleton
 from edgepose.recording.session import HeadShape, Session, skeleton_of
 
 BEGIN = struct.Struct("<dII")
@@ -38,6 +38,7 @@ XYZ, COARSE, TOLD, HEADS, PART, UNEXPECTED = 1, 2, 4, 8, 16, 32
 MOST_PEOPLE = 0xFFFF
 MOST_SIDE = 1 << 20
 """Pixels."""
+BLACK = np.zeros((1, 1, 3), np.uint8)
 
 
 class RawHeads(NamedTuple):
@@ -57,6 +58,21 @@ class Kept:
     session: Session
     poses: Poses
     raw: RawHeads | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptFrame(Frame):
+    """A frame of a recording: what was found in it, and an empty picture of its size."""
+
+    kept: Kept = field(kw_only=True)
+
+
+def frame_of(kept: Kept, taken_t: float) -> KeptFrame:
+    """taken_t: as a frame's, of its replay."""
+    poses = kept.poses
+    width, height = poses.size_wh
+    black = np.broadcast_to(BLACK, (height, width, 3))
+    return KeptFrame(black, "bgr", poses.t, taken_t, poses.seq, poses.name, kept=kept)
 
 
 @dataclass(slots=True)

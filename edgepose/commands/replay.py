@@ -1,0 +1,102 @@
+"""`edgepose replay`: a recording through tracker, filters and sinks."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepose.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgepose.config import Config
+
+log = logging.getLogger("edgepose")
+
+EXAMPLES = """  edgepose run --source picamera2 --record day.epr            make one; with --jsonl ... too, if you like
+  edgepose replay day.epr --jsonl day.jsonl --speed 0         the same lines, as fast as it can
+  edgepose replay day.epr --broker mqtt://localhost           to a broker, as fast as it happened
+  edgepose replay day.epr --smooth.preset strong --overlay strong.mp4 --from 60 --to 90
+  edgepose replay day.epr --decode --decode.min_joint_score 0.4   raw heads anew (sink.record.heads)"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    parser.add_argument("file", metavar="FILE", help="a recording, made with --record")
+    group = parser.add_argument_group("what is played")
+    group.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="X", help="1 as it happened, 2 twice as fast, 0 as fast as it can"
+    )
+    add_window(group)
+
+
+def add_window(group: argparse._ArgumentGroup) -> None:
+    """Flags that say which part of a recording, and what of it."""
+    group.add_argument("--from", dest="from_s", type=_seconds, default=0.0, metavar="S", help="start there, seconds")
+    group.add_argument("--to", dest="to_s", type=_seconds, default=float("inf"), metavar="S", help="end there, seconds")
+    group.add_argument(
+        "--decode", action="store_true", help="decode the raw heads anew, by the [decode] settings in force now"
+    )
+    group.add_argument(
+        "--as_recorded", action="store_true", help="with the [track] and [smooth] settings that were in force then"
+    )
+
+
+def run(args: argparse.Namespace, cfg: Config) -> int:
+    """Play it."""
+    from contextlib import ExitStack
+
+    import msgspec
+
+    from edgepose import config
+    from edgepose.progress import Progress
+    from edgepose.recording import read
+    from edgepose.replay import Plan, Replay, named_by, stops_on_signals
+    from edgepose.sink import open_sinks
+    from edgepose.timing import Histogram
+
+    plan = Plan(args.speed, args.from_s, args.to_s, args.decode, args.as_recorded)
+    with ExitStack() as opened:
+        recording = opened.enter_context(read(Path(args.file)))
+        check_window(plan.from_s, plan.to_s)
+        first = next(iter(recording), None)
+        if first is not None:
+            cfg = named_by(cfg, first.session)
+        whole = plan.from_s <= 0 and plan.to_s == float("inf")
+        total = recording.frames() if whole else None
+        cfg = msgspec.structs.replace(cfg, sink=msgspec.structs.replace(cfg.sink, record=config.Record()))
+        sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, live=False)]
+        replay = Replay(recording, cfg, sinks, plan)
+        progress = Progress(total, live=False)
+        with stops_on_signals(replay):
+            try:
+                replay.run(progress.saw)
+            finally:
+                progress.finish({}, Histogram())
+                if recording.warning:
+                    log.warning("%s", recording.warning)
+    return 0
+
+
+def check_window(from_s: float, to_s: float) -> None:
+    """Raise ConfigError where nothing can lie within."""
+    if to_s < from_s:
+        raise ConfigError(f"--to {to_s:g} is before --from {from_s:g}; swap them")
+
+
+def _speed(text: str) -> float:
+    number = _seconds(text)
+    if 0 < number < 1e-3:
+        raise argparse.ArgumentTypeError(f"{text} is slower than a thousandth; 0 is as fast as it can")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 up")
+    return number
