@@ -119,9 +119,12 @@ class Control:
             respond(error=f"{len(payload)} bytes, expected at most {self._max_bytes} (control.max_bytes)")
             return
         try:
-            self._does[name](wire.decode_command(name, payload), respond)
-        except (ValueError, KeyError) as error:  # decode_command refuses what self._does has not
+            command = wire.decode_command(name, payload)
+        except ValueError as error:
             respond(error=str(error))
+            return
+        try:
+            self._does[name](command, respond)
         except Exception as error:
             log.exception("command %s: unexpected", told)
             respond(error=f"unexpected {type(error).__name__}; the log says more")

@@ -147,7 +147,8 @@ class Broadcast:
         """Somebody who comes is told of at once."""
         with self._lock:
             self._presence.saw(len(poses), time.monotonic())
-            self._tell_presence("running")
+            if not self._standing.stopping:
+                self._tell_presence("running")
 
     def tick(self) -> None:
         """Several times a second: status and presence where they changed, health where it is time."""

@@ -1,0 +1,224 @@
+"""All services that a broker knows, seen from outside: what they keep there, and what they answer when asked."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgepose import config, wire
+from edgepose.errors import ConfigError, EdgeposeError
+from edgepose.service.homeassistant import discovery_topic
+from edgepose.sink.mqtt_target import target
+
+CONNECT_S = 5.0
+SETTLE_S = 0.5
+"""What a broker keeps comes right after the subscription; nothing new for this long: it is all there."""
+HEARD = ("status", "availability", "presence", "health", "control/answer")
+KEPT = ("status", "presence", "availability")
+
+
+class Answered(msgspec.Struct):
+    """The result of the command `status`."""
+
+    status: wire.Status
+    health: wire.Health
+
+
+@dataclass
+class Device:
+    """One service, as far as it is known."""
+
+    root: str
+    """Of its topics."""
+    availability: str = ""
+    """online or offline; empty: it never said."""
+    status: wire.Status | None = None
+    presence: wire.Presence | None = None
+    health: wire.Health | None = None
+    answered: deque[str] = field(default_factory=lambda: deque(maxlen=64))
+    """The ids of the last questions that it answered, ours and others'."""
+    refused: str = ""
+    """Why it does not answer."""
+    heard_t: float = 0.0
+    history: list[float] = field(default_factory=list)
+    """Its frame rate each time it told one."""
+
+    @property
+    def name(self) -> str:
+        """device/camera."""
+        return f"{self.status.device}/{self.status.camera}" if self.status else self.root
+
+    @property
+    def online(self) -> bool:
+        """Whether it is connected."""
+        return self.availability == "online"
+
+    @property
+    def state(self) -> str:
+        """In one word."""
+        if self.availability == "offline":
+            return "offline"
+        return self.status.state if self.status else "unknown"
+
+    @property
+    def well(self) -> bool:
+        """Connected and at work, or told not to be."""
+        return self.online and self.state in ("running", "paused", "starting")
+
+
+class Fleet:
+    """A connection that listens to every device below the topic of the settings; a context manager."""
+
+    def __init__(self, cfg: config.Config) -> None:
+        if not cfg.sink.mqtt.broker:
+            raise ConfigError("sink.mqtt.broker is not set; add --broker mqtt://HOST")
+        self._target = there = target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
+        self._pattern = pattern(cfg.sink.mqtt.topic)
+        self._prefix = cfg.home_assistant.prefix.rstrip("/")
+        self._devices: dict[str, Device] = {}
+        self._changed = threading.Condition()
+        self._ready = threading.Event()
+        self._refused = ""
+        self._heard_t = time.monotonic()
+        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+        client.connect_timeout = CONNECT_S
+        if there.username:
+            client.username_pw_set(there.username, there.password or None)
+        if there.tls:
+            client.tls_set_context(there.tls)
+        client.on_connect, client.on_subscribe, client.on_message = (
+            self._on_connect,
+            self._on_subscribe,
+            self._on_message,
+        )
+
+    def __enter__(self) -> Fleet:
+        url = self._target.url
+        try:
+            self._client.connect(self._target.host, self._target.port)
+        except (OSError, ValueError) as error:
+            raise EdgeposeError(f"{url}: cannot be reached: {error}; check --broker") from None
+        self._client.loop_start()
+        if not self._ready.wait(CONNECT_S) or self._refused:
+            self._client.loop_stop()
+            raise EdgeposeError(f"{url}: {self._refused or 'does not answer'}; check the login and what it allows")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def devices(self, names: Iterable[str] = ()) -> list[Device]:
+        """Those known by now, by name; only those called so: a device, device/camera, or the root of the topics."""
+        wanted = set(names)
+        with self._changed:
+            known = sorted(self._devices.values(), key=lambda device: device.name)
+            return [d for d in known if not wanted or wanted & {d.root, d.name, d.name.partition("/")[0]}]
+
+    def settle(self) -> None:
+        """Wait until all that the broker keeps is here."""
+        until_t = time.monotonic() + CONNECT_S
+        self._heard_t = time.monotonic()
+        while time.monotonic() - self._heard_t < SETTLE_S and time.monotonic() < until_t:
+            time.sleep(SETTLE_S / 10)
+
+    def ask(self, devices: Iterable[Device], timeout_s: float) -> None:
+        """Ask those that are connected how they are, and wait for the answers."""
+        id_ = f"cli-{secrets.token_hex(6)}"
+        asked = [device for device in devices if device.online]
+        for device in asked:
+            self._client.publish(f"{device.root}/control/status", msgspec.json.encode({"id": id_}), 1)
+        self._wait(lambda: all(id_ in device.answered for device in asked), timeout_s)
+
+    def forget(self, device: Device) -> None:
+        """Clear all that the broker and Home Assistant keep of one that is gone for good.
+
+        Raises:
+            ConfigError: it is connected.
+        """
+        if device.online:
+            raise ConfigError(f"{device.name} is online and would come back; stop it first")
+        topics = [f"{device.root}/{suffix}" for suffix in KEPT]
+        if device.status:
+            topics.append(discovery_topic(self._prefix, device.status.device, device.status.camera))
+        for sent in [self._client.publish(topic, b"", 1, True) for topic in topics]:
+            sent.wait_for_publish(CONNECT_S)
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(done, timeout_s)
+
+    # ------------------------------------------------------------------------------------------- called by paho
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refused = f"refused the login: {reason}"
+            self._ready.set()
+        else:
+            client.subscribe([(f"{self._pattern}/{suffix}", 1) for suffix in HEARD])
+
+    def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        if all(reason.is_failure for reason in reasons):
+            self._refused = f"lets nobody subscribe to {self._pattern}"
+        self._ready.set()
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        suffix = next((suffix for suffix in HEARD if message.topic.endswith(f"/{suffix}")), "")
+        root = message.topic.removesuffix(f"/{suffix}")
+        self._heard_t = time.monotonic()
+        with self._changed:
+            if not message.payload and suffix in KEPT:
+                self._devices.pop(root, None)
+            elif suffix:
+                device = self._devices.setdefault(root, Device(root))
+                device.heard_t = self._heard_t
+                with contextlib.suppress(ValueError):  # of another version, or somebody else's
+                    _take(device, suffix, bytes(message.payload))
+            self._changed.notify_all()
+
+
+def _take(device: Device, suffix: str, payload: bytes) -> None:
+    if suffix == "availability":
+        device.availability = payload.decode(errors="replace")[:20]
+    elif suffix == "status":
+        device.status = wire.decode_struct(wire.Status, payload)
+    elif suffix == "presence":
+        device.presence = wire.decode_struct(wire.Presence, payload)
+    elif suffix == "health":
+        _tells(device, wire.decode_struct(wire.Health, payload))
+    else:
+        answer = wire.decode_struct(wire.Answer, payload)
+        if answer.command != "status":
+            return
+        device.answered.append(answer.id)
+        device.refused = answer.error
+        if answer.ok:
+            try:
+                result = msgspec.convert(answer.result, Answered)
+            except msgspec.ValidationError as error:
+                raise ValueError(str(error)) from None
+            device.status = result.status
+            _tells(device, result.health)
+
+
+def _tells(device: Device, health: wire.Health) -> None:
+    device.health = health
+    device.history = [*device.history[-29:], health.fps]
+
+
+def pattern(topic: str) -> str:
+    """What to subscribe to for every device and camera: levels with {device} or {camera} may be anything."""
+    levels = topic.rstrip("/").split("/")
+    return "/".join("+" if re.search(r"\{(device|camera)\}", level) else level for level in levels)
