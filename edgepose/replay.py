@@ -41,6 +41,11 @@ class Plan:
     as_recorded: bool = False
     """With the tracker's and the smoother's settings of the recording."""
 
+    @property
+    def whole(self) -> bool:
+        """Nothing is left out."""
+        return self.from_s <= 0 and self.to_s == FOREVER
+
 
 class Replay:
     """Plays a recording; `run` once. The sinks stay open."""

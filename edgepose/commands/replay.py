@@ -28,13 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--speed", type=_speed, default=1.0, metavar="X", help="1 as it happened, 2 twice as fast, 0 as fast as it can"
     )
-    add_window(group)
+    add_window(group, "--to")
 
 
-def add_window(group: argparse._ArgumentGroup) -> None:
-    """Flags that say which part of a recording, and what of it."""
+def add_window(group: argparse._ArgumentGroup, *until: str) -> None:
+    """Flags that say which part of a recording, and what of it; `until` are other names of --until."""
     group.add_argument("--from", dest="from_s", type=_seconds, default=0.0, metavar="S", help="start there, seconds")
-    group.add_argument("--to", dest="to_s", type=_seconds, default=float("inf"), metavar="S", help="end there, seconds")
+    group.add_argument(
+        *until, "--until", dest="to_s", type=_seconds, default=float("inf"), metavar="S", help="end there, seconds"
+    )
     group.add_argument(
         "--decode", action="store_true", help="decode the raw heads anew, by the [decode] settings in force now"
     )
@@ -63,12 +65,10 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
         first = next(iter(recording), None)
         if first is not None:
             cfg = named_by(cfg, first.session)
-        whole = plan.from_s <= 0 and plan.to_s == float("inf")
-        total = recording.frames() if whole else None
         cfg = msgspec.structs.replace(cfg, sink=msgspec.structs.replace(cfg.sink, record=config.Record()))
         sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, live=False)]
         replay = Replay(recording, cfg, sinks, plan)
-        progress = Progress(total, live=False)
+        progress = Progress(recording.frames() if plan.whole else None, live=False)
         with stops_on_signals(replay):
             try:
                 replay.run(progress.saw)
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
 def check_window(from_s: float, to_s: float) -> None:
     """Raise ConfigError where nothing can lie within."""
     if to_s < from_s:
-        raise ConfigError(f"--to {to_s:g} is before --from {from_s:g}; swap them")
+        raise ConfigError(f"--until {to_s:g} is before --from {from_s:g}; swap them")
 
 
 def _speed(text: str) -> float:
