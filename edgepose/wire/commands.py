@@ -33,7 +33,7 @@ class Resume(Command, frozen=True, kw_only=True):
 
 
 class Rate(Command, frozen=True, kw_only=True):
-    """Look at fewer frames, or at all again."""
+    """Look at fewer frames of a camera, or at all again; refused for a file, of which every frame is taken."""
 
     max_fps: Annotated[float, Meta(ge=0, le=1000)]
     """Most frames looked at in a second, Hz; 0 is all."""

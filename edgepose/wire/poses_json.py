@@ -89,7 +89,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 _GRID = np.array((10.0, 10.0, 1000.0))
 """Steps per unit of x, y and score."""
 _MILLI = np.array((1000.0,))
-_SUM, _ZERO = np.ones(3), np.zeros(1)
+_ZERO = np.zeros(1)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message)
 
@@ -204,7 +204,7 @@ def _rows(joints: NDArray[np.float64], grid: NDArray[np.float64]) -> list[list[l
     joints /= grid
     joints += _ZERO
     rows: list[list[list[float] | None]] = joints.tolist()
-    for row, found in zip(rows, np.isfinite(joints.dot(_SUM)).tolist(), strict=True):
+    for row, found in zip(rows, np.logical_and.reduce(np.isfinite(joints), 2).tolist(), strict=True):
         if False in found:
             for joint, there in enumerate(found):
                 if not there:
