@@ -87,7 +87,7 @@ class Pipeline:
         """Why no frame is looked at right now, as far as that is meant to be; empty while they come."""
         self.progress_t = time.monotonic()
         """Monotonic seconds of the loop's last sign of life: a frame done, or a wait with a reason."""
-        self._asked: deque[Callable[[Pipeline], None]] = deque()
+        self._asked: deque[Callable[[Pipeline], object]] = deque()
         self._at_work = estimate
         """Whose frames are on their way; not `estimate` between a swap and the next frame."""
         self._lost = self._late = self._skipped = 0
@@ -139,7 +139,7 @@ class Pipeline:
 
     # ------------------------------------------------------------------------------------------- while it runs
 
-    def ask(self, action: Callable[[Pipeline], None]) -> None:
+    def ask(self, action: Callable[[Pipeline], object]) -> None:
         """Let the loop's thread do something before the next frame, or soon while none comes; from any thread."""
         self._asked.append(action)
 

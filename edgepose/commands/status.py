@@ -83,7 +83,7 @@ def _text(device: Device) -> str:
         head += f": {status.reason}" if status.reason else ""
         head += f", edgepose {status.version}, run {status.run}"
         head += f", up {duration(health.uptime_s)}" if health else ""
-    rows = {device.name: head}
+    rows = {}
     if status is not None:
         limit = f", at most {status.max_fps:g} frames a second" if status.max_fps else ""
         rows["  source"] = f"{status.source or 'given by a program'}{limit}"
@@ -91,7 +91,8 @@ def _text(device: Device) -> str:
         rows["  poses"] = f"{status.format}, {status.skeleton}, smoothing {status.smoothing}"
     if health is not None:
         counts = health.counts
-        rows["  now"] = f"{health.people} people, {health.fps:.1f} frames a second"
+        people = "1 person" if health.people == 1 else f"{health.people} people"
+        rows["  now"] = f"{people}, {health.fps:.1f} frames a second"
         rows["  latency"] = _latency(health.latency_ms)
         lost = [f"{counts[name]:,} {name}" for name in ("dropped", "skipped", "lost", "late") if counts.get(name)]
         rows["  frames"] = ", ".join([f"{counts.get('looked', 0):,} looked at", *lost])
@@ -104,8 +105,7 @@ def _text(device: Device) -> str:
         rows["  note"] = "does not answer: commands are off (control.on), or it hangs; this is what it told before"
     elif device.refused:
         rows["  note"] = f"does not answer: {device.refused}"
-    width = max(10, *(len(name) for name in rows))
-    return "".join(f"{name:{width}}  {text}\n" for name, text in rows.items() if text)
+    return f"{device.name}  {head}\n" + "".join(f"{name:10}{text}\n" for name, text in rows.items() if text)
 
 
 def _latency(stages: dict[str, dict[str, float]]) -> str:

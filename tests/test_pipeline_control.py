@@ -1,0 +1,285 @@
+"""What can be asked of a running loop: pause, pace, another model, other smoothing; also while nothing comes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgepose import config
+from edgepose.estimate import open_estimate
+from edgepose.following import Following
+from edgepose.pace import Pace
+from edgepose.pipeline import Pipeline, build
+from edgepose.poses import AIC14, Frame, Poses
+from edgepose.sink import MemorySink
+from edgepose.source import ListSource, Source
+from edgepose.source.base import BaseSource
+from tests.broker import wait_until
+from tests.service import Camera, Looks, in_a_thread, picture
+
+SMALL = np.zeros((240, 320, 3), np.uint8)
+
+
+def pipeline_of(source: Source, looks: Looks | None = None, **following: Any) -> tuple[Pipeline, MemorySink]:
+    cfg = config.convert(following, config.Config, "test")
+    looks, memory = looks or Looks(), MemorySink()
+    follows = Following(cfg, source)
+    tracker, smoother = follows.tracker(looks), follows.smoother(looks.skeleton)
+    return Pipeline(source, looks, [memory], tracker, smoother, follows), memory
+
+
+def do(pipeline: Pipeline, action: Callable[[Pipeline], object]) -> None:
+    """Ask for it, and wait until it is done."""
+    done = threading.Event()
+
+    def act(pipeline: Pipeline) -> None:
+        action(pipeline)
+        done.set()
+
+    pipeline.ask(act)
+    wait_until(done.is_set, "the loop to do what it was asked for")
+
+
+def paused(value: bool) -> Callable[[Pipeline], None]:
+    return lambda pipeline: setattr(pipeline, "paused", value)
+
+
+def test_a_paused_camera_is_not_looked_at_and_goes_on_where_it_is() -> None:
+    pipeline, memory = pipeline_of(Camera(SMALL, 100))
+    with pipeline, in_a_thread(pipeline):
+        wait_until(lambda: pipeline.looked > 3, "frames")
+        do(pipeline, paused(True))
+        looked, skipped = pipeline.looked, pipeline.counts["skipped"]
+        wait_until(lambda: pipeline.counts["skipped"] > skipped + 5, "frames to be skipped")
+        assert pipeline.looked <= looked + 1
+        assert pipeline.waiting == "paused"
+        do(pipeline, paused(False))
+        wait_until(lambda: pipeline.looked > looked + 3, "frames again")
+        assert pipeline.waiting == ""
+    seqs = [poses.seq for poses in memory.poses]
+    assert max(np.diff(seqs)) > 5  # those of the pause are gone for good
+
+
+def test_a_paused_recording_loses_nothing() -> None:
+    pipeline, memory = pipeline_of(ListSource([SMALL] * 40))
+    pipeline.paused = True
+    with pipeline, in_a_thread(pipeline) as thread:
+        wait_until(lambda: pipeline.waiting == "paused", "the pause")
+        assert pipeline.looked == 0
+        do(pipeline, paused(False))
+        thread.join(10)
+    assert [poses.seq for poses in memory.poses] == list(range(40))
+
+
+def test_a_paused_recording_can_be_stopped() -> None:
+    pipeline, memory = pipeline_of(ListSource([SMALL] * 40))
+    pipeline.paused = True
+    with pipeline, in_a_thread(pipeline):
+        wait_until(lambda: pipeline.waiting == "paused", "the pause")
+    assert len(memory.poses) <= 1
+
+
+def test_what_is_asked_for_is_done_while_the_camera_is_away() -> None:
+    camera = Camera(SMALL, 100)
+    camera.away = True
+    pipeline, _ = pipeline_of(camera)
+    with pipeline, in_a_thread(pipeline):
+        do(pipeline, lambda pipeline: setattr(pipeline, "max_fps", 3.0))
+        assert pipeline.looked == 0
+        assert pipeline.max_fps == 3.0
+        before_t = pipeline.progress_t
+        wait_until(lambda: pipeline.progress_t > before_t, "a sign of life")
+        assert pipeline.waiting == "camera: away"
+
+
+def test_what_is_asked_for_is_done_while_a_recording_hangs() -> None:
+    goes_on = threading.Event()
+
+    class Hangs(BaseSource):
+        def __iter__(self) -> Iterator[Frame]:
+            yield Frame(SMALL, "bgr", 0.0, 0.0, 0)
+            goes_on.wait(20)
+
+    pipeline, _ = pipeline_of(Hangs())
+    with pipeline, in_a_thread(pipeline) as thread:
+        do(pipeline, paused(True))
+        do(pipeline, paused(False))
+        goes_on.set()
+        thread.join(10)
+
+
+def test_what_is_asked_for_is_done_while_a_sink_of_a_recording_takes_nothing() -> None:
+    takes = threading.Event()
+
+    class Stuck(MemorySink):
+        def write(self, poses: Poses, frame: Frame) -> None:
+            takes.wait(20)
+            super().write(poses, frame)
+
+    sink = Stuck()
+    pipeline = Pipeline(ListSource([SMALL] * 30), Looks(), [sink])
+    with pipeline, in_a_thread(pipeline) as thread:
+        wait_until(lambda: pipeline.waiting == "waits for the sinks", "the queues to fill")
+        do(pipeline, paused(True))
+        do(pipeline, paused(False))
+        takes.set()
+        thread.join(10)
+    assert len(sink.poses) == 30
+
+
+@pytest.mark.parametrize(
+    ("camera_hz", "max_fps", "expected"), [(30, 15, 150), (30, 10, 100), (30, 12, 120), (30, 60, 300)]
+)
+def test_a_pace_takes_as_many_frames_as_it_says(camera_hz: float, max_fps: float, expected: int) -> None:
+    chance = np.random.default_rng(1)
+    pace = Pace(max_fps)
+    times = np.arange(300) / camera_hz + chance.normal(0, 0.002, 300)
+    taken = [t for t in times if pace.wants(t)]
+    assert abs(len(taken) - expected) <= 3
+
+
+def test_a_pace_does_not_catch_up_after_a_gap() -> None:
+    pace = Pace(10)
+    assert pace.wants(0.0)
+    assert pace.wants(60.0)
+    assert sum(pace.wants(60 + n / 100) for n in range(1, 101)) <= 11
+
+
+def test_a_faster_pace_begins_at_once() -> None:
+    pace = Pace(0.01)
+    assert pace.wants(0.0)
+    pace.max_fps = 10
+    assert pace.wants(0.2)
+
+
+def test_a_camera_is_looked_at_no_faster_than_max_fps() -> None:
+    pipeline, memory = pipeline_of(Camera(SMALL, 200))
+    pipeline.max_fps = 20
+    with pipeline, in_a_thread(pipeline):
+        wait_until(lambda: len(memory.poses) >= 12, "frames")
+    times = [poses.t for poses in memory.poses]
+    assert len(times) - 1 <= (times[-1] - times[0]) * 20 + 1.2
+    assert pipeline.counts["skipped"] > len(times)
+
+
+def test_max_fps_leaves_recordings_alone() -> None:
+    pipeline, memory = pipeline_of(ListSource([SMALL] * 30))
+    pipeline.max_fps = 1
+    with pipeline:
+        pipeline.run()
+    assert len(memory.poses) == 30
+
+
+def test_another_model_of_the_same_skeleton_keeps_everybody() -> None:
+    old, new = Looks(), Looks()
+    pipeline, memory = pipeline_of(Camera(SMALL, 100), old)
+    with pipeline, in_a_thread(pipeline):
+        wait_until(lambda: len(memory.poses) > 5, "frames")
+        do(pipeline, lambda pipeline: pipeline.swap(new))
+        wait_until(lambda: new.counts["invokes"] > 5, "frames of the new one")
+        assert old.closed
+    ids = {identity for poses in memory.poses for identity in poses.track_id.tolist()}
+    assert ids == {1}
+    assert not any(poses.left for poses in memory.poses)
+    assert new.closed
+
+
+def test_another_skeleton_lets_everybody_leave_and_gives_new_ids() -> None:
+    new = Looks(AIC14)
+    pipeline, memory = pipeline_of(Camera(SMALL, 100))
+    with pipeline, in_a_thread(pipeline):
+        wait_until(lambda: len(memory.poses) > 5, "frames")
+        do(pipeline, lambda pipeline: pipeline.swap(new))
+        wait_until(lambda: new.counts["invokes"] > 5, "frames of the new one")
+    first = next(index for index, poses in enumerate(memory.poses) if poses.skeleton == AIC14)
+    told = list(memory.poses)
+    assert told[first].left == (1,)
+    assert {identity for poses in told[first:] for identity in poses.track_id.tolist()} == {2}
+
+
+def test_two_models_one_after_the_other_before_a_frame_leave_none_open() -> None:
+    camera = Camera(SMALL, 100)
+    old, never, new = Looks(), Looks(AIC14), Looks()
+    pipeline, _ = pipeline_of(camera, old)
+    with pipeline, in_a_thread(pipeline):
+        wait_until(lambda: pipeline.looked > 3, "frames")
+        camera.away = True
+        wait_until(lambda: bool(pipeline.waiting), "the camera to be away")
+        do(pipeline, lambda pipeline: pipeline.swap(never))
+        do(pipeline, lambda pipeline: pipeline.swap(new))
+        assert never.closed
+        assert never.counts["invokes"] == 0
+        camera.away = False
+        wait_until(lambda: new.counts["invokes"] > 3, "frames of the new one")
+    assert old.closed
+    assert new.closed
+
+
+def test_a_recording_goes_on_with_another_real_model_and_loses_no_frame() -> None:
+    """From one that is asked for in steps to a pair that is not, and back."""
+    cfg, memory = config.Config(), MemorySink()
+    image = picture()
+    models = ["movenet_multipose_192x256", "light", "movenet_lightning_192"]
+    opened = [open_estimate(config.Config(engine=config.Engine(model=name))) for name in models]
+
+    class Asks(ListSource):
+        """Asks for the next model in the middle of it."""
+
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                if frame.seq in (6, 12, 18):
+                    pipeline.ask(partial(Pipeline.swap, estimate=opened[frame.seq // 6 - 1]))
+                yield frame
+
+    pipeline = build(cfg, source=Asks([image] * 24), sinks=[memory])
+    with pipeline:
+        pipeline.run()
+    assert [poses.seq for poses in memory.poses] == list(range(24))
+    assert pipeline.estimate is opened[-1]
+    assert not any(poses.left for poses in memory.poses)
+    with pytest.raises(ValueError, match="closed"):
+        opened[0].engines[0].run(opened[0].engines[0].input.tensor)
+
+
+def test_smoothing_is_switched_while_it_runs() -> None:
+    pipeline, memory = pipeline_of(Camera(SMALL, 100), smooth={"preset": "off"})
+    assert pipeline.smoother is None
+    with pipeline, in_a_thread(pipeline):
+        do(pipeline, lambda pipeline: pipeline.smooth(config.Smooth(preset="strong")))
+        strong = pipeline.smoother
+        assert strong is not None
+        wait_until(lambda: len(strong) > 0, "people to be smoothed")
+        do(pipeline, lambda pipeline: pipeline.smooth(config.Smooth(preset="off")))
+        assert pipeline.smoother is None
+    assert len(memory.poses) > 0
+
+
+def test_smoothing_outlives_another_model() -> None:
+    camera = Camera(SMALL, 100)
+    pipeline, _ = pipeline_of(camera)
+    new = Looks(AIC14)
+    with pipeline, in_a_thread(pipeline):
+        pipeline.ask(partial(Pipeline.smooth, smooth=config.Smooth(preset="off")))
+        do(pipeline, partial(Pipeline.swap, estimate=new))
+        wait_until(lambda: new.counts["invokes"] > 3, "frames of the new one")
+        assert pipeline.smoother is None
+
+
+def test_a_tracker_that_goes_on_after_two_others_tells_of_all_who_left() -> None:
+    cfg = config.Config()
+    follows = Following(cfg, ListSource([]))
+    frames = [Frame(SMALL, "bgr", n / 30, n / 30, n) for n in range(4)]
+    coco, aic = Looks(), Looks(AIC14)
+    first = follows.tracker(coco)
+    assert first.update(coco(frames[0], None)).entered == (1,)
+    second, third = follows.tracker(aic), follows.tracker(coco)
+    second.goes_on_from(first)
+    third.goes_on_from(second)
+    told = third.update(replace(coco(frames[1], None), t=1 / 30))
+    assert told.left == (1,)
