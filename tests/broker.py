@@ -18,6 +18,11 @@ from typing import Any
 import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+PERSISTENT = "persistence true\npersistence_location {folder}/\nautosave_interval 1\nautosave_on_changes true"
+"""Settings of a broker that keeps its state on every change; without them it loses what it has acknowledged."""
 
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 
@@ -125,13 +130,25 @@ class Broker:
 
 
 class Subscriber:
-    """An independent client that keeps every message under `topic`, and comes back when the broker does."""
+    """An independent client that keeps every message under `topic`, and comes back when the broker does.
 
-    def __init__(self, port: int, topic: str = "#", *, version: str = "5", username: str = "", password: str = ""):
+    session  its name at the broker, which then remembers it; MQTT 5
+    """
+
+    def __init__(
+        self,
+        port: int,
+        topic: str = "#",
+        *,
+        version: str = "5",
+        username: str = "",
+        password: str = "",
+        session: str = "",
+    ):
         self.messages: list[MQTTMessage] = []
         self.subscribed = threading.Event()
         protocol = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}[version]
-        self._client = client = Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        self._client = client = Client(CallbackAPIVersion.VERSION2, session, protocol=protocol)
 
         def on_connect(*_: Any) -> None:
             client.subscribe(topic, 1)
@@ -142,7 +159,12 @@ class Subscriber:
         client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
         if username:
             client.username_pw_set(username, password)
-        client.connect_async("127.0.0.1", port, 5)
+        if session:
+            memory = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            memory.SessionExpiryInterval = 3600
+            client.connect_async("127.0.0.1", port, 5, clean_start=False, properties=memory)
+        else:
+            client.connect_async("127.0.0.1", port, 5)
 
     def __enter__(self) -> Subscriber:
         self._client.loop_start()
@@ -152,6 +174,13 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, **properties: Any) -> None:
+        """Send a message, with properties of MQTT 5, and wait until the broker has it."""
+        given = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        for name, value in properties.items():
+            setattr(given, name, value)
+        self._client.publish(topic, payload, 1, retain, given).wait_for_publish(5)
 
     def payloads(self, ending: str = "/poses") -> list[bytes]:
         """What came in so far on topics that end so, in order."""

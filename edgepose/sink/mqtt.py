@@ -77,6 +77,8 @@ class MqttSink(Sink):
         self._backoff = Backoff(*self._timing.backoff_s)
         self._changes = Changes(log)
         self._refused = self._connections = 0
+        self.subscribed = 0
+        """Subscriptions the broker has granted on this connection."""
         self._closed = threading.Event()
         self._deadline = float("inf")
         self._wake, self._wake_far = socket.socketpair()
@@ -284,6 +286,7 @@ class MqttSink(Sink):
             if time.monotonic() - connected_t > self._timing.healthy_s:
                 self._backoff.reset()
             link.close()
+            self.subscribed = 0
             for lane in self._lanes:
                 lane.lost([sent.out for sent in unsettled.values() if sent.lane is lane])
 
@@ -330,6 +333,7 @@ class MqttSink(Sink):
             if denied:
                 text = f"does not let us subscribe to {out.topic}: {denied}; change its access rules"
                 self._tell("denied", logging.ERROR, text, f"+{out.topic}")
+            self.subscribed += not denied
             return
         if denied:
             kept = "; they are kept, and tried again" if isinstance(lane, EventsLane) else ""

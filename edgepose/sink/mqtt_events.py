@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
 import logging
 import threading
 import time
@@ -109,23 +108,17 @@ class EventsLane:
                 self._busy = False
                 self._changed.wait_for(self._has_work, 1.0)
                 self._busy = True
-                closing = self._closing
-                incoming, self._incoming = self._incoming, deque()
+                closing = self._closing and not self._incoming
+                seen = self._incoming.popleft() if self._incoming else None
                 done, self._done = self._done, []
             try:
-                self._spool.recover()
                 self._forget(done)
+                self._spool.recover()
+                if seen is not None:
+                    self._put(seen)
                 self._refill()
-                while incoming:
-                    self._put(incoming.popleft())
-                    self._refill()
             except Exception as error:  # noqa: BLE001 (a bug here must not end the events: tell, go on)
                 log.error("events: unexpected %r; going on", error)
-                with self._changed:
-                    self._incoming.extendleft(reversed(incoming))
-                    self._changed.wait(0.0 if closing else 1.0)
-        with contextlib.suppress(Exception):
-            self._forget(self._done)
         self._spool.close()
 
     def _has_work(self) -> bool:
