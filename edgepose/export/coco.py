@@ -75,7 +75,7 @@ class CocoResults(FileSink):
                 "image_id": image_id,
                 "category_id": 1,
                 "keypoints": triples(poses, person, scores(poses, person)),
-                "score": round(float(poses.person_score[person]), 4),
+                "score": round(float(np.nan_to_num(poses.person_score[person])), 4),
                 **_identity(poses, person),
             }
             for person in range(len(poses))
@@ -146,7 +146,7 @@ class CocoFile(FileSink):
             "bbox": [x, y, width, height],
             "area": round(width * height, 3),
             "iscrowd": 0,
-            "score": round(float(poses.person_score[person]), 4),
+            "score": round(float(np.nan_to_num(poses.person_score[person])), 4),
             "keypoint_scores": scores(poses, person),
             **_identity(poses, person),
         }

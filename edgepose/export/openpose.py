@@ -108,6 +108,7 @@ def body(poses: Poses) -> dict[str, Any]:
 def _flat(of: tuple[tuple[int, ...], ...], points: NDArray[np.float64], score: NDArray[np.float64]) -> list[float]:
     """The coordinates of each joint and its score, in a row."""
     axes = points.shape[1]
+    score = np.nan_to_num(score)
     row: list[float] = []
     for parts in of:
         where = points[list(parts)]

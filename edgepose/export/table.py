@@ -36,15 +36,15 @@ class CsvFile(FileSink):
             track_id = int(poses.track_id[person])
             head = (
                 self._sent, poses.seq, f"{poses.t:.6f}", captured, name, track_id if track_id >= 0 else "",
-                f"{poses.person_score[person]:.4f}",
+                _cell(float(poses.person_score[person]), 4),
             )  # fmt: skip
             for index, joint in enumerate(poses.skeleton.joints):
                 x, y = poses.xy[person, index].tolist()
                 flat = (_cell(x), _cell(y)) if math.isfinite(x) and math.isfinite(y) else ("", "")
                 solid = ("", "", "") if poses.xyz is None else map(_cell, poses.xyz[person, index].tolist())
-                rows.writerow((*head, joint, *flat, f"{poses.score[person, index]:.4f}", *solid))
+                rows.writerow((*head, joint, *flat, _cell(float(poses.score[person, index]), 4), *solid))
         return out.getvalue()
 
 
-def _cell(number: float) -> str:
-    return f"{number:.3f}" if math.isfinite(number) else ""
+def _cell(number: float, digits: int = 3) -> str:
+    return f"{number:.{digits}f}" if math.isfinite(number) else ""

@@ -38,6 +38,8 @@ XYZ, COARSE, TOLD, HEADS, PART, UNEXPECTED = 1, 2, 4, 8, 16, 32
 MOST_PEOPLE = 0xFFFF
 MOST_SIDE = 1 << 20
 """Pixels."""
+LONGEST_S = 1e10
+"""Of a clock: three hundred years."""
 BLACK = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -173,7 +175,8 @@ def _frames(payload: bytes, session: Session, skeleton: Skeleton) -> Iterator[Ke
         if (
             max(width, height) > MOST_SIDE
             or min(width, height) < 1
-            or not (math.isfinite(t) and math.isfinite(taken_t))
+            or not (abs(t) < LONGEST_S and abs(taken_t) < LONGEST_S)  # nor NaN
+            or not (math.isnan(wall) or abs(taken_t + wall) < LONGEST_S)
         ):
             raise DamagedError("a picture that cannot be")
         name, ran_on = payload[at : at + name_size], payload[at + name_size : at + name_size + ran_on_size]
@@ -181,6 +184,8 @@ def _frames(payload: bytes, session: Session, skeleton: Skeleton) -> Iterator[Ke
         predicted_s, ids, entered, left = 0.0, np.full(people, -1, np.int32), (), ()
         if flags & TOLD:
             predicted_s, entering, leaving = TELLING.unpack_from(payload, at)
+            if not abs(predicted_s) < LONGEST_S:
+                raise DamagedError("a prediction that cannot be")
             every = np.frombuffer(payload, "<i4", people + entering + leaving, at + TELLING.size)
             at += TELLING.size + every.nbytes
             ids = every[:people].astype(np.int32)
