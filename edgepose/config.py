@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import msgspec
 from msgspec import Meta, Struct
 
-from edgepose.errors import ConfigError
+from edgepose.errors import ConfigError, one_line
 from edgepose.secret import masked
 
 if sys.version_info >= (3, 11):
@@ -26,8 +26,8 @@ else:
 
 T = TypeVar("T")
 
-LONGEST_SHOWN, LONGEST_LINE = 200, 1000
-"""Characters of a wrong value, and of a whole message."""
+LONGEST_SHOWN = 200
+"""Characters of a wrong value."""
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -402,12 +402,6 @@ def unknown_key(key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
     hint = f"did you mean {names[near[0]]}?" if near else "`edgepose config` prints every setting"
     return f"{key} is not a setting; {hint}"
-
-
-def one_line(text: str) -> str:
-    """Text that may hold anything, safe in a log: control characters are escaped, and it ends somewhere."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
-    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}..."
 
 
 def _at(type_: Any, path: str) -> Any:

@@ -14,6 +14,11 @@ Each message is one line: where it is, what is wrong, what to do next.
 
 from __future__ import annotations
 
+import re
+
+LONGEST_LINE = 1000
+"""Characters of a message."""
+
 
 class EdgeposeError(Exception):
     """Base of the tree above."""
@@ -48,3 +53,9 @@ class ConfigError(EdgeposeError):
 
 class ModelError(ConfigError):
     """A model file or its manifest is missing, damaged, or contradicts itself."""
+
+
+def one_line(text: str) -> str:
+    """Text that may hold what somebody else wrote, safe in a log: control characters escaped, and an end to it."""
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}..."

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edgepose.errors import one_line
+
 ID_CHARS = 64
 """Longest `id` of a command."""
 _NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -92,4 +94,4 @@ def decode_command(name: str, payload: bytes) -> Command:
     try:
         return decoder.decode(payload or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"control/{name}: {error}") from None
+        raise ValueError(one_line(f"control/{name}: {error}")) from None
