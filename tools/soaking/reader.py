@@ -21,7 +21,11 @@ from edgepose import wire
 from tools.soaking.broker import READER, READER_PASSWORD
 
 STALE_S = 2.0
-"""A pose older than this when it arrives is stale: sink.mqtt.expiry_s of the run."""
+"""A pose older than this when it arrives is stale: sink.mqtt.expiry_s of the run. So is one that was captured before
+one that is here already. Counted apart is what nobody can call back: a pose that was fresh when a broker took it that
+then stood still."""
+SAME_S = 0.005
+"""Two readings of two clocks agree to this."""
 JUMP = 1_000_000
 """Numbers of events rise by one; they step by more than this where the spool says that it does not know the last."""
 
@@ -47,13 +51,17 @@ class Reader:
         self._lock = threading.Lock()
         self.poses = 0
         self.backwards = 0
-        """Poses of a frame older than one that was here already, in the same run."""
+        """Poses of a frame older than one that was here already."""
         self.stale: list[Pose] = []
+        self.held: list[Pose] = []
+        """Old ones that the broker had taken fresh, right before it stood still."""
+        self.frozen = (0.0, 0.0)
+        """Monotonic seconds: poses handed over in between may be in a broker that stands still."""
         self.latest: Pose | None = None
         self.worst_gap: tuple[float, float] = (0.0, 0.0)
         """Longest time without a pose that is not stale, seconds, and when it ended."""
         self._good_t = 0.0
-        self._seq = -1
+        self._captured_t = float("-inf")
         self.numbers: Counter[int] = Counter()
         """Of events: how often each came."""
         self.order: list[int] = []
@@ -115,11 +123,13 @@ class Reader:
         self.poses += 1
         self.seen |= {(self.run, "entered", id_) for id_ in message.entered}
         self.seen |= {(self.run, "left", id_) for id_ in message.left}
-        late = message.seq < self._seq
+        late = t - age_s < self._captured_t - SAME_S
         self.backwards += late
-        self._seq = message.seq
+        self._captured_t = max(self._captured_t, t - age_s)
         if late or age_s > STALE_S:
-            self.stale.append(pose)
+            handed_t = t - age_s + pose.sent_age_s
+            taken = not late and pose.sent_age_s < STALE_S and self.frozen[0] - SAME_S < handed_t < self.frozen[1]
+            (self.held if taken else self.stale).append(pose)
             return
         if self._good_t:
             self.worst_gap = max(self.worst_gap, (t - self._good_t, t))
@@ -135,8 +145,7 @@ class Reader:
 
     def _status(self, payload: bytes, _t: float, _wall: float) -> None:
         status = wire.decode_struct(wire.Status, payload)
-        if status.run != self.run:
-            self.run, self._seq = status.run, -1
+        self.run = status.run
 
     def _health(self, payload: bytes, _t: float, _wall: float) -> None:
         health = wire.decode_struct(wire.Health, payload)

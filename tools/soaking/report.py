@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from tools.soaking.faults import FAULTS
-from tools.soaking.reader import STALE_S, Delivered
+from tools.soaking.reader import STALE_S, Delivered, Pose
 from tools.soaking.slope import Slope
 
 RECOVERY_S = 5.0
@@ -53,9 +53,11 @@ class Totals:
     """Messages received."""
     stale: int
     held: int
-    """Of those: fresh when the service handed them over, held back by a broker that stood still."""
+    """Old poses that are not stale: fresh when a broker took them that then stood still."""
+    oldest_held_s: float
     backwards: int
-    oldest_s: float
+    """Of the stale ones: captured before one that was received earlier."""
+    stale_poses: list[Pose]
     events: Delivered
     """Against a broker that keeps its state."""
     apart: Delivered
@@ -129,8 +131,9 @@ class Report:
             "seconds": f"{totals.seconds:.0f}, seed {self.seed}",
             "frames of the camera": f"{totals.frames:,}",
             "poses received": f"{totals.poses:,}",
-            f"stale poses (over {STALE_S:g} s old, or backwards)": f"{totals.stale}"
-            + (f" ({totals.held} fresh when handed over, oldest {totals.oldest_s:.1f} s)" if totals.stale else ""),
+            f"stale poses (over {STALE_S:g} s old, or backwards)": f"{totals.stale}",
+            "poses a frozen broker held back, apart": f"{totals.held}"
+            + (f", the oldest for {totals.oldest_held_s:.1f} s" if totals.held else ""),
             "events sent": f"{totals.events.sent:,}",
             "events received": f"{totals.events.received:,}",
             "events lost": f"{len(totals.events.lost)}",
@@ -145,7 +148,7 @@ class Report:
             "a broker that loses its state, apart": f"{totals.apart.sent} events sent, "
             f"{len(totals.apart.lost)} lost, {totals.apart.duplicated} duplicated",
             "disk made full by": self.disk,
-            "clock moved by": self.clock or "nothing: libfaketime is missing",
+            "clock moved by": self.clock or "nothing: no C compiler is here",
         }
         if self.left_out:
             rows["left out"] = ", ".join(self.left_out)
@@ -160,6 +163,7 @@ class Report:
             name: value._asdict() if isinstance(value, (Delivered, Slope)) else value
             for name, value in vars(self.totals).items()
         }
+        totals["stale_poses"] = [pose._asdict() for pose in self.totals.stale_poses]
         return {
             "schema": "edgepose.soak/1",
             "met": self.met,
