@@ -137,7 +137,7 @@ class Reload:
         self._hand_over(in_force, keys, estimate)
         self._file = new
         parts = [f"{', '.join(at_once + reopened)} changed"] if at_once or reopened else []
-        parts += [f"{', '.join(later)} need a restart"] if later else []
+        parts += [f"{', '.join(later)} need{'s' * (len(later) == 1)} a restart"] if later else []
         return "; ".join(parts) or "nothing has changed"
 
     def _hand_over(self, cfg: config.Config, keys: list[str], estimate: Estimate | None) -> None:

@@ -1,0 +1,253 @@
+"""What the supervisor hears, when it hears nothing, and how lines of the log look in the journal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edgepose import config
+from edgepose.service import journal
+from edgepose.service.notify import Notify
+from edgepose.service.restarts import Restarts
+from edgepose.service.run import Service
+from edgepose.service.watchdog import READY_AFTER_S, Watchdog, opening, watchdog_s
+from tests.supervisor import Listener
+
+# ------------------------------------------------------------------------------------------------ notify
+
+
+@pytest.mark.parametrize("address", ["", f"@edgepose-test-{os.getpid()}"], ids=["path", "abstract"])
+def test_a_datagram_arrives_at_either_kind_of_socket(address: str) -> None:
+    with Listener(address) as listener:
+        notify = Notify({"NOTIFY_SOCKET": listener.address})
+        assert notify.on
+        assert notify.send(READY=1, STATUS="fine")
+        assert listener.next() == {"READY": "1", "STATUS": "fine"}
+        notify.close()
+        assert not notify.send(READY=1)
+
+
+@pytest.mark.parametrize("told", ["", "relative", "@", "vsock:2:1234"])
+def test_without_a_socket_we_know_nothing_is_said(told: str) -> None:
+    notify = Notify({"NOTIFY_SOCKET": told})
+    assert not notify.on
+    assert not notify.send(READY=1)
+
+
+def test_nobody_at_the_socket_is_no_error(tmp_path: Path) -> None:
+    notify = Notify({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    assert not notify.send(READY=1)
+    notify.close()
+
+
+def test_a_supervisor_that_does_not_read_never_makes_us_wait() -> None:
+    with Listener() as listener:
+        notify = Notify({"NOTIFY_SOCKET": listener.address})
+        taken = [notify.send(WATCHDOG=1) for _ in range(5000)]
+        assert taken[0]
+        assert not taken[-1]
+        notify.close()
+
+
+def test_a_status_is_one_line_and_told_once() -> None:
+    with Listener() as listener:
+        notify = Notify({"NOTIFY_SOCKET": listener.address})
+        assert notify.send(STATUS="camera\nREADY=1")
+        assert notify.send(STATUS="camera\nREADY=1")
+        assert notify.send(WATCHDOG=1)
+        assert listener.next() == {"STATUS": "camera READY=1"}
+        assert listener.next() == {"WATCHDOG": "1"}
+        notify.close()
+
+
+def test_more_time_is_asked_for_while_models_open() -> None:
+    with Listener() as listener:
+        notify = Notify({"NOTIFY_SOCKET": listener.address})
+        with opening(notify):
+            assert listener.next() == {"EXTEND_TIMEOUT_USEC": "30000000", "STATUS": "opens the model"}
+        notify.close()
+
+
+# ------------------------------------------------------------------------------------------------ watchdog
+
+
+class Loop:
+    """What the watchdog looks at of a pipeline."""
+
+    def __init__(self) -> None:
+        self.looked, self.waiting, self.progress_t = 0, "", 100.0
+        self.counts = {"lost": 0}
+        self.source = SimpleNamespace(patient=False)
+        self.sinks: list[Any] = []
+        self.engine = SimpleNamespace(manifest=SimpleNamespace(name="movenet"), ran_on="edgetpu")
+
+    def frame(self, now: float, watchdog: Watchdog | None) -> None:
+        """One goes in; with a watchdog it comes out again."""
+        self.looked += 1
+        self.progress_t = now
+        if watchdog:
+            watchdog.saw(cast("Any", []), cast("Any", None))
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+@pytest.fixture
+def watchdog(loop: Loop) -> Watchdog:
+    service = Service(config.Config(), cast("Any", loop))
+    service.started_t = 100.0
+    return Watchdog(service, {"WATCHDOG_USEC": "30000000"})
+
+
+def test_ready_comes_with_the_first_frame_that_reached_the_sinks(loop: Loop, watchdog: Watchdog) -> None:
+    assert watchdog.step(101.0) == {"EXTEND_TIMEOUT_USEC": 30_000_000, "STATUS": "waiting for the first frame"}
+    loop.frame(101.5, None)
+    assert "READY" not in watchdog.step(101.6)
+    loop.frame(101.8, watchdog)
+    told = watchdog.step(102.0)
+    assert (told["READY"], told["WATCHDOG"]) == (1, 1)
+    assert "READY" not in watchdog.step(103.0)
+
+
+def test_a_camera_that_is_away_is_a_reason_to_be_ready_in_the_end(loop: Loop, watchdog: Watchdog) -> None:
+    loop.waiting = "/dev/video0: no such camera"
+    for second in range(101, 100 + int(READY_AFTER_S)):
+        loop.progress_t = float(second)
+        told = watchdog.step(float(second))
+        assert told == {"EXTEND_TIMEOUT_USEC": 30_000_000, "STATUS": "waiting: /dev/video0: no such camera"}
+    loop.progress_t = 131.0
+    told = watchdog.step(131.0)
+    assert told == {"READY": 1, "WATCHDOG": 1, "STATUS": "waiting: /dev/video0: no such camera"}
+
+
+def test_a_first_inference_that_hangs_is_never_ready_and_gets_no_more_time(loop: Loop, watchdog: Watchdog) -> None:
+    loop.frame(101.0, None)
+    assert set(watchdog.step(150.0)) == {"STATUS"}
+    assert set(watchdog.step(500.0)) == {"STATUS"}
+
+
+def test_a_hung_inference_is_not_fed_and_a_live_one_is(loop: Loop, watchdog: Watchdog) -> None:
+    loop.frame(101.0, watchdog)
+    assert watchdog.step(102.0)["WATCHDOG"] == 1
+    loop.frame(103.0, None)  # in it
+    assert watchdog.step(112.0)["WATCHDOG"] == 1  # service.stall_s is 10
+    assert watchdog.step(113.5) == {"STATUS": "no sign of life from the loop for 10 s"}
+    loop.frame(114.0, watchdog)
+    assert watchdog.step(114.5)["WATCHDOG"] == 1
+
+
+def test_a_hung_sink_is_not_fed_although_frames_are_looked_at(loop: Loop, watchdog: Watchdog) -> None:
+    loop.frame(101.0, watchdog)
+    watchdog.step(101.0)
+    fed = []
+    for tenth in range(1020, 1200):
+        loop.frame(tenth / 10, None)
+        fed.append("WATCHDOG" in watchdog.step(tenth / 10))
+    assert fed.index(False) == 91  # from 102.0 to 111.0, ten seconds after the last that came out
+    assert not any(fed[91:])
+
+
+def test_lost_frames_are_no_hang(loop: Loop, watchdog: Watchdog) -> None:
+    loop.frame(101.0, watchdog)
+    for tenth in range(1020, 1200):
+        loop.frame(tenth / 10, None)
+        loop.counts["lost"] += 1
+        assert watchdog.step(tenth / 10)["WATCHDOG"] == 1
+
+
+def test_a_deliberate_wait_is_fed_for_as_long_as_the_loop_says_so(loop: Loop, watchdog: Watchdog) -> None:
+    loop.frame(101.0, watchdog)
+    loop.waiting = "paused"
+    for second in range(102, 1000, 7):
+        loop.progress_t = float(second)
+        told = watchdog.step(float(second))
+        assert (told["WATCHDOG"], told["STATUS"]) == (1, "paused")
+    assert "WATCHDOG" not in watchdog.step(1011.0)
+
+
+def test_the_status_tells_rate_people_and_what_runs_the_model(loop: Loop, watchdog: Watchdog) -> None:
+    loop.frame(101.0, watchdog)
+    watchdog.step(101.0)
+    for tenth in range(1010, 1070):
+        loop.frame(tenth / 10, watchdog)
+        told = watchdog.step(tenth / 10)
+        if "STATUS" in told and "frames" in str(told["STATUS"]):
+            assert told["STATUS"] == "10.2 frames a second, 0 in view, movenet on edgetpu"  # 51 in 5 s
+            return
+    raise AssertionError("no status in six seconds")
+
+
+def test_the_watchdog_of_another_process_is_not_ours() -> None:
+    assert watchdog_s({"WATCHDOG_USEC": "30000000"}) == 30
+    assert watchdog_s({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}) == 30
+    assert watchdog_s({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}) == 0
+    assert watchdog_s({"WATCHDOG_USEC": "soon"}) == 0
+    assert watchdog_s({}) == 0
+
+
+# ------------------------------------------------------------------------------------------------ restarts
+
+
+def test_pauses_grow_with_early_ends_and_are_bounded(tmp_path: Path) -> None:
+    env = {"NOTIFY_SOCKET": "/run/notify", "RUNTIME_DIRECTORY": str(tmp_path)}
+    pauses = []
+    for _ in range(12):
+        restarts = Restarts(env)
+        pauses.append(restarts.pause_s)
+        restarts.begin()
+    assert pauses == [0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    Restarts(env).good()
+    assert Restarts(env).pause_s == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"-3", b"\xff\xfe", b"9" * 400, b"two"])
+def test_a_damaged_count_of_early_ends_counts_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "early-ends").write_bytes(content)
+    assert Restarts({"NOTIFY_SOCKET": "@n", "RUNTIME_DIRECTORY": str(tmp_path)}).pause_s == 0
+
+
+def test_without_a_runtime_folder_nothing_is_counted(tmp_path: Path) -> None:
+    for env in ({}, {"NOTIFY_SOCKET": "@n"}, {"NOTIFY_SOCKET": "@n", "RUNTIME_DIRECTORY": str(tmp_path / "gone")}):
+        restarts = Restarts(env)
+        restarts.begin()
+        assert restarts.early == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ journal
+
+
+def test_each_line_in_the_journal_has_its_priority_and_no_level() -> None:
+    record = logging.LogRecord("edgepose.source", logging.WARNING, "", 0, "camera gone\nat %s", ("noon",), None)
+    assert journal.JournalFormatter().format(record) == "<4>edgepose.source: camera gone\n<4>at noon"
+    assert [journal.line(level, "x") for level in (10, 20, 30, 40, 50, 25, 5)] == [
+        "<7>x", "<6>x", "<4>x", "<3>x", "<2>x", "<6>x", "<7>x",
+    ]  # fmt: skip
+
+
+def test_only_the_journals_own_stream_is_the_journal(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        status = os.fstat(stream.fileno())
+        assert journal.in_journal(stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
+        assert not journal.in_journal(stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino + 1}"})
+        assert not journal.in_journal(stream, {"INVOCATION_ID": "1"})
+        assert not journal.in_journal(stream, {"JOURNAL_STREAM": "nonsense"})
+
+
+def test_last_words_have_a_priority_in_the_journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        monkeypatch.setattr(sys, "stderr", stream)
+        journal.complain("no camera")
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        journal.complain("no camera")
+        stream.flush()
+        assert (tmp_path / "log").read_text() == "no camera\n<3>no camera\n"
