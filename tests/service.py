@@ -147,5 +147,5 @@ class Asker:
         return [json.loads(payload) for payload in self.subscriber.payloads("/control/answer")]
 
     def latest(self, ending: str) -> dict[str, Any]:
-        payloads = self.subscriber.payloads(ending)
+        payloads = [m.payload for m in list(self.subscriber.messages) if m.topic == f"{self.root}{ending}"]
         return json.loads(payloads[-1]) if payloads else {}

@@ -91,7 +91,7 @@ class Fleet:
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self._refused = ""
-        self._heard_t = time.monotonic()
+        self._kept_t = time.monotonic()
         self._client = client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
         client.connect_timeout = CONNECT_S
         if there.username:
@@ -130,8 +130,8 @@ class Fleet:
     def settle(self) -> None:
         """Wait until all that the broker keeps is here."""
         until_t = time.monotonic() + CONNECT_S
-        self._heard_t = time.monotonic()
-        while time.monotonic() - self._heard_t < SETTLE_S and time.monotonic() < until_t:
+        self._kept_t = time.monotonic()
+        while time.monotonic() - self._kept_t < SETTLE_S and time.monotonic() < until_t:
             time.sleep(SETTLE_S / 10)
 
     def ask(self, devices: Iterable[Device], timeout_s: float) -> None:
@@ -177,13 +177,15 @@ class Fleet:
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         suffix = next((suffix for suffix in HEARD if message.topic.endswith(f"/{suffix}")), "")
         root = message.topic.removesuffix(f"/{suffix}")
-        self._heard_t = time.monotonic()
+        now = time.monotonic()
+        if message.retain:
+            self._kept_t = now
         with self._changed:
             if not message.payload and suffix in KEPT:
                 self._devices.pop(root, None)
             elif suffix:
                 device = self._devices.setdefault(root, Device(root))
-                device.heard_t = self._heard_t
+                device.heard_t = now
                 with contextlib.suppress(ValueError):  # of another version, or somebody else's
                     _take(device, suffix, bytes(message.payload))
             self._changed.notify_all()

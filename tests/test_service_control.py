@@ -1,0 +1,431 @@
+"""Commands over a real broker to a real pipeline, and a flood of wrong ones to a fake."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from edgepose import config, wire
+from edgepose.engine.zoo import shipped_dir
+from edgepose.errors import ModelError
+from edgepose.service import control
+from edgepose.service.control import Allowance, Control
+from edgepose.service.models import check_name
+from edgepose.service.run import RESTART, Service
+from edgepose.source import ListSource
+from tests.broker import Broker, Subscriber, wait_until
+from tests.service import Asker, Camera, picture, running, settings
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def kitchen(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Asker]]:
+    """A service with a camera and a model, snapshots allowed, and who asks it."""
+    folder = tmp_path_factory.mktemp("kitchen")
+    cfg = settings(folder, broker.url, control={"snapshot": True, "per_minute": 6000})
+    with Subscriber(broker.port) as subscriber, running(cfg, Camera(picture(), 12)) as service:
+        wait_until(lambda: subscriber.payloads("/poses"), "poses", 20)
+        yield service, Asker(subscriber)
+
+
+Kitchen = tuple[Service, Asker]
+
+
+def state_of(asker: Asker) -> dict[str, Any]:
+    """What `status` says, as kept by the broker."""
+    return asker.latest("/status")
+
+
+def test_pause_and_resume_are_answered_and_seen_in_the_status(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    assert asker.ask("pause") == {
+        "schema": "edgepose.answer/1", "command": "pause", "ok": True, "id": "pause-1", "result": {"paused": True},
+    }  # fmt: skip
+    wait_until(lambda: state_of(asker)["state"] == "paused", "the status to say so")
+    looked = service.pipeline.looked
+    assert asker.ask("pause")["ok"]
+    assert service.pipeline.looked == looked
+    assert asker.ask("resume")["result"] == {"paused": False}
+    wait_until(lambda: state_of(asker)["state"] == "running", "the status to say so")
+    wait_until(lambda: service.pipeline.looked > looked, "frames")
+
+
+def test_the_frame_rate_is_limited_and_let_go(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    assert asker.ask("rate", max_fps=2.5)["result"] == {"max_fps": 2.5}
+    assert service.pipeline.max_fps == 2.5
+    wait_until(lambda: state_of(asker).get("max_fps") == 2.5, "the status to say so")
+    assert asker.ask("rate", max_fps=-1)["ok"] is False
+    assert service.pipeline.max_fps == 2.5
+    assert asker.ask("rate", max_fps=0)["ok"]
+    assert service.pipeline.max_fps == 0
+
+
+def test_smoothing_is_switched(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    assert asker.ask("smoothing", preset="strong")["result"] == {"preset": "strong"}
+    assert service.cfg.smooth.preset == "strong"
+    wait_until(lambda: state_of(asker)["smoothing"] == "strong", "the status to say so")
+    assert asker.ask("smoothing", preset="soft")["ok"] is False
+    assert service.cfg.smooth.preset == "strong"
+    assert asker.ask("smoothing", preset="light")["ok"]
+
+
+def test_another_model_takes_over_and_back(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    before = service.pipeline.estimate
+    answer = asker.ask("model", model="movenet_lightning_256")
+    assert answer["ok"], answer
+    assert answer["result"]["model"] == "movenet_lightning_256"
+    assert "movenet_lightning_256" in answer["result"]["engines"][0]
+    wait_until(lambda: state_of(asker)["model"] == "movenet_lightning_256", "the status to say so")
+    assert service.pipeline.estimate is not before
+    assert asker.ask("model", model="light")["ok"]
+    assert asker.ask("model", model="movenet_lightning_192+movenet_lightning_192")["ok"]
+    assert asker.ask("model", model="movenet_lightning_192")["ok"]
+    wait_until(lambda: state_of(asker)["model"] == "movenet_lightning_192", "the status to say so")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing_like_it",
+        "../models/movenet_lightning_192",
+        "/etc/passwd",
+        "a.tflite",
+        "movenet_lightning_192.toml",
+        "movenet_lightning_192+nothing",
+        "movenet_thunder_256+movenet_multipose_256x256",
+        "",
+        "movenet_lightning_192\n",
+    ],
+)
+def test_a_model_that_is_none_changes_nothing(kitchen: Kitchen, name: str) -> None:
+    service, asker = kitchen
+    before, model = service.pipeline.estimate, service.cfg.engine.model
+    answer = asker.ask("model", model=name)
+    assert answer["ok"] is False
+    assert answer["error"]
+    assert service.pipeline.estimate is before
+    assert service.cfg.engine.model == model
+    looked = service.pipeline.looked
+    wait_until(lambda: service.pipeline.looked > looked, "frames of the old one")
+
+
+def test_status_tells_what_the_topics_tell(kitchen: Kitchen) -> None:
+    _, asker = kitchen
+    result = asker.ask("status")["result"]
+    assert {**result["status"], "state": ""} == {**state_of(asker), "state": ""}
+    assert result["health"]["counts"]["looked"] > 0
+    assert result["health"]["people"] == 1
+    assert set(result["health"]["latency_ms"]) == {"wait", "infer", "decode", "publish", "latency"}
+    assert result["health"]["latency_ms"]["infer"]["p50"] > 0
+
+
+def test_a_snapshot_shows_the_people_on_the_picture(kitchen: Kitchen) -> None:
+    _, asker = kitchen
+    result = asker.ask("snapshot")["result"]
+    data = base64.b64decode(result["jpeg"])
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    plain = picture()
+    assert image.shape == plain.shape
+    apart = np.abs(image.astype(int) - plain).max(axis=2)
+    assert 0.005 < (apart > 60).mean() < 0.5  # lines and a label, on the same picture
+    assert result["people"] == 1
+    assert result["size_wh"] == [512, 512]
+
+
+def test_wrong_commands_are_answered_and_change_nothing(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    before = service.cfg, service.pipeline.paused, service.pipeline.max_fps
+    cases = {
+        "dance": b'{"id": "w1"}', "pause": b'{"id": "w2", "for": 3}', "rate": b'{"id": "w3"}',
+        "resume": b'["w4"]', "smoothing": b'{"id": "w5", "preset": 3}',
+    }  # fmt: skip
+    answered = len(asker.answers())
+    for name, payload in cases.items():
+        asker.send(name, payload)
+    wait_until(lambda: len(asker.answers()) >= answered + len(cases), "an answer to each")
+    told = asker.answers()[answered:]
+    assert [answer["command"] for answer in told] == list(cases)
+    assert not any(answer["ok"] for answer in told)
+    assert [answer.get("id", "") for answer in told] == ["w1", "w2", "w3", "", "w5"]
+    assert all("\n" not in answer["error"] and answer["error"] for answer in told)
+    assert "dance" in told[0]["error"]
+    assert (service.cfg, service.pipeline.paused, service.pipeline.max_fps) == before
+
+
+def test_a_command_that_is_too_long_is_not_read(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    answered = len(asker.answers())
+    asker.send("pause", json.dumps({"id": "x" * 5000}).encode())
+    wait_until(lambda: len(asker.answers()) > answered, "the answer")
+    answer = asker.answers()[answered]
+    assert answer["ok"] is False
+    assert "4096" in answer["error"]
+    assert not service.pipeline.paused
+
+
+def test_a_command_without_payload_is_one(kitchen: Kitchen) -> None:
+    _, asker = kitchen
+    answered = len(asker.answers())
+    asker.send("resume", b"")
+    wait_until(lambda: len(asker.answers()) > answered, "the answer")
+    assert asker.answers()[answered]["ok"] is True
+
+
+def test_presence_follows_the_people_and_is_unknown_while_paused(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    source = service.pipeline.source
+    assert isinstance(source, Camera)
+    wait_until(lambda: asker.latest("/presence").get("people") == 1, "somebody")
+    source.image = np.zeros_like(source.image)
+    wait_until(lambda: asker.latest("/presence")["people"] == 0, "nobody")
+    assert asker.latest("/presence")["present"] is False
+    asker.ask("pause")
+    wait_until(lambda: asker.latest("/presence")["people"] is None, "nobody knows")
+    source.image = picture()
+    asker.ask("resume")
+    wait_until(lambda: asker.latest("/presence")["present"] is True, "somebody again")
+
+
+def test_a_camera_that_goes_away_is_told_with_the_reason_and_commands_go_on(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, asker = kitchen
+    monkeypatch.setattr(control, "SNAPSHOT_S", 0.5)
+    source = service.pipeline.source
+    assert isinstance(source, Camera)
+    source.away = True
+    try:
+        wait_until(lambda: state_of(asker)["state"] == "waiting", "the status to say so", 10)
+        assert state_of(asker)["reason"] == "camera: away"
+        assert asker.ask("rate", max_fps=0)["ok"]
+        refused = asker.ask("snapshot")
+        assert refused["ok"] is False
+        assert "camera: away" in refused["error"]
+    finally:
+        source.away = False
+    wait_until(lambda: state_of(asker)["state"] == "running", "the status to say so")
+
+
+def test_health_comes_by_itself(kitchen: Kitchen) -> None:
+    _, asker = kitchen
+    seen = len(asker.subscriber.payloads("/health"))
+    wait_until(lambda: len(asker.subscriber.payloads("/health")) > seen + 1, "two more")
+    health = wire.decode_struct(wire.Health, asker.subscriber.payloads("/health")[-1])
+    assert health.run == state_of(asker)["run"]
+    assert health.memory_mib is not None
+    assert health.memory_mib > 20
+    assert health.spool["failed"] == 0
+
+
+def test_restart_ends_the_run_with_its_own_exit_code(broker: Broker, tmp_path: Path) -> None:
+    cfg = settings(tmp_path, broker.url, device="hall")
+    with Subscriber(broker.port, "edgepose/hall/#") as subscriber:
+        asker = Asker(subscriber, "edgepose/hall/door")
+        with running(cfg, Camera(picture(), 10)) as service:
+            wait_until(lambda: subscriber.payloads("/poses"), "poses", 20)
+            assert asker.ask("restart")["ok"]
+            wait_until(lambda: service.exit_code == RESTART, "the end")
+        wait_until(lambda: subscriber.payloads("/availability")[-1] == b"offline", "the goodbye")
+        assert asker.latest("/status")["state"] == "stopping"
+        assert asker.latest("/presence")["people"] is None
+
+
+def test_control_that_is_off_hears_nothing(broker: Broker, tmp_path: Path) -> None:
+    cfg = settings(tmp_path, broker.url, device="deaf", control={"on": False})
+    with Subscriber(broker.port, "edgepose/deaf/#") as subscriber:
+        asker = Asker(subscriber, "edgepose/deaf/door")
+        with running(cfg, Camera(picture(), 10)) as service:
+            wait_until(lambda: subscriber.payloads("/poses"), "poses", 20)
+            asker.send("pause", b"{}")
+            seen = len(subscriber.payloads("/health"))
+            wait_until(lambda: len(subscriber.payloads("/health")) > seen + 1, "time to pass")
+            assert not service.pipeline.paused
+        assert asker.answers() == []
+
+
+def test_a_picture_stays_where_it_is_unless_it_is_let_out(broker: Broker, tmp_path: Path) -> None:
+    cfg = settings(tmp_path, broker.url, device="shy")
+    with Subscriber(broker.port, "edgepose/shy/#") as subscriber:
+        asker = Asker(subscriber, "edgepose/shy/door")
+        with running(cfg, Camera(picture(), 10)):
+            wait_until(lambda: subscriber.payloads("/poses"), "poses", 20)
+            answer = asker.ask("snapshot")
+        assert answer["ok"] is False
+        assert "control.snapshot" in answer["error"]
+        assert "result" not in answer
+
+
+def test_a_damaged_model_is_refused_while_the_old_one_goes_on(broker: Broker, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    for suffix in (".toml", ".tflite"):
+        shutil.copy(shipped_dir() / f"movenet_lightning_256{suffix}", models)
+    file = models / "movenet_lightning_256.tflite"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    cfg = settings(tmp_path, broker.url, device="cellar", engine={"models_dir": str(models)})
+    with Subscriber(broker.port, "edgepose/cellar/#") as subscriber:
+        asker = Asker(subscriber, "edgepose/cellar/door")
+        with running(cfg, Camera(picture(), 10)) as service:
+            wait_until(lambda: subscriber.payloads("/poses"), "poses", 20)
+            answer = asker.ask("model", model="movenet_lightning_256")
+            assert answer["ok"] is False
+            assert "sha256" in answer["error"] or "damaged" in answer["error"], answer
+            looked = service.pipeline.looked
+            wait_until(lambda: service.pipeline.looked > looked + 2, "frames of the old one")
+
+
+def test_a_recording_has_no_frame_rate_to_limit(broker: Broker, tmp_path: Path) -> None:
+    cfg = settings(tmp_path, broker.url, device="file")
+    with Subscriber(broker.port, "edgepose/file/#") as subscriber:
+        asker = Asker(subscriber, "edgepose/file/door")
+        with running(cfg, ListSource([picture()] * 3000)) as service:
+            wait_until(lambda: subscriber.payloads("/poses"), "poses", 20)
+            assert "recording" in asker.ask("rate", max_fps=5)["error"]
+            assert asker.ask("pause")["ok"]
+            looked = service.pipeline.looked
+            assert asker.ask("resume")["ok"]
+            wait_until(lambda: service.pipeline.looked > looked, "frames")
+
+
+# ------------------------------------------------------------------------------------------------ without a broker
+
+
+class FakeMqtt:
+    """Notes what is subscribed to."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Callable[..., None]] = {}
+
+    def subscribe(self, suffix: str, handler: Callable[..., None]) -> None:
+        self.handlers[suffix] = handler
+
+
+class FakePipeline:
+    """Notes what is asked of it, and does none of it."""
+
+    def __init__(self, live: bool = True) -> None:
+        self.asked: list[Any] = []
+        self.source = ListSource([], live=live)
+        self.tracker = object()
+        self.waiting = ""
+
+    def ask(self, action: Any) -> None:
+        self.asked.append(action)
+
+
+class FakeService:
+    def __init__(self, cfg: config.Config) -> None:
+        self.cfg, self.pipeline, self.restarts = cfg, FakePipeline(), 0
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+
+def control_of(**control: Any) -> tuple[Control, FakeService]:
+    service = FakeService(config.convert({"control": control}, config.Config, "test"))
+    return Control(service, FakeMqtt(), None), service  # type: ignore[arg-type]
+
+
+QUIET = {"per_minute": 6000}
+
+
+@given(
+    name=st.one_of(st.text(max_size=60), st.sampled_from(sorted(wire.COMMANDS))),
+    payload=st.one_of(
+        st.binary(max_size=200),
+        st.recursive(
+            st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=10), st.integers()),
+            lambda inside: st.one_of(
+                st.lists(inside, max_size=3), st.dictionaries(st.text(max_size=8), inside, max_size=3)
+            ),
+            max_leaves=6,
+        ).map(lambda value: json.dumps(value).encode()),
+    ),
+)
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_whatever_comes_gets_at_most_one_answer_and_raises_nothing(name: str, payload: bytes) -> None:
+    taker, service = control_of(**QUIET)
+    before = service.cfg
+    answers: list[bytes] = []
+    taker.handle(payload, f"control/{name}", answers.append)
+    taker.stop()
+    assert len(answers) <= 1
+    assert service.cfg is before
+    if answers:
+        answer = wire.decode_struct(wire.Answer, answers[0])
+        assert answer.ok is False or name == "restart"
+        assert answer.error.isprintable() or name in wire.COMMANDS
+    else:
+        assert len(service.pipeline.asked) == 1
+
+
+def test_a_flood_is_refused_with_one_answer_until_some_are_allowed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    taker, service = control_of(per_minute=10)
+    now = [0.0]
+    taker._allowance = Allowance(10, lambda: now[0])
+    answers: list[bytes] = []
+
+    def send(times: int) -> None:
+        for _ in range(times):
+            taker.handle(b"{}", "control/pause", answers.append)
+
+    send(1000)
+    assert len(service.pipeline.asked) == 10
+    assert len(answers) == 1
+    assert b"per_minute" in answers[0]
+    now[0] = 6.0  # a tenth of a minute: one more
+    send(1000)
+    assert len(service.pipeline.asked) == 11
+    assert len(answers) == 2
+    now[0] = 3600.0  # not more than a burst
+    send(1000)
+    assert len(service.pipeline.asked) == 21
+
+
+def test_a_second_slow_command_is_refused_while_the_first_is_at_work() -> None:
+    taker, service = control_of(snapshot=True, **QUIET)
+    answers: list[dict[str, Any]] = []
+    taker.handle(b'{"id": "one"}', "control/snapshot", lambda data: answers.append(json.loads(data)))
+    taker.handle(b'{"id": "two"}', "control/snapshot", lambda data: answers.append(json.loads(data)))
+    assert [answer["id"] for answer in answers] == ["two"]
+    assert "busy" in answers[0]["error"]
+    taker.stop()
+    assert answers[1]["id"] == "one"
+    assert service.pipeline.asked == []
+
+
+def test_only_names_of_the_model_folders_are_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here.toml").write_text("")
+    (tmp_path / "here.tflite").write_text("")
+    monkeypatch.chdir(tmp_path)
+    check_name("default", "")
+    check_name("movenet_lightning_192", "")
+    check_name("movenet_multipose_256x256+movenet_lightning_192", "")
+    for name in ("here", "here.tflite", "here.toml", "./here", "movenet_lightning_192+", "+", ""):
+        with pytest.raises(Exception, match="model folders"):
+            check_name(name, "")
+    check_name("here", str(tmp_path))
+    with pytest.raises(ModelError):
+        check_name("here", str(tmp_path / "none"))
