@@ -8,16 +8,17 @@ import time
 from collections.abc import Mapping
 
 from edgepose.poses import Frame, Poses
+from edgepose.service.journal import in_journal
 from edgepose.timing import Histogram, percentiles_ms
 
 log = logging.getLogger("edgepose")
 
-TERMINAL_S = 0.2
-LOG_S = 30.0
+TERMINAL_S, LOG_S, JOURNAL_S = 0.2, 30.0, 3600.0
+"""Between two lines. The journal of a year is not for that: `systemctl status` has the line of the moment."""
 
 
 class Progress:
-    """Counts frames and people; rewrites one line on a terminal, else logs every half minute."""
+    """Counts frames and people; rewrites one line on a terminal, else logs now and then: in the journal hourly."""
 
     def __init__(self, total: int | None, live: bool) -> None:
         self.total = total
@@ -26,13 +27,14 @@ class Progress:
         self.frames = self.people = 0
         self.started_t = self.told_t = time.monotonic()
         self.terminal = sys.stderr.isatty() and not sys.stdout.isatty()
+        self.every_s = TERMINAL_S if self.terminal else JOURNAL_S if in_journal() else LOG_S
 
     def saw(self, poses: Poses, _frame: Frame) -> None:
         """One more frame is done."""
         self.frames += 1
         self.people += len(poses)
         now = time.monotonic()
-        if now - self.told_t < (TERMINAL_S if self.terminal else LOG_S):
+        if now - self.told_t < self.every_s:
             return
         self.told_t = now
         if self.terminal:

@@ -35,6 +35,12 @@ need_broker() {
   export PATH
 }
 
+# What checks the units.
+need_systemd() {
+  command -v systemd-analyze >/dev/null || apt_install systemd ||
+    say "systemd-analyze is not here and may not be installed: the checks of the units are skipped; sudo apt install systemd"
+}
+
 fits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null; }
 
 find_python() {
