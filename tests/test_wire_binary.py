@@ -55,6 +55,13 @@ def test_every_field_comes_back() -> None:
     assert (read.captured_us, read.age_us, read.media_us) == (0, None, None)
 
 
+def test_poses_that_know_when_they_were_taken_tell_it() -> None:
+    read = binary.decode(binary.encode(made(1, taken_wall=WALL)))
+    assert (read.captured_us, read.age_us) == (1_790_000_000_250_000, None)
+    later = binary.decode(binary.encode(made(1, taken_wall=WALL), 900.0, WALL + 0.5))
+    assert (later.captured_us, later.age_us) == (1_790_000_000_250_000, 500_000)
+
+
 def test_a_third_coordinate_goes_along() -> None:
     xyz = np.linspace(-1.2, 0.9, 51, dtype=np.float32).reshape(1, 17, 3)
     xyz[0, 5] = np.nan

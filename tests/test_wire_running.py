@@ -18,6 +18,7 @@ import pytest
 
 from edgepose import wire
 from edgepose.demo.scene import SIZE_WH, SceneSource
+from edgepose.wire import reference
 from tests.broker import Broker, program, wait_until
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "docs" / "schema"
@@ -107,6 +108,9 @@ def test_all_that_a_running_service_says_fits_the_schema_files(tmp_path: Path) -
             check.validate(json.loads(payload))
     answers = [json.loads(payload) for payload in messages[f"{ROOT}/control/answer"]]
     assert {answer.get("id"): answer["ok"] for answer in answers} == {"a": True, "b": True, "c": False, None: False}
+    results = {answer.get("id"): answer["result"] for answer in answers if answer["ok"]}
+    assert results["a"].keys() == json.loads(reference.RESULTS["status"].replace("...", "")).keys()
+    assert results["b"] == json.loads(reference.RESULTS["smoothing"])
     known = {f"{ROOT}/{topic.suffix}" for topic in wire.TOPICS} | {f"{ROOT}/control/{name}" for name in wire.COMMANDS}
     assert set(messages) - {f"{ROOT}/control/fly"} <= known
     assert messages[f"{ROOT}/availability"] == [b"online", b"offline"]

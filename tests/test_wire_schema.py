@@ -233,3 +233,9 @@ def test_what_cannot_be_written_is_told_in_one_line(
 ) -> None:
     assert main(["schema", *words]) == 78
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", wire.COMMANDS)
+def test_the_example_of_a_command_is_one(name: str) -> None:
+    assert type(wire.decode_command(name, reference.EXAMPLES[name].encode())) is wire.COMMANDS[name]
+    assert reference.RESULTS[name].startswith("{")

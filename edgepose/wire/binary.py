@@ -96,6 +96,8 @@ def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = No
     if now_t is not None and now_wall is not None:
         age_s = poses.age_s(now_t, now_wall)
         captured, age = max(0, round((now_wall - age_s) * 1e6)), min(max(0, round(age_s * 1e6)), NOT_TOLD)
+    elif poses.taken_wall is not None:
+        captured = max(0, round(poses.taken_wall * 1e6))
     tail = _fields(poses)
     solid = poses.xyz is not None
     person = _person(joints)

@@ -62,10 +62,10 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     captured: Moment = ""
     """When the frame was taken (camera) or read (file): ISO 8601, UTC, microseconds, "Z".
 
-    Left out, as age_ms, in the JSON lines of a recording, which are the same bytes each time it is read.
+    Left out in the JSON lines of a file, which are the same bytes each time it is read.
     """
     age_ms: float | None = None
-    """How old the frame was when it was sent, milliseconds."""
+    """How old the frame was when it was sent, milliseconds; left out in JSON lines of a file."""
     media_s: float | None = None
     """Position in the file, seconds; left out for a camera."""
     size_wh: tuple[int, int]

@@ -52,10 +52,10 @@ def binary_form() -> str:
 def commands() -> str:
     """Every command, in a line each."""
     rows = [
-        (f"`control/{name}`", f"`{EXAMPLES[name]}`", " ".join((struct.__doc__ or "").split()))
+        (f"`control/{name}`", f"`{EXAMPLES[name]}`", " ".join((struct.__doc__ or "").split()), f"`{RESULTS[name]}`")
         for name, struct in COMMANDS.items()
     ]
-    return _table(("topic", "for example", "does"), rows)
+    return _table(("topic", "for example", "does", "`result` of the answer"), rows)
 
 
 def _section(heading: str, schema: dict[str, Any]) -> str:
@@ -101,6 +101,16 @@ EXAMPLES = {
     "rate": '{"max_fps": 5}',
     "model": '{"model": "movenet_thunder_256", "id": "42"}',
     "smoothing": '{"preset": "strong"}',
+}
+RESULTS = {
+    "pause": '{"paused": true}',
+    "resume": '{"paused": false}',
+    "rate": '{"max_fps": 5.0}',
+    "model": '{"model": "movenet_thunder_256", "engines": ["..."]}',
+    "smoothing": '{"preset": "strong"}',
+    "snapshot": '{"jpeg": "base64 of it", "seq": 7, "people": 2, "size_wh": [640, 480]}',
+    "restart": "{}",
+    "status": '{"status": {...}, "health": {...}}',
 }
 TABLES = {"topics": topics, "commands": commands, "messages": messages, "binary": binary_form}
 """Name between the markers in docs/stream.md -> what stands there."""

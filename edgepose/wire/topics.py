@@ -36,7 +36,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("health", False, False, 0, "Health", "numbers, every sink.mqtt.health_every_s"),
     Topic(
         "control/+", True, False, 1, "Command",
-        "what to do: the last part is the command; never retain one",
+        "what to do: the last part is the command; a retained one is ignored",
     ),
     Topic(
         "control/answer", False, False, 1, "Answer",
