@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgepose import cli
+from edgepose.commands.export import KINDS
 from edgepose.errors import ConfigError, SinkError
 from edgepose.export import FORMATS, CocoFile, CsvFile
 from edgepose.export.openpose import BODY_25, body, places
@@ -253,3 +254,7 @@ def test_closing_twice_is_closing_once_and_then_nothing_is_taken(kind: type[CsvF
     assert sink.counts == {"sent": 1}
     with pytest.raises(ValueError, match="closed"):
         sink.write(poses(1), frame())
+
+
+def test_the_command_offers_every_format() -> None:
+    assert tuple(FORMATS) == KINDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -20,15 +21,15 @@ from numpy.typing import NDArray
 
 from edgepose import cli, config, pipeline
 from edgepose.errors import ConfigError, SourceError
+from edgepose.estimate import open_estimate
 from edgepose.pipeline import build
-from edgepose.poses import Poses, Skeleton
+from edgepose.poses import Frame, Poses, Skeleton
 from edgepose.recording import Kept, Writer, read, text_of
-from edgepose.replay import Plan, Replay, named_by, places, within
+from edgepose.replay import Plan, Replay, named_by, places, stops_on_signals, within
 from edgepose.sink import MemorySink, open_sinks
 from edgepose.source import ListSource
 from edgepose.source.replay import ReplaySource
 from tests.people import poses
-from tests.shared import shared
 from tests.test_recording import OWN, session
 
 PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
@@ -110,12 +111,38 @@ def test_runs_appended_to_one_file_replay_as_the_lines_they_appended(video: Path
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_real_video_replays_to_the_same_bytes(tmp_path: Path) -> None:
-    clip = shared("data/video/tfjs_pose_1.mp4")
-    edgepose("run", "--source", clip, "--model", "light", "--record", tmp_path / "a.epr", "--jsonl", tmp_path / "a",
+def test_predicted_joints_replay_to_the_same_bytes(video: Path, tmp_path: Path) -> None:
+    edgepose("run", "--source", video, "--model", "light", "--record", tmp_path / "a.epr", "--jsonl", tmp_path / "a",
              "--smooth.predict", "fixed", "--smooth.predict_ms", "80")  # fmt: skip
     edgepose("replay", tmp_path / "a.epr", "--jsonl", tmp_path / "b", "--speed", "0", "--as_recorded")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert b'"predicted_ms":80.0' in (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["camera", "file"])
+def test_a_run_that_changed_its_model_replays_to_the_same_lines(
+    live: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LIVE_AHEAD", 1000)
+    words = {
+        "device": "board", "engine.model": "light", "decode.kernels": "numpy",
+        "sink.jsonl.path": str(tmp_path / "live"), "sink.record.path": str(tmp_path / "a.epr"),
+    }  # fmt: skip
+    other = config.load(None, {**words, "engine.model": "movenet_lightning_192"})
+    with build(config.load(None, words), source=ListSource(moving(10), live=live)) as run:
+
+        def watch(told: Poses, _: Frame) -> None:
+            if told.seq == 3:
+                run.ask(lambda running: running.swap(open_estimate(other)))
+
+        run.run(watch)
+    assert len({kept.session.started for kept in read(tmp_path / "a.epr")}) == 2
+    edgepose("replay", tmp_path / "a.epr", "--jsonl", tmp_path / "again", "--speed", "0")
+    assert without_age((tmp_path / "live").read_bytes()) == (tmp_path / "again").read_bytes()
+
+
+def without_age(lines: bytes) -> bytes:
+    return re.sub(rb'"age_ms":[0-9.]+,', b"", lines)
 
 
 def test_a_camera_replays_to_the_same_lines_but_for_their_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +159,7 @@ def test_a_camera_replays_to_the_same_lines_but_for_their_age(tmp_path: Path, mo
         assert run.counts["unrecorded"] == 0
     edgepose("replay", tmp_path / "a.epr", "--jsonl", tmp_path / "again", "--speed", "0")
     live = (tmp_path / "live").read_bytes()
-    without = re.sub(rb'"age_ms":[0-9.]+,', b"", live)
+    without = without_age(live)
     assert without != live
     assert without.count(b'"captured":"20') == 12
     assert without == (tmp_path / "again").read_bytes()
@@ -151,11 +178,12 @@ def test_raw_heads_decode_anew_to_the_same(people: str, video: Path, tmp_path: P
 
 
 def test_raw_heads_decoded_by_other_settings_tell_what_a_run_with_these_tells(video: Path, tmp_path: Path) -> None:
-    run = ("run", "--source", video, "--model", "movenet_multipose_192x256")
+    run = ("run", "--source", video, "--model", "movenet_lightning_192", "--estimate.crops", "false")
     other = ("--decode.min_joint_score", "0.6")
     edgepose(*run, "--record", tmp_path / "a.epr", "--sink.record.heads")
     edgepose(*run, "--jsonl", tmp_path / "a", *other)
-    edgepose("replay", tmp_path / "a.epr", "--decode", "--speed", "0", "--jsonl", tmp_path / "b", *other)
+    edgepose("replay", tmp_path / "a.epr", "--decode", "--speed", "0", "--jsonl", tmp_path / "b", *other,
+             "--estimate.crops", "false")  # fmt: skip
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert b"null" in (tmp_path / "a").read_bytes()
 
@@ -315,6 +343,22 @@ def test_twice_the_speed_waits_half_as_long(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_frame_of_any_size_takes_no_memory() -> None:
     (frame,) = ReplaySource([(0.0, Kept(session(), poses(0, size_wh=(1 << 20, 1 << 20))))], still=False)
     assert frame.size_wh == (1 << 20, 1 << 20)
+
+
+def test_the_first_signal_ends_a_replay_after_the_frame_it_is_at(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "a.epr", ({}, walk(poses().skeleton, 3)), ({"started": 2.0}, walk(poses().skeleton, 3)))
+    seen: list[int] = []
+
+    def watch(told: Poses, _: Frame) -> None:
+        seen.append(told.seq)
+        if len(seen) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with read(path) as recording:
+        replay = Replay(recording, config.load(None, {"decode.kernels": "numpy"}), [MemorySink()], Plan(speed=0.02))
+        with stops_on_signals(replay):
+            replay.run(watch)
+    assert len(seen) < 6
 
 
 def test_the_recordings_names_are_told_where_the_settings_have_none() -> None:
