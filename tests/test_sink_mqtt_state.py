@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from edgepose.config import Mqtt
 from edgepose.errors import ConfigError
-from edgepose.sink.mqtt_state import Backoff, Changes, Outbox
+from edgepose.sink.mqtt_state import MOST_IDS, Backoff, Changes, Outbox
 from edgepose.sink.mqtt_target import target
 from tests.broker import secret_file
 from tests.people import poses
@@ -94,6 +95,31 @@ def test_what_is_given_up_at_the_end_is_counted() -> None:
     outbox.put(poses(0))
 
     assert (outbox.drop_all(), outbox.dropped, len(outbox)) == (1, 1, 0)
+
+
+def test_what_waited_too_long_is_dropped_and_who_entered_is_told_with_the_next() -> None:
+    outbox = Outbox(2, None)
+    outbox.put(poses(0, seq=0, entered=(1,)))
+    outbox.put(poses(0, seq=1, entered=(2,), left=(1,)))
+    outbox.expire(time.monotonic() - 10)
+    assert len(outbox) == 2, "something came since"
+    outbox.expire(time.monotonic() + 10)
+    assert (len(outbox), outbox.dropped) == (0, 2)
+    outbox.put(poses(0, seq=2, entered=(3,)))
+
+    made = outbox.take()
+    assert made is not None
+    assert (made.seq, made.entered, made.left) == (2, (1, 2, 3), (1,))
+
+
+def test_who_entered_is_not_collected_without_end() -> None:
+    outbox = Outbox(2, None)
+    for seq in range(1000):
+        outbox.put(poses(0, seq=seq, entered=(seq,), left=(seq,)))
+
+    made = outbox.take()
+    assert made is not None
+    assert made.entered == made.left == tuple(range(999 - MOST_IDS, 999))
 
 
 def test_pauses_double_up_to_the_longest_and_start_anew_after_a_reset() -> None:

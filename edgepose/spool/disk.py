@@ -56,6 +56,7 @@ class Disk:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run("PRAGMA wal_autocheckpoint = 200")
+        run("PRAGMA cache_size = -256")  # KiB: memory stays the same however long the queue gets
         run(f"PRAGMA journal_size_limit = {4 * RESERVE_BYTES}")
         (version,) = run("PRAGMA user_version").fetchone()
         tables = {name for (name,) in run("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}
