@@ -23,7 +23,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     schema: str
     """What this is, and its version."""
     number: int
-    """Rises by one from event to event of this device and camera, also across restarts: one seen before is a repeat."""
+    """Rises by one from event to event of this device and camera, also across restarts: one not above the last is a
+    repeat. It jumps far ahead, to the clock's microseconds, where the last one is not known: a new or broken disk."""
     type: Annotated[str, Meta(extra_json_schema={"examples": ["entered", "left"]})]
     """What happened: entered, or left and never to come again under the same id; readers ignore other words."""
     id: int
