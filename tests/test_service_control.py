@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -224,6 +225,29 @@ def test_a_camera_that_goes_away_is_told_with_the_reason_and_commands_go_on(
     finally:
         source.away = False
     wait_until(lambda: state_of(asker)["state"] == "running", "the status to say so")
+
+
+def test_a_cpu_that_stands_in_for_a_delegate_is_told_at_once(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, asker = kitchen
+    (engine,) = service.pipeline.estimate.engines
+    counts = {"failures": 3, "restarts": 2, "fallbacks": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "guard", SimpleNamespace(ran_on="cpu instead of edgetpu", counts=counts))
+        wait_until(lambda: "cpu instead of edgetpu" in state_of(asker)["engines"][0], "the status to say so")
+        health = asker.ask("status")["result"]["health"]
+        assert health["delegate"] == "cpu instead of edgetpu"
+        assert health["counts"]["delegate_fallbacks"] == 1
+    wait_until(lambda: "cpu instead" not in state_of(asker)["engines"][0], "the status to say so")
+
+
+def test_counters_go_on_with_another_model(kitchen: Kitchen) -> None:
+    _, asker = kitchen
+    before = asker.ask("status")["result"]["health"]["counts"]["invokes"]
+    assert before > 3
+    assert asker.ask("model", model="movenet_lightning_256")["ok"]
+    assert asker.ask("status")["result"]["health"]["counts"]["invokes"] >= before
+    assert asker.ask("model", model="movenet_lightning_192")["ok"]
+    assert asker.ask("status")["result"]["health"]["counts"]["invokes"] > before
 
 
 def test_health_comes_by_itself(kitchen: Kitchen) -> None:

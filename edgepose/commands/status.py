@@ -105,7 +105,7 @@ def _text(device: Device) -> str:
         rows["  note"] = "does not answer: commands are off (control.on), or it hangs; this is what it told before"
     elif device.refused:
         rows["  note"] = f"does not answer: {device.refused}"
-    return f"{device.name}  {head}\n" + "".join(f"{name:10}{text}\n" for name, text in rows.items() if text)
+    return f"{device.name}  {head}\n" + "".join(f"{name:11}{text}\n" for name, text in rows.items() if text)
 
 
 def _latency(stages: dict[str, dict[str, float]]) -> str:

@@ -72,7 +72,7 @@ def summary(devices: Sequence[Device]) -> str:
     """All of them in one line."""
     running = sum(device.state == "running" for device in devices)
     people = sum(device.health.people for device in devices if device.health and device.online)
-    return f"{running} of {len(devices)} running, {people} people"
+    return f"{running} of {len(devices)} running, {people} {'person' if people == 1 else 'people'}"
 
 
 def table(devices: Sequence[Device], width: int = 0, colours: bool = False) -> str:

@@ -21,6 +21,7 @@ from edgepose.wire.commands import ID_CHARS, Model, Rate, Smoothing
 from edgepose.wire.messages import ANSWER
 
 if TYPE_CHECKING:
+    from edgepose.estimate import Estimate
     from edgepose.pipeline import Pipeline
     from edgepose.poses import Frame, Poses
     from edgepose.service.run import Service
@@ -65,6 +66,8 @@ class Control:
         self._per_minute = cfg.per_minute
         self._refusing = False
         self._worker: threading.Thread | None = None
+        self._opened: Estimate | None = None
+        """Another model, until the loop has taken it."""
         self._newest: tuple[Poses, Frame] | None = None
         self._wants_frame, self._has_frame = threading.Event(), threading.Event()
         self._does: dict[str, Callable[[Any, Respond], None]] = {
@@ -87,6 +90,8 @@ class Control:
         self._has_frame.set()
         if self._worker is not None:
             self._worker.join(JOIN_S)
+        if self._opened is not None:  # the run ended before
+            self._opened.close()
 
     def saw(self, poses: Poses, frame: Frame) -> None:
         """Keep a frame if somebody wants one."""
@@ -198,9 +203,10 @@ class Control:
         cfg = self._service.cfg
         check_name(name, cfg.engine.models_dir)
         seen = self._frame(1.0)
-        estimate = try_estimate(with_model(cfg, name), seen[1] if seen else None)
+        self._opened = estimate = try_estimate(with_model(cfg, name), seen[1] if seen else None)
 
         def act(pipeline: Pipeline) -> None:
+            self._opened = None
             pipeline.swap(estimate)
             self._service.cfg = with_model(self._service.cfg, name)
             respond({"model": name, "engines": self._reporter.status().engines})
