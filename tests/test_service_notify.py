@@ -5,18 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from edgepose import config
+from edgepose.pipeline import build
+from edgepose.poses import Frame, Poses
 from edgepose.service import journal
 from edgepose.service.notify import Notify
 from edgepose.service.restarts import Restarts
 from edgepose.service.run import Service
-from edgepose.service.watchdog import READY_AFTER_S, Watchdog, opening, watchdog_s
+from edgepose.service.watchdog import READY_AFTER_S, SINKS, Watchdog, opening, watchdog_s
+from edgepose.sink import MemorySink
+from edgepose.source import ListSource
 from tests.supervisor import Listener
 
 # ------------------------------------------------------------------------------------------------ notify
@@ -153,6 +160,39 @@ def test_a_hung_sink_is_not_fed_although_frames_are_looked_at(loop: Loop, watchd
         fed.append("WATCHDOG" in watchdog.step(tenth / 10))
     assert fed.index(False) == 91  # from 102.0 to 111.0, ten seconds after the last that came out
     assert not any(fed[91:])
+
+
+def test_a_sink_that_takes_its_time_is_waited_for_twice_as_long_and_not_for_ever(
+    loop: Loop, watchdog: Watchdog
+) -> None:
+    loop.frame(101.0, watchdog)
+    watchdog.step(101.0)
+    loop.waiting = SINKS
+    fed = []
+    for second in range(102, 130):
+        loop.progress_t = float(second)
+        fed.append("WATCHDOG" in watchdog.step(float(second)))
+    assert fed.index(False) == 20  # from 102 to 121
+
+
+def test_the_loop_says_so_when_it_waits_for_a_sink() -> None:
+    release = threading.Event()
+
+    class Stuck(MemorySink):
+        def write(self, poses: Poses, frame: Frame) -> None:
+            release.wait(30)
+
+    pictures = [np.zeros((48, 64, 3), np.uint8)] * 40
+    with build(config.Config(), source=ListSource(pictures), sinks=[Stuck()]) as pipeline:
+        thread = threading.Thread(target=pipeline.run)
+        thread.start()
+        until_t = time.monotonic() + 30
+        while pipeline.waiting != SINKS and time.monotonic() < until_t:
+            time.sleep(0.01)
+        said = pipeline.waiting
+        release.set()
+        thread.join()
+    assert said == SINKS
 
 
 def test_lost_frames_are_no_hang(loop: Loop, watchdog: Watchdog) -> None:

@@ -1,6 +1,7 @@
 # Sourced by tools/install and tools/uninstall: what an edgepose service consists of, and how an action is shown or done.
 . "$(dirname "$0")/env.sh"
 
+umask 022
 home=/opt/edgepose
 command=/usr/local/bin/edgepose
 settings=/etc/edgepose

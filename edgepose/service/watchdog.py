@@ -31,6 +31,8 @@ OPEN_S = 300.0
 """Most time for models, delegates and kernels to open; then it is a hang."""
 EXTEND_S = 30.0
 """Asked for, again and again, while there is progress."""
+SINKS = "waits for the sinks"
+"""The one wait of the loop that may be a hang too: a sink may take its time, but not for ever."""
 STATUS_S = 5.0
 TICK_S = 1.0
 
@@ -71,12 +73,13 @@ class Life:
         """Why it is not alive; empty while it is."""
         counts = self._pipeline.counts
         done = self._pipeline.looked - counts["lost"] - 1  # the latest may be in work
-        if self._published != self._published_before or done <= self._done_before:
+        blocked = self._pipeline.waiting == SINKS
+        if self._published != self._published_before or (done <= self._done_before and not blocked):
             self._published_before, self._done_before, self._moved_t = self._published, done, now
         silent_s = now - self._pipeline.progress_t
         if silent_s > stall_s:
             return f"no sign of life from the loop for {silent_s:.0f} s"
-        if now - self._moved_t > stall_s:
+        if now - self._moved_t > (2 * stall_s if blocked else stall_s):
             return f"no pose reached the sinks for {now - self._moved_t:.0f} s although frames are looked at"
         return ""
 
