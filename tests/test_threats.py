@@ -7,8 +7,9 @@ import getpass
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paho.mqtt.client import Client
@@ -31,6 +32,10 @@ def block(name: str) -> str:
     return found[1]
 
 
+def _read_all(client: Client, *_: Any) -> None:
+    client.subscribe("#", 1)
+
+
 class Person:
     """A client of its own: what it got, and what became of what it published."""
 
@@ -40,7 +45,7 @@ class Person:
         self._ready = threading.Event()
         self._client = client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         client.username_pw_set(name, password)
-        client.on_connect = lambda *_: client.subscribe("#", 1)
+        client.on_connect = _read_all
         client.on_subscribe = lambda *_: self._ready.set()
         client.on_message = lambda _client, _data, message: self.got.append((message.topic, bytes(message.payload)))
         client.on_publish = lambda _client, _data, mid, reason, _props: self._answers.update(
@@ -121,8 +126,13 @@ def test_a_dashboard_reads_everything_and_writes_nothing(guarded: Broker) -> Non
 
 def test_a_real_device_gets_along_with_these_rules(guarded: Broker, tmp_path: Path) -> None:
     asked: list[bytes] = []
+
+    def take(payload: bytes, _suffix: str, reply: Callable[[bytes], None]) -> None:
+        asked.append(payload)
+        reply(b"done")
+
     with person(guarded, "operator") as operator, device(guarded, "porch", tmp_path) as porch:
-        porch.subscribe("control/+", lambda payload, _suffix, reply: (asked.append(payload), reply(b"done")))  # type: ignore[func-returns-value]
+        porch.subscribe("control/+", take)
         wait_until(lambda: ("edgepose/porch/camera/availability", b"online") in operator.got, "the device")
         wait_until(lambda: operator.may_publish("edgepose/porch/camera/control/pause") and asked, "the command")
         wait_until(lambda: ("edgepose/porch/camera/control/answer", b"done") in operator.got, "the answer")
@@ -188,7 +198,7 @@ def test_a_device_with_its_certificate_is_let_in_under_its_name(
     reader.tls_set(
         str(certificates / "ca.crt"), str(certificates / "dashboard.crt"), str(certificates / "dashboard.key")
     )
-    reader.on_connect = lambda *_: reader.subscribe("#", 1)
+    reader.on_connect = _read_all
     reader.on_message = lambda _client, _data, message: got.append((message.topic, bytes(message.payload)))
     reader.connect("127.0.0.1", encrypted.port)
     reader.loop_start()
