@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgepose.errors import ConfigError, SinkError
 from edgepose.poses import Frame, Poses, Skeleton
+from edgepose.secret import private
 from edgepose.sink import Sink
 
 BODY_25: tuple[tuple[str, ...], ...] = (
@@ -73,7 +74,8 @@ class OpenPoseFolder(Sink):
         run = f"_{self._run}" if self._run > 1 else ""
         path = self.path / f"{_stem(poses)}{run}_{poses.seq:012d}_keypoints.json"
         try:
-            path.write_text(json.dumps(body(poses), separators=(",", ":")), encoding="utf-8")
+            with open(path, "w", encoding="utf-8", opener=private) as file:
+                file.write(json.dumps(body(poses), separators=(",", ":")))
         except OSError as error:
             path.unlink(missing_ok=True)
             raise SinkError(f"{path}: {error.strerror} after {self._sent} frames; free some space") from None

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from edgepose.errors import ConfigError, SinkError
 from edgepose.poses import Frame, Poses
+from edgepose.secret import private
 from edgepose.sink import Sink
 
 
@@ -19,7 +20,9 @@ class FileSink(Sink):
         self._sent = 0
         self._closed = self._failed = False
         try:
-            self._file: TextIO = self._part.open("w", encoding="utf-8", newline="\n")
+            self._file: TextIO = open(  # noqa: SIM115
+                self._part, "w", encoding="utf-8", newline="\n", opener=private
+            )
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}; give a file that can be written") from None
         self.put(self.begin())
