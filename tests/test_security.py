@@ -339,7 +339,7 @@ def test_a_running_service_shows_no_secret_opens_no_port_and_writes_for_its_owne
     assert "DEBUG" in log.read_text()
     assert hidden_in(log.read_bytes()) == []
     assert {message.topic.rpartition("/")[2] for message in subscriber.messages} >= {"poses", "status", "availability"}
-    assert [message.topic for message in subscriber.messages if hidden_in(message.payload)] == []
+    assert [message.topic for message in subscriber.messages if hidden_in(bytes(message.payload))] == []
     assert not any(b"\xff\xd8\xff" in message.payload or b"/9j/" in message.payload for message in subscriber.messages)
     written = [path for path in tmp_path.iterdir() if path.suffix in (".jsonl", ".avi", ".epr", ".db")]
     assert {path.suffix for path in written} == {".jsonl", ".avi", ".epr", ".db"}
