@@ -129,6 +129,7 @@ def test_a_model_that_does_not_open_leaves_everything_as_it_was(caplog: pytest.L
         ("sink.mqtt.broker", "host"),
         ("source.uri", "/nowhere.mp4"),
         ("source.uri", ""),
+        ("source.password_file", "/nowhere"),
     ],
 )
 def test_what_would_not_start_again_is_refused_though_it_would_only_matter_then(key: str, value: str) -> None:

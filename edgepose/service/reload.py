@@ -56,10 +56,11 @@ def check(cfg: config.Config) -> None:
     Raises:
         ConfigError: it would not.
     """
-    from edgepose.source.detect import kind_of
+    from edgepose.source.detect import address, kind_of
 
     if cfg.source.kind == "auto":
         kind_of(cfg.source.uri)
+    address(cfg.source)
     if cfg.sink.mqtt.broker:
         from edgepose.sink.mqtt_target import target
 
