@@ -14,6 +14,7 @@ import pytest
 
 from edgepose.config import Mqtt
 from edgepose.errors import ConfigError
+from edgepose.sink.mqtt_lanes import PosesLane, Traits
 from edgepose.sink.mqtt_state import MOST_IDS, Backoff, Changes, Outbox
 from edgepose.sink.mqtt_target import target
 from tests.broker import secret_file
@@ -110,6 +111,28 @@ def test_what_waited_too_long_is_dropped_and_who_entered_is_told_with_the_next()
     made = outbox.take()
     assert made is not None
     assert (made.seq, made.entered, made.left) == (2, (1, 2, 3), (1,))
+
+
+@pytest.mark.parametrize(("live", "again"), [(True, [4]), (False, [1, 4])], ids=["live", "recording"])
+def test_what_was_on_its_way_when_the_connection_ended_comes_again_live_only_the_newest(
+    live: bool, again: list[int]
+) -> None:
+    outbox = Outbox(2, None) if live else Outbox(9, 1.0)
+    lane = PosesLane(outbox, lambda _poses, _t: b"", "poses", Traits(), 1, 0.0, 2.0 if live else None)
+    outs = []
+    for seq in range(5):
+        outbox.put(poses(0, seq=seq, entered=(seq,)))
+        out = lane.take(0.0)
+        assert out is not None
+        lane.handed(out, 0.0, written=True)
+        outs.append(out)
+    for at in (0, 2, 3):
+        lane.settled(outs[at], "", told=True)
+    lane.lost([outs[1], outs[4]])
+
+    assert taken(outbox) == again
+    assert outbox.dropped == (1 if live else 0)
+    assert lane.sent == 3
 
 
 def test_who_entered_is_not_collected_without_end() -> None:

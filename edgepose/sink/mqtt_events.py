@@ -119,6 +119,9 @@ class EventsLane:
                 self._refill()
             except Exception as error:  # noqa: BLE001 (a bug here must not end the events: tell, go on)
                 log.error("events: unexpected %r; going on", error)
+        waiting = self._spool.counts["kept"]
+        if waiting and self._spool.on_disk:
+            log.info("%s: %d events wait for the next start", self._spool.path, waiting)
         self._spool.close()
 
     def _has_work(self) -> bool:

@@ -106,6 +106,7 @@ class PosesLane(_Quiet):
         self._encode, self._topic, self._traits = encode, topic, traits
         self._qos, self._probe_s, self._stale_s = qos, probe_s, stale_s
         self._allowed, self._probe_t = False, float("-inf")
+        self._newest: Poses | None = None
 
     def connected(self) -> None:
         """Whether the broker lets us publish has to be proven anew."""
@@ -125,6 +126,7 @@ class PosesLane(_Quiet):
 
     def handed(self, out: Out, now_t: float, written: bool) -> None:
         """Tell when it went out."""
+        self._newest = out.key
         if written:
             self.on_sent(out.key, now_t)
 
@@ -139,7 +141,11 @@ class PosesLane(_Quiet):
         self.outbox.went_out()
 
     def lost(self, outs: Sequence[Out]) -> None:
-        """They wait again, if nothing newer does."""
+        """They wait again; live only the newest, for a reader may have had it, and must not see older ones after."""
+        if self._stale_s is not None:
+            kept = outs[-1:] if outs and outs[-1].key is self._newest else ()
+            self.outbox.give_up(out.key for out in outs[: len(outs) - len(kept)])
+            outs = kept
         self.outbox.put_back(out.key for out in outs)
 
     def owes(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)

@@ -92,9 +92,13 @@ class Outbox:
         """Drop everything if nothing came since `before_t`; who entered and left is told with the next that comes."""
         with self._changed:
             while self._queue and self._put_t < before_t:
-                oldest = self._queue.popleft()
-                self._carried = oldest if self._carried is None else _after(oldest, self._carried)
-                self.dropped += 1
+                self._give_up(self._queue.popleft())
+
+    def give_up(self, poses: Iterable[Poses]) -> None:
+        """Drop those, which were taken; who entered and left with them is told with the next that comes."""
+        with self._changed:
+            for one in poses:
+                self._give_up(one)
 
     def went_out(self) -> None:
         """Tell that one of those taken reached the broker."""
@@ -109,6 +113,10 @@ class Outbox:
             self._queue.clear()
             self._changed.notify_all()
             return left
+
+    def _give_up(self, poses: Poses) -> None:
+        self._carried = poses if self._carried is None else _after(poses, self._carried)
+        self.dropped += 1
 
     def _trim(self) -> None:
         """Drop the oldest; who entered and left with them is told with the next."""
