@@ -19,11 +19,17 @@ def main() -> int:
         epilog="faults:\n" + "\n".join(f"  {name:<20} {fault.says}" for name, fault in FAULTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--minutes", type=float, default=1.0, help="each fault comes at least once; default %(default)s")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="each fault comes at least once; default %(default)s"
+    )
     parser.add_argument("--faults", default="", metavar="LIST", help="only these, with commas between")
     parser.add_argument("--seed", type=int, default=None, help="of order and lengths; default: by the clock")
     parser.add_argument("--json", default="", metavar="FILE", help="write the numbers there")
     parser.add_argument("--keep", action="store_true", help="keep settings and logs, also when all went well")
+    parser.add_argument(
+        "--disk", choices=("auto", "tmpfs", "rlimit"), default="auto",
+        help="how the spool's disk is made full: a small file system where we may mount one, or a limit of the kernel",
+    )  # fmt: skip
     parser.add_argument("--frames", type=int, default=0, metavar="N", help="memory over so many frames instead")
     parser.add_argument("--fleet", type=int, default=0, metavar="N", help="so many simulated devices instead")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a fleet; default %(default)s")
@@ -55,7 +61,7 @@ def _report(args: argparse.Namespace, names: list[str]):  # type: ignore[no-unty
     from tools.soaking.run import Soak
 
     seed = int(time.time()) % 10_000 if args.seed is None else args.seed
-    return Soak(names, args.minutes, seed, args.keep)()
+    return Soak(names, args.minutes, seed, args.keep, args.disk)()
 
 
 if __name__ == "__main__":

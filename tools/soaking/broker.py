@@ -86,8 +86,13 @@ class Broker:
     @property
     def pid(self) -> int:
         """Of the process."""
-        assert self._process is not None
-        return self._process.pid
+        return self._running.pid
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("mosquitto is not running")
+        return self._process
 
     def start(self) -> None:
         """Run it, and wait until it takes connections."""
@@ -105,8 +110,7 @@ class Broker:
 
     def send(self, number: signal.Signals) -> None:
         """SIGSTOP freezes it, SIGCONT wakes it up again, SIGHUP makes it read passwords and certificates again."""
-        assert self._process is not None
-        self._process.send_signal(number)
+        self._running.send_signal(number)
 
     def reload(self) -> None:
         """Read passwords and certificates again."""

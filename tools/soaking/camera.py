@@ -9,9 +9,10 @@ import struct
 import threading
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 FPS = 15.0
 SIZE_WH = (640, 480)
@@ -30,6 +31,8 @@ def clip() -> list[bytes]:
     frames: list[bytes] = []
     for path in sorted(PICTURES.glob("*.jpg")):
         picture = cv2.imread(str(path))
+        if picture is None:
+            raise RuntimeError(f"{path} cannot be read")
         height, width = picture.shape[:2]
         scale = min(SIZE_WH[0] / width, SIZE_WH[1] / height)
         for step in range(round(SHOWN_S * FPS)):
@@ -44,7 +47,7 @@ def wall() -> bytes:
     return _jpeg(np.full((SIZE_WH[1], SIZE_WH[0], 3), WALL_BGR, np.uint8))
 
 
-def _jpeg(image: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _jpeg(image: NDArray[Any]) -> bytes:
     from edgepose.opencv import cv2
 
     return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])

@@ -20,14 +20,20 @@ class Disk:
          "rlimit": no file of the service may grow any more (EFBIG in place of ENOSPC)
     """
 
-    def __init__(self, folder: Path, pid: Callable[[], int | None]) -> None:
+    def __init__(self, folder: Path, pid: Callable[[], int | None], how: str = "auto") -> None:
+        """Raises RuntimeError where `how` is tmpfs and we may not mount."""
         folder.mkdir(mode=0o700)
         self.folder, self._pid, self._filler = folder, pid, folder / "filler"
+        self.how = "tmpfs" if how != "rlimit" and self._mounted() else "rlimit"
+        if how not in ("auto", self.how):
+            raise RuntimeError("no file system may be mounted here; leave --disk away")
+
+    def _mounted(self) -> bool:
         size = f"size={SIZE_MB}m,mode=0700"
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", size, "edgepose-soak", str(folder)], capture_output=True, check=False
-        )
-        self.how = "tmpfs" if mounted.returncode == 0 else "rlimit"
+        command = ["mount", "-t", "tmpfs", "-o", size, "edgepose-soak", str(self.folder)]
+        with contextlib.suppress(FileNotFoundError):
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        return False
 
     def fill(self) -> None:
         """Full from now on."""

@@ -12,6 +12,7 @@ from tools.soaking.broker import PASSWORD, Broker
 from tools.soaking.camera import Camera
 from tools.soaking.clock import Clock
 from tools.soaking.disk import Disk
+from tools.soaking.reader import Reader
 from tools.soaking.service import Supervised
 
 HOUR_S = 3600
@@ -28,6 +29,7 @@ class World:
     clock: Clock
     settings: Path
     good_settings: str
+    reader: Reader | None = None
 
     def break_settings(self) -> None:
         """A file that would not start, read at once."""
@@ -65,10 +67,19 @@ class World:
         self.broker.start()
         self.service.release()
 
-    def forget_and_start(self) -> None:
-        """The broker comes back and knows nothing any more."""
-        self.broker.forget()
+    def lose_reader(self) -> None:
+        """From now on the broker alone has the events it acknowledges."""
+        if self.reader is not None:
+            self.reader.leave()
+
+    def kill_holder(self, forget: bool) -> None:
+        """The broker that holds them is killed, and comes back with what it had on disk, or without."""
+        self.broker.kill()
+        if forget:
+            self.broker.forget()
         self.broker.start()
+        if self.reader is not None:
+            self.reader.come_back()
 
     def fill_disk(self) -> None:
         """And the broker is away, so that events have nowhere to go."""
@@ -98,6 +109,12 @@ class Fault(NamedTuple):
 FAULTS: dict[str, Fault] = {
     "broker-killed": Fault(
         "SIGKILL of the broker, started again", lambda w: w.broker.kill(), lambda w: w.broker.start(), (2.0, 12.0)
+    ),
+    "broker-holding": Fault(
+        "SIGKILL of the broker while it holds events for a reader who is away",
+        World.lose_reader,
+        lambda w: w.kill_holder(forget=False),
+        (2.0, 8.0),
     ),
     "broker-frozen": Fault(
         "SIGSTOP, SIGCONT of the broker",
@@ -162,10 +179,10 @@ FAULTS: dict[str, Fault] = {
         kills=True,
     ),
     "broker-forgets": Fault(
-        "SIGKILL of the broker, started again with lost state",
-        lambda w: w.broker.kill(),
-        World.forget_and_start,
-        (2.0, 6.0),
+        "as broker-holding, and it has lost its state",
+        World.lose_reader,
+        lambda w: w.kill_holder(forget=True),
+        (2.5, 6.0),
         forgets=True,
     ),
 }

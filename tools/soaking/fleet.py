@@ -32,7 +32,7 @@ LEAST = 0.98
 """Of the messages that should come in."""
 
 
-def _devices(first: int, number: int, broker: str, password: str, seconds: float, until: float) -> None:
+def _devices(first: int, number: int, broker: str, password: str, until: float) -> None:
     """Publish as `number` devices, each at its own moment of each period, until that wall time."""
     from edgepose.sink.mqtt import MqttSink
 
@@ -62,10 +62,13 @@ class _Reader:
         self._from, self._until = from_wall, until
         client = self._client = Client(CallbackAPIVersion.VERSION2, "fleet", protocol=MQTTProtocolVersion.MQTTv5)
         client.username_pw_set(READER, READER_PASSWORD)
-        client.on_connect = lambda *_: client.subscribe("edgepose/+/+/poses", 0)
+        client.on_connect = self._connected
         client.on_message = self._came
         client.connect("127.0.0.1", port)
         client.loop_start()
+
+    def _connected(self, client: Client, *_: Any) -> None:
+        client.subscribe("edgepose/+/+/poses", 0)
 
     def _came(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         wall = time.time()
@@ -118,7 +121,7 @@ class FleetReport:
         rows = {
             "devices": f"{self.devices} at {RATE_HZ:g} messages a second, {self.message_bytes:.0f} bytes each",
             "messages": f"{self.received:,} of {self.expected:,} in {self.seconds:.0f} s",
-            "latency, written to read": f"p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms, worst {self.worst_ms:.1f}",
+            "latency, written to read": f"p50 {self.p50_ms:.2f}, p99 {self.p99_ms:.2f}, worst {self.worst_ms:.1f} ms",
             "slowest device": f"{self.slowest_device_hz:.1f} messages a second",
             "broker": f"{self.broker_cpu:.1%} of a core, {self.broker_mib:.1f} MiB",
             "devices, all together": f"{self.devices_cpu:.1%} of a core",
@@ -154,7 +157,7 @@ def _measure(devices: int, seconds: float, broker: Broker, password: Path) -> Fl
     reader = _Reader(broker.plain, from_wall, until)
     url = f"mqtt://127.0.0.1:{broker.plain}"
     running = [
-        context.Process(target=_devices, args=(first, number, url, str(password), seconds, until + 0.5))
+        context.Process(target=_devices, args=(first, number, url, str(password), until + 0.5))
         for first, number in parts
     ]
     for process in running:

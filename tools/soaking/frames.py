@@ -57,13 +57,12 @@ class FullSpeed(BaseSource):
 class TwoPeople:
     """An estimate: the engine runs on each frame, what it says is not looked at."""
 
-    skeleton = COCO17
-    enter_score, stay_score = 0.5, 0.25
-
     def __init__(self, engine: Engine) -> None:
-        self.engines = (engine,)
+        self.skeleton = COCO17
+        self.engines: tuple[Engine, ...] = (engine,)
         self.counts = {"invokes": 0, "crops": 0}
-        self.inferred_t = 0.0
+        self._inferred_t = 0.0
+        self.enter_score, self.stay_score = 0.5, 0.25
         self._tensor = np.zeros((tiny_models.SIZE, tiny_models.SIZE, 3), np.int8)
         self._rng = np.random.default_rng(1)
 
@@ -71,11 +70,16 @@ class TwoPeople:
         """One, or two of them, who tremble."""
         self.engines[0].run(self._tensor)
         self.counts["invokes"] += 1
-        self.inferred_t = time.monotonic()
+        self._inferred_t = time.monotonic()
         number = 1 + int(frame.t / TURN_S) % 2
         seen = people.poses(number, seq=frame.seq, t=frame.t, taken_t=frame.taken_t)
         seen.xy[:] += self._rng.normal(0, 0.5, seen.xy.shape)
         return seen
+
+    @property
+    def inferred_t(self) -> float:
+        """As Estimate.inferred_t."""
+        return self._inferred_t
 
     def close(self) -> None:
         """Close the engine."""
@@ -153,9 +157,7 @@ def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
     source, estimate = FullSpeed(number), TwoPeople(open_engine(cfg.engine))
     sinks = open_sinks(cfg, live=True)
     following = Following(cfg, source)
-    pipeline = Pipeline(
-        source, estimate, sinks, following.tracker(estimate), following.smoother(COCO17), following
-    )
+    pipeline = Pipeline(source, estimate, sinks, following.tracker(estimate), following.smoother(COCO17), following)
     sampled: list[tuple[int, int, int]] = []
     every = max(1, number // SAMPLES)
     began_t = time.monotonic()

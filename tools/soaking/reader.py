@@ -42,13 +42,12 @@ class Pose(NamedTuple):
     people: int
 
 
-class Reader:
-    """Counts until closed; safe to look at from any thread."""
+class Ledger:
+    """What came, message by message; no network in here."""
 
-    def __init__(self, port: int, root: str, offsets: Callable[[], tuple[float, ...]]) -> None:
+    def __init__(self, offsets: Callable[[], tuple[float, ...]]) -> None:
         """`offsets`: how far the service's clock may be ahead right now, seconds."""
-        self._root, self._offsets = root, offsets
-        self._lock = threading.Lock()
+        self._offsets = offsets
         self.poses = 0
         self.backwards = 0
         """Poses of a frame older than one that was here already."""
@@ -75,44 +74,6 @@ class Reader:
         self.health: dict[str, Any] = {}
         self.wrong: list[str] = []
         """Messages that cannot be read."""
-        self.changed = threading.Condition(self._lock)
-        self._clients = [
-            self._client(port, "soak-poses", False, [("poses", 0), ("status", 1), ("health", 0)]),
-            self._client(port, "soak-events", True, [("events", 1)]),
-        ]
-
-    def _client(self, port: int, name: str, keeps: bool, wanted: list[tuple[str, int]]) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
-        client.username_pw_set(READER, READER_PASSWORD)
-        client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
-        client.on_connect = lambda *_: client.subscribe([(f"{self._root}/{suffix}", qos) for suffix, qos in wanted])
-        client.on_message = self._came
-        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        session.SessionExpiryInterval = 3600 if keeps else 0
-        client.connect("127.0.0.1", port, 60, clean_start=not keeps, properties=session)
-        client.loop_start()
-        return client
-
-    def close(self) -> None:
-        """Count no more."""
-        for client in self._clients:
-            client.disconnect()
-            client.loop_stop()
-
-    # ---------------------------------------------------------------------------------------------- what comes
-
-    def _came(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        t, wall = time.monotonic(), time.time()
-        takes: dict[str, Callable[[bytes, float, float], None]] = {
-            "poses": self.pose, "events": self.event, "status": self._status, "health": self._health,
-        }  # fmt: skip
-        suffix = message.topic.rpartition("/")[2]
-        with self.changed:
-            try:
-                takes[suffix](bytes(message.payload), t, wall)
-            except ValueError as error:
-                self.wrong.append(f"{suffix}: {error}")
-            self.changed.notify_all()
 
     def pose(self, payload: bytes, t: float, wall: float) -> None:
         """One message on `poses`."""
@@ -143,15 +104,74 @@ class Reader:
         self.order.append(event.number)
         self.told.add((event.run, event.type, event.id))
 
-    def _status(self, payload: bytes, _t: float, _wall: float) -> None:
+    def status(self, payload: bytes, _t: float, _wall: float) -> None:
+        """One message on `status`."""
         status = wire.decode_struct(wire.Status, payload)
         self.run = status.run
 
-    def _health(self, payload: bytes, _t: float, _wall: float) -> None:
+    def news(self, payload: bytes, _t: float, _wall: float) -> None:
+        """One message on `health`."""
         health = wire.decode_struct(wire.Health, payload)
         self.health = {"counts": health.counts, "spool": health.spool, "run": health.run}
 
-    # -------------------------------------------------------------------------------------------- what it means
+
+class Reader(Ledger):
+    """Two clients that fill it; look at it with `changed` held."""
+
+    def __init__(self, port: int, root: str, offsets: Callable[[], tuple[float, ...]]) -> None:
+        super().__init__(offsets)
+        self._root = root
+        self.changed = threading.Condition()
+        self._clients = [
+            self._client(port, "soak-poses", False, [("poses", 0), ("status", 1), ("health", 0)]),
+            self._client(port, "soak-events", True, [("events", 1)]),
+        ]
+
+    def _client(self, port: int, name: str, keeps: bool, wanted: list[tuple[str, int]]) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
+        client.username_pw_set(READER, READER_PASSWORD)
+        client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
+        topics = [(f"{self._root}/{suffix}", qos) for suffix, qos in wanted]
+
+        def connected(*_: Any) -> None:
+            client.subscribe(topics)
+
+        client.on_connect = connected
+        client.on_message = self._came
+        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        session.SessionExpiryInterval = 3600 if keeps else 0
+        client.connect("127.0.0.1", port, 60, clean_start=not keeps, properties=session)
+        client.loop_start()
+        return client
+
+    def leave(self) -> None:
+        """The events' reader goes away; the broker keeps its session."""
+        self._clients[1].disconnect()
+        self._clients[1].loop_stop()
+
+    def come_back(self) -> None:
+        """And is there again."""
+        self._clients[1].reconnect()
+        self._clients[1].loop_start()
+
+    def close(self) -> None:
+        """Count no more."""
+        for client in self._clients:
+            client.disconnect()
+            client.loop_stop()
+
+    def _came(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        t, wall = time.monotonic(), time.time()
+        takes: dict[str, Callable[[bytes, float, float], None]] = {
+            "poses": self.pose, "events": self.event, "status": self.status, "health": self.news,
+        }  # fmt: skip
+        suffix = message.topic.rpartition("/")[2]
+        with self.changed:
+            try:
+                takes[suffix](bytes(message.payload), t, wall)
+            except ValueError as error:
+                self.wrong.append(f"{suffix}: {error}")
+            self.changed.notify_all()
 
     def good_since(self, t: float, timeout_s: float) -> float | None:
         """When the first pose captured after `t` arrived, monotonic seconds; None: it did not in time."""

@@ -107,9 +107,11 @@ class Report:
             misses.append(f"{totals.stale} stale poses")
         if totals.unreported > totals.killed:
             misses.append(f"{totals.unreported} seen by the poses alone, after {totals.killed} kills")
-        for outcome in self.outcomes:
-            if outcome.recovery_s is None or outcome.recovery_s >= RECOVERY_S:
-                misses.append(f"{outcome.name} at {outcome.began_s:.0f} s: not back within {RECOVERY_S:g} s")
+        misses += [
+            f"{outcome.name} at {outcome.began_s:.0f} s: not back within {RECOVERY_S:g} s"
+            for outcome in self.outcomes
+            if outcome.recovery_s is None or outcome.recovery_s >= RECOVERY_S
+        ]
         if totals.measured_s >= LEAST_S:
             if totals.memory and not totals.memory.level(MEMORY_STEP_MIB) and totals.memory.slope > 0:
                 misses.append(f"memory grows by {totals.memory.slope:.2f} MiB an hour")

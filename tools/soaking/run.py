@@ -63,7 +63,7 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _world(folder: Path, rng: random.Random) -> Iterator[World]:
+def _world(folder: Path, rng: random.Random, how: str) -> Iterator[World]:
     with contextlib.ExitStack() as stack:
         broker = Broker(folder / "broker")
         stack.callback(broker.kill)
@@ -71,7 +71,7 @@ def _world(folder: Path, rng: random.Random) -> Iterator[World]:
         stack.callback(camera.stop)
         clock = Clock(folder)
         running: list[Supervised] = []
-        disk = Disk(folder / "disk", lambda: running[0].pid if running else None)
+        disk = Disk(folder / "disk", lambda: running[0].pid if running else None, how)
         stack.callback(disk.close)
         password = folder / "password"
         password.touch(0o600)
@@ -91,8 +91,8 @@ def _world(folder: Path, rng: random.Random) -> Iterator[World]:
 class Soak:
     """One run of `minutes`, all faults of `names` at least once."""
 
-    def __init__(self, names: Sequence[str], minutes: float, seed: int, keep: bool) -> None:
-        self._names, self._total_s, self._keep, self._seed = names, 60 * minutes, keep, seed
+    def __init__(self, names: Sequence[str], minutes: float, seed: int, keep: bool, disk: str) -> None:
+        self._names, self._total_s, self._keep, self._seed, self._disk = names, 60 * minutes, keep, seed, disk
         self._rng = random.Random(seed)  # noqa: S311 (no secret)
         self._began_t = time.monotonic()
         self._offsets: tuple[tuple[float, float], ...] = ((0.0, float("inf")),)
@@ -103,7 +103,7 @@ class Soak:
         folder = Path(tempfile.mkdtemp(prefix="edgepose-soak-"))
         folder.chmod(0o755)
         try:
-            with _world(folder, self._rng) as world:
+            with _world(folder, self._rng, self._disk) as world:
                 report = self._run(world, folder)
         except BaseException:
             say(f"soak: everything is left in {folder}")
@@ -121,7 +121,7 @@ class Soak:
     def _run(self, world: World, folder: Path) -> Report:
         names = [name for name in self._names if name != "clock-jumps" or world.clock.there]
         left_out = [name for name in self._names if name not in names]
-        reader = Reader(world.broker.plain, "edgepose/board/soak", self._known_offsets)
+        reader = world.reader = Reader(world.broker.plain, "edgepose/board/soak", self._known_offsets)
         try:
             say(f"soak: seed {self._seed}; disk by {world.disk.how}; starting the service")
             if reader.good_since(self._began_t, START_S) is None:
@@ -213,9 +213,7 @@ class Soak:
 
     # ------------------------------------------------------------------------------------------------- counting
 
-    def _report(
-        self, world: World, reader: Reader, keeps_to: int, measured_t: float, left_out: list[str]
-    ) -> Report:
+    def _report(self, world: World, reader: Reader, keeps_to: int, measured_t: float, left_out: list[str]) -> Report:
         kept, highest = _spool(world.disk.folder)
         first = min(reader.order, default=0)
         counted = delivered(reader.order, first, keeps_to)

@@ -96,8 +96,9 @@ class Supervised:
 
     def hangup(self) -> None:
         """Read the settings again."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGHUP)
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
 
     def stop(self) -> int:
         """SIGTERM, as `systemctl stop`; its exit code."""
@@ -144,9 +145,8 @@ class Supervised:
                 time.sleep(0.02)
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stderr is not None
-        with process.stderr, self._log.open("ab") as kept:
-            for line in process.stderr:
+        with process.stderr or contextlib.nullcontext(()) as lines, self._log.open("ab") as kept:
+            for line in lines:
                 kept.write(b"%.3f %d " % (time.time(), self.lives) + line)
                 kept.flush()
                 text = line.decode(errors="replace").strip()

@@ -47,6 +47,4 @@ def slope(x: ArrayLike, y: ArrayLike) -> Slope | None:
     if residual.any():
         alike = float(residual[1:] @ residual[:-1] / (residual @ residual))
         error *= float(np.sqrt((1 + max(0.0, alike)) / max(0.05, 1 - max(0.0, alike))))
-    return Slope(
-        steepness, steepness - STUDENT_95 * error, steepness + STUDENT_95 * error, float(x[-1] - x[0])
-    )
+    return Slope(steepness, steepness - STUDENT_95 * error, steepness + STUDENT_95 * error, float(x[-1] - x[0]))
