@@ -195,6 +195,34 @@ def test_the_loop_says_so_when_it_waits_for_a_sink() -> None:
     assert said == SINKS
 
 
+def test_a_real_pipeline_whose_inference_hangs_is_not_fed_until_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    hangs, release = threading.Event(), threading.Event()
+    cfg = config.Config(service=config.Service(stall_s=1.0))
+    frames = [np.zeros((48, 64, 3), np.uint8)] * 10_000
+    with Listener() as listener, build(cfg, source=ListSource(frames), sinks=[MemorySink(keep=1)]) as pipeline:
+        engine, invoke = pipeline.engine, pipeline.engine.run
+
+        def run(tensor: Any) -> Any:
+            if hangs.is_set():
+                release.wait(60)
+            return invoke(tensor)
+
+        monkeypatch.setattr(engine, "run", run)
+        with Service(cfg, pipeline, None, Notify({"NOTIFY_SOCKET": listener.address})) as service:
+            thread = threading.Thread(target=pipeline.run, args=[service.saw])
+            thread.start()
+            listener.wait(lambda message: "WATCHDOG" in message)
+            hangs.set()
+            listener.wait(lambda message: "no sign of life" in message.get("STATUS", ""))
+            assert [set(listener.next()) for _ in range(3)] == [{"STATUS"}] * 3  # its seconds rise
+            hangs.clear()
+            release.set()
+            listener.wait(lambda message: "WATCHDOG" in message)
+            pipeline.stop()
+            thread.join()
+
+
 def test_lost_frames_are_no_hang(loop: Loop, watchdog: Watchdog) -> None:
     loop.frame(101.0, watchdog)
     for tenth in range(1020, 1200):
