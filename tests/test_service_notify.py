@@ -18,6 +18,7 @@ from edgepose import config
 from edgepose.pipeline import build
 from edgepose.poses import Frame, Poses
 from edgepose.service import journal
+from edgepose.service import supervised as supervised_module
 from edgepose.service.notify import Notify
 from edgepose.service.restarts import Restarts
 from edgepose.service.run import Service
@@ -274,6 +275,20 @@ def test_pauses_grow_with_early_ends_and_are_bounded(tmp_path: Path) -> None:
     assert pauses == [0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     Restarts(env).good()
     assert Restarts(env).pause_s == 0
+
+
+@pytest.mark.parametrize(("again", "early"), [(False, 0), (True, 4)])
+def test_restarts_that_are_asked_for_in_a_row_are_held_off_too(tmp_path: Path, again: bool, early: int) -> None:
+    (tmp_path / "early-ends").write_text("1")
+    for _ in range(3):
+        with Listener() as listener:
+            env = {"NOTIFY_SOCKET": listener.address, "RUNTIME_DIRECTORY": str(tmp_path)}
+            restarts = Restarts(env)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(supervised_module, "_hold_off", lambda *_: None)
+                with supervised_module.supervised(Notify(env), restarts) as notify:
+                    notify.again = again
+    assert Restarts(env).early == early
 
 
 @pytest.mark.parametrize("content", [b"", b"-3", b"\xff\xfe", b"9" * 400, b"two"])

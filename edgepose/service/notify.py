@@ -19,6 +19,8 @@ class Notify:
         self.on = address.startswith(("/", "@")) and len(address) > 1
         """Whether somebody wants to know."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.again = False
+        """The end that comes asks for another start."""
         self._status = ""
         self._socket: socket.socket | None = None
         if self.on:

@@ -88,7 +88,7 @@ class Service:
 
     def restart(self) -> None:
         """End the run, and ask for another."""
-        self.exit_code = RESTART
+        self.exit_code, self.notify.again = RESTART, True
         self.stopping()
         self.pipeline.stop()
 

@@ -48,7 +48,8 @@ def supervised(notify: Notify | None = None, restarts: Restarts | None = None) -
         notify.send(STATUS=f"failed: {error}")
         raise
     else:
-        restarts.good()
+        if not notify.again:  # whoever asks for it again and again must not use up the starts that systemd allows
+            restarts.good()
     finally:
         long_enough.cancel()
         notify.close()
