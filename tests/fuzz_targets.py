@@ -1,0 +1,269 @@
+"""Everything that reads bytes from outside, each as one call that must not raise: `tools/fuzz` and test_fuzz run them.
+
+Bytes may be refused with the documented exceptions only, in one line of text that is safe in a log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgepose import config, wire
+from edgepose.engine.flatfile import read_ends, read_graph
+from edgepose.engine.manifest import read_manifest
+from edgepose.errors import ConfigError, ModelError, SourceError
+from edgepose.recording import frame_of, read
+from edgepose.recording.chunks import DEFLATED, FRAMES, HEAD, MAGIC, SYNC, session_id
+from edgepose.service.control import Control
+
+LONGEST_ERROR = 4000
+"""Characters of a message; it may hold one refused value, cut."""
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+class Target(NamedTuple):
+    """One reader."""
+
+    read: Callable[[bytes], object]
+    refuses: type[Exception]
+    longest: int
+    """Bytes of an input that are worth trying."""
+    words: tuple[str, ...] = ()
+    """What an input is made of."""
+
+    def __call__(self, data: bytes) -> str:
+        """Why it was refused, empty: it was not; AssertionError or another exception is a bug."""
+        try:
+            self.read(data)
+        except self.refuses as error:
+            text = str(error)
+            assert text, "no message"
+            assert len(text) <= LONGEST_ERROR, f"a message of {len(text)} characters: {text[:100]!r}"
+            assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text), f"no one line: {text[:400]!r}"
+            return text
+        return ""
+
+
+def _file(data: bytes, name: str) -> Path:
+    """A file in memory, where there is one."""
+    path = Path(_folder.name) / name
+    path.write_bytes(data)
+    return path
+
+
+_memory = Path("/dev/shm")
+_folder = tempfile.TemporaryDirectory(dir=_memory if _memory.is_dir() else None)
+
+
+def _command(data: bytes) -> object:
+    """NAME, a null byte, payload."""
+    name, _, payload = data.partition(b"\0")
+    return wire.decode_command(name.decode(errors="replace"), payload)
+
+
+class _Inline(Control):
+    """Without the threads for what takes long."""
+
+    def _aside(self, does: Callable[[], None], respond: Callable[..., None]) -> None:
+        respond({})
+
+
+_loop: Any = SimpleNamespace(source=SimpleNamespace(live=True), tracker=object(), smooth=lambda _: None)
+_loop.ask = lambda act: act(_loop)
+_service: Any = SimpleNamespace(
+    cfg=config.convert({"control": {"snapshot": True, "per_minute": 6000}}, config.Config, "fuzz"),
+    pipeline=_loop,
+    restart=lambda: None,
+)
+_reporter: Any = SimpleNamespace(status=lambda: None, health=lambda: None)
+
+
+def _control(data: bytes) -> None:
+    """NAME, a null byte, payload: one answer at most, which says no more than that it was refused."""
+    name, _, payload = data.partition(b"\0")
+    control = _Inline(_service, SimpleNamespace(), _reporter)  # type: ignore[arg-type]
+    control._does["status"] = lambda _, respond: respond({})
+    answers: list[bytes] = []
+    control.handle(payload, f"control/{name.decode(errors='replace')}", answers.append)
+    assert len(answers) <= 1
+    for raw in answers:
+        answer = wire.decode_struct(wire.Answer, raw)
+        assert not answer.error.startswith("unexpected"), answer
+        assert len(raw) <= LONGEST_ERROR
+
+
+def _recording(data: bytes) -> None:
+    """What is read can be published."""
+    with read(data) as recording, np.errstate(invalid="ignore"):  # a NaN that signals is a NaN
+        assert recording.frames() >= 0
+        for kept in recording:
+            frame_of(kept, 0.0)
+            wire.encode(kept.poses, "board", "camera", 1.0, 1.7e9)
+            with contextlib.suppress(ValueError):  # a skeleton that does not fit the binary form
+                wire.binary.encode(kept.poses, 1.0, 1.7e9)
+        assert "\n" not in recording.warning
+
+
+def _summed(data: bytes) -> None:
+    """As _recording, with the lengths and checksums put right: as if another program had written it."""
+    _recording(summed(data))
+
+
+def summed(data: bytes) -> bytes:
+    """The chunks of a recording with right lengths and checksums, each frame's session the one before it."""
+    parts, session = [MAGIC], 0
+    for piece in data.split(SYNC)[1:]:
+        head = bytearray((SYNC + piece)[: HEAD.size].ljust(HEAD.size, b"\0"))
+        stored = (SYNC + piece)[HEAD.size :]
+        plain = stored
+        if head[5] & DEFLATED:
+            with contextlib.suppress(zlib.error):
+                plain = zlib.decompressobj().decompress(stored, 1 << 16)
+        if head[4] != FRAMES:
+            session = session_id(plain)
+        struct.pack_into("<III", head, 8, len(stored), len(plain), session)
+        struct.pack_into("<I", head, 24, zlib.crc32(stored, zlib.crc32(bytes(head[:24]))))
+        parts += [bytes(head), stored]
+    return b"".join(parts)
+
+
+def _config(data: bytes) -> None:
+    """What loads is also written, and loads back the same."""
+    cfg = config.load(_file(data, "edgepose.toml"))
+    again = config.load(_file(config.to_toml(cfg).encode(), "again.toml"))
+    assert again == cfg
+
+
+def _manifest(data: bytes) -> object:
+    return read_manifest(_file(data, "model.toml")).joints
+
+
+def _model(data: bytes) -> None:
+    read_graph(data, "model.tflite")
+    read_ends(data, "model.tflite")
+
+
+def _surgery(data: bytes) -> None:
+    """As `edgepose models import`, without running anything: what is recognised is cut, written and read again."""
+    from edgepose.engine.surgery.found import Shaped
+    from edgepose.engine.surgery.net import Cut, Net
+    from edgepose.engine.surgery.plan import recognise
+    from edgepose.engine.surgery.writing import write_model
+
+    read_graph(data, "model.tflite")
+    net = Net(data, "model.tflite")
+    found = recognise(net)
+    cut = Cut(net, [net.picture.index])
+    heads = [
+        cut.reshape(head.tensor, head.shape) if isinstance(head, Shaped) else head for head in found.heads.values()
+    ]
+    read_graph(write_model(cut.model(heads)), "model.tflite, cut")
+
+
+_keys = tuple(
+    part
+    for setting in config.settings()
+    for part in (setting.key.rpartition(".")[2], f"[{setting.key.rpartition('.')[0]}]")
+)
+_toml = (
+    "=",
+    '"',
+    "'",
+    '"""',
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "true",
+    "nan",
+    "inf",
+    "1e400",
+    "1979-05-27T07:32:00Z",
+    "0x",
+    "\\u",
+    "\n",
+)
+_json = ("{", "}", "[", "]", ":", ",", "null", "true", "1e400", '"\\ud800"', "-0.0", "9223372036854775808")
+_message = tuple(f'"{name}"' for name in wire.Message.__struct_fields__ + wire.Person.__struct_fields__)
+_event = tuple(f'"{name}"' for name in wire.Event.__struct_fields__)
+
+_commands = (*wire.COMMANDS, '"id"', '"model"', '"preset"', '"max_fps"')
+
+TARGETS: dict[str, Target] = {
+    "poses": Target(wire.decode, ValueError, 4096, (*_json, *_message, wire.SCHEMA)),
+    "binary": Target(wire.binary.decode, ValueError, 2048, ("EP\\x01",)),
+    "event": Target(wire.decode_event, ValueError, 1024, (*_json, *_event, "edgepose.event/1", '"entered"', '"left"')),
+    "command": Target(_command, ValueError, 1024, (*_json, *_commands)),
+    "control": Target(_control, ValueError, 1024, (*_json, *_commands)),
+    "config": Target(_config, ConfigError, 4096, (*_toml, *dict.fromkeys(_keys))),
+    "manifest": Target(_manifest, ModelError, 8192, (*_toml, *("schema", "name", "[[heads]]", "[input]", "[decoder]"))),
+    "recording": Target(_recording, SourceError, 4096, ("EPCH",)),
+    "recording-summed": Target(_summed, SourceError, 4096, ("EPCH",)),
+    "model": Target(_model, ModelError, 1 << 14, ("TFL3",)),
+    "surgery": Target(_surgery, ModelError, 1 << 14, ("TFL3",)),
+}
+
+JSON_TARGETS = ("poses", "event", "command", "control")
+
+ODD: tuple[Any, ...] = (
+    None, True, 0, -1, 1 << 63, 1 << 64, 0.5, 1e308, -0.0, "", "x" * 300, "\n\x1b[31m", "\u2028", [], {}, [[]], {"": 0},
+)  # fmt: skip
+
+
+def mutate_json(data: bytes, rng: random.Random) -> bytes:
+    """A value in it replaced, removed, doubled or nested; bytes that are no JSON come back as they are."""
+    name, null, payload = data.rpartition(b"\0")
+    try:
+        root = [json.loads(payload)]
+    except (ValueError, RecursionError):
+        return data
+    slots: list[tuple[Any, Any]] = []
+    waiting: list[Any] = [root]
+    while waiting and len(slots) < 500:
+        here = waiting.pop()
+        for key, value in here.items() if isinstance(here, dict) else enumerate(here):
+            slots.append((here, key))
+            if isinstance(value, (dict, list)):
+                waiting.append(value)
+    where, key = rng.choice(slots)
+    how = rng.randrange(4)
+    if how == 0 and where is not root:
+        del where[key]
+    elif how == 1 and isinstance(where, dict):
+        where[rng.choice(("id", "schema", "x\n", "people"))] = where[key]
+    elif how == 2:
+        where[key] = [where[key]] * rng.randrange(4)
+    else:
+        where[key] = rng.choice(ODD)
+    return name + null + json.dumps(root[0]).encode()
+
+
+def mutate(data: bytes, rng: random.Random, words: tuple[str, ...]) -> bytes:
+    """A few bytes changed, cut out, doubled, or a word put in."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.randrange(len(out) + 1)
+        end = min(len(out), at + rng.choice((1, 2, 4, 40)))
+        how = rng.randrange(5)
+        if how == 0 and at < len(out):
+            out[at] ^= 1 << rng.randrange(8)
+        elif how == 1:
+            out[at:end] = bytes(rng.choice((0, 1, 0x7F, 0x80, 0xFF)) for _ in range(end - at))
+        elif how == 2:
+            del out[at:end]
+        elif how == 3:
+            out[at:at] = out[at:end] * rng.choice((1, 3))
+        elif words:
+            out[at:end] = rng.choice(words).encode()
+    return bytes(out)

@@ -1,0 +1,60 @@
+"""The inputs that tools/fuzz kept, and changed ones: every reader takes them or refuses them as documented."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz_targets import CORPUS, JSON_TARGETS, TARGETS, mutate, mutate_json
+
+MUTATIONS = 2000
+"""Of each target's inputs; `tools/fuzz` tries millions."""
+
+
+def kept(name: str) -> list[Path]:
+    return sorted((CORPUS / name).iterdir())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_kept_input_is_taken_or_refused_as_documented(name: str) -> None:
+    refused = {bool(TARGETS[name](path.read_bytes())) for path in kept(name)}
+
+    assert refused == {True, False} or name in ("control", "recording-summed")  # they refuse in their own ways
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_changed_input_is_taken_or_refused_as_documented(name: str) -> None:
+    inputs = [path.read_bytes() for path in kept(name)]
+    rng = random.Random(zlib.crc32(name.encode()))
+    words = TARGETS[name].words
+
+    for number in range(MUTATIONS):
+        data = rng.choice(inputs)
+        data = mutate_json(data, rng) if name in JSON_TARGETS and number % 2 else mutate(data, rng, words)
+        try:
+            TARGETS[name](data)
+        except Exception as error:
+            raise AssertionError(f"{name}: {data!r}") from error
+
+
+def test_what_is_kept_stays_small_and_has_a_reader() -> None:
+    assert {folder.name for folder in CORPUS.iterdir()} == set(TARGETS)
+    assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < 300_000
+
+
+def test_a_reader_that_raises_something_else_is_found() -> None:
+    broken = TARGETS["poses"]._replace(read=lambda data: [][len(data)])
+
+    with pytest.raises(IndexError):
+        broken(b"")
+
+
+def test_a_refusal_of_two_lines_is_found() -> None:
+    def refuse(data: bytes) -> None:
+        raise ValueError("one\ntwo")
+
+    with pytest.raises(AssertionError, match="no one line"):
+        TARGETS["poses"]._replace(read=refuse)(b"")
