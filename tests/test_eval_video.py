@@ -288,6 +288,23 @@ def test_stills_are_spread_evenly_and_few(frames: int) -> None:
     assert frames - 1 - kept[-1] < stills.every
 
 
+def test_the_reference_keypoints_of_a_video_are_met(tmp_path: Path) -> None:
+    video, reference = shared("data/video/tfjs_pose_1.mp4"), shared("data/golden/tfjs/pose_1.json")
+    frames = [
+        [{"id": 1, "keypoints": [value for joint in COCO17.joints for value in (*one[joint].values(), 2)]}]
+        for one in json.loads(reference.read_text())
+    ]
+    told = tmp_path / "told.json"
+    words = ["--video", str(video), "--truth", str(truth_file(tmp_path, {"frames": frames})), "--json", str(told)]
+    assert main(["eval", *words, "--model", "light"]) == 0
+    numbers = json.loads(told.read_text())
+    assert numbers["tracks"] == 1
+    assert numbers["switches"] == 0
+    assert numbers["recall"] > 0.95
+    assert numbers["mean_oks"] > 0.8
+    assert abs(numbers["lag_truth_ms"]) < 25
+
+
 def test_three_dancers_are_three_identities(tmp_path: Path) -> None:
     video = shared("data/video/three_dancers.avi")
     told = tmp_path / "told.json"

@@ -44,7 +44,11 @@ class Run:
 def run_eval(args: argparse.Namespace, cfg: config.Config) -> int:
     """Do what the flags ask for; returns the exit code."""
     if args.explain:
-        say_table([(key, "", meaning) for key, meaning in MEANINGS.items()])
+        from edgepose.eval import video
+
+        for title, meanings in (("of pictures", MEANINGS), ("of a video", video.MEANINGS)):
+            sys.stdout.write(f"{title}\n")
+            say_table([(f"  {key}", "", meaning) for key, meaning in meanings.items()])
         return 0
     _check_outputs(args)
     if args.video:
