@@ -87,7 +87,7 @@ def gain(delay_s: float) -> Row:
 
 
 def gain_on_video(name: str, model: str) -> Row:
-    """As gain at 80 ms, of what a model sees in a video; truth is a parabola through 7 frames of it, 5 of slow videos."""
+    """As gain at 80 ms, of what a model sees in a video; truth is a parabola through 7 of its frames (5 at 10 Hz)."""
     path = FOLDER / "data/video" / name
     if not path.exists():
         raise SkipRowError(f"{path} is not here")
