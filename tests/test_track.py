@@ -260,6 +260,18 @@ def test_somebody_found_twice_is_one_person_even_when_another_is_out_of_sight() 
     assert ids == {1, 2} == set(left)
 
 
+def test_a_wrong_pose_on_somebody_is_nobody_unless_it_stays() -> None:
+    # another's shape, smaller, around the same middle: not like enough to be called the same
+    def film_of(seconds: float) -> list[Told]:
+        child = Walker(swaying(320, 0, 1, 250), tall=90, there=((1, 1 + seconds),), score=0.7)
+        return film(Scene([Walker(standing(320), there=((0, 2.5),)), child]), at_rate(30, 4))
+
+    glimpsed, stayed = film_of(0.2), film_of(2)
+    assert (identities(glimpsed, 0), identities(glimpsed, 1)) == ([1], [])
+    assert (identities(stayed, 0), identities(stayed, 1)) == ([1], [2])
+    assert [identity for _, identity in lefts(stayed)] == [1, 2]
+
+
 # ------------------------------------------------------------------------------------------------ entering
 
 
