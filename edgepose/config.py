@@ -76,7 +76,7 @@ class Engine(Section, frozen=True, kw_only=True):
             "or FINDER+REFINER, two of these",
             min_length=1,
         ),
-    ] = "movenet_lightning_192"
+    ] = "default"
     models_dir: Annotated[str, says("a folder searched for models before the shipped ones")] = ""
     runtime: Annotated[
         Literal["auto", "litert", "tflite_runtime"],
