@@ -21,7 +21,6 @@ from edgepose.engine.zoo import shipped_dir, verify_model
 from edgepose.errors import ConfigError, EngineError
 from tests import accelerator
 
-
 MODEL = "movenet_lightning_192"
 
 
