@@ -148,6 +148,13 @@ def test_tracks_know_when_somebody_was_there() -> None:
     assert found[1].size == pytest.approx(float(np.ptp(A, axis=0).max()), abs=0.01)
 
 
+def test_few_frames_a_second_are_no_gaps_and_still_have_jitter() -> None:
+    random = np.random.default_rng(2)
+    slow = Track(np.arange(60) / 3, np.arange(60), A + random.normal(0, 2, (60, 17, 2)))
+    assert slow.intervals == [(0.0, 59 / 3)]
+    assert np.median(jitter({1: slow}, {1: slow})[0]) == pytest.approx(2 * 2**0.5, rel=0.1)
+
+
 def test_people_without_identity_are_no_track() -> None:
     scene = Scene([Walker(standing(200))])
     assert tracks_of([poses for poses, _ in scene.film(at_rate(HZ, 1))]) == {}

@@ -81,6 +81,8 @@ def run_eval(args: argparse.Namespace, cfg: config.Config) -> int:
     runs = judged(looks, truth, not args.partly_annotated)
     apart = differences(runs[0].measured, runs[1].measured) if args.compare else {}
     write(args, runs, apart)
+    for one in looks:
+        one.partial.done()
     return 0
 
 
@@ -144,7 +146,6 @@ def judged(looks: Sequence[_Look], truth: Truth, everybody: bool) -> list[Run]:
             log.warning("%s", note)
         measured = measure(asked, one.seen, everybody)
         runs.append(Run(one.name, one.cfg, one.described, asked, one.seen, measured, notes))
-        one.partial.done()
     return runs
 
 
