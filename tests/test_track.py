@@ -197,6 +197,16 @@ def test_who_turns_round_behind_a_pillar_is_known() -> None:
     assert len(lefts(told)) == 1
 
 
+def test_who_runs_out_of_sight_and_stops_is_known() -> None:
+    def path(t: float) -> tuple[float, float]:
+        return 100 + 400 * min(t, 1.0), 240
+
+    scene = Scene([Walker(path, tall=150, there=((-1, 0.9), (1.3, 3)))])
+    told = film(scene, at_rate(30, 5))
+    assert identities(told, 0) == [1]
+    assert len(lefts(told)) == 1
+
+
 @pytest.mark.parametrize(("away_s", "identity"), [(0.7, [1]), (1.5, [1, 2])], ids=["within memory", "after it"])
 def test_who_returns_is_known_within_memory_only(away_s: float, identity: list[int]) -> None:
     def path(t: float) -> tuple[float, float]:
