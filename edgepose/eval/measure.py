@@ -232,7 +232,7 @@ def measure(truth: Truth, seen: Sequence[Seen], everybody: bool = True) -> Measu
     pictures = (*truth.pictures, *truth.empties)
     rows = [counts.add(picture, one) for picture, one in zip(pictures, seen, strict=True)]
     sums = np.array([[row[name] for name in SUMS] for row in rows], np.float64)
-    for name in ("one", "false", "told", "everything"):
+    for name in ("one", "false", "told", "everything", "invokes", "crops", "candidate_invokes"):
         sums[len(truth.pictures) :, SUMS.index(name)] = 0  # the extra empty ones count by themselves
     joints = len(truth.skeleton.joints)
     found = [unpacked(one.candidates, joints) for one in seen[: len(truth.pictures)]]
