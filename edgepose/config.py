@@ -45,7 +45,7 @@ class Source(Section, frozen=True, kw_only=True):
         str,
         says(
             "picture, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1), "
-            "rtsp:// or http:// address, or a GStreamer pipeline ending in appsink"
+            "rtsp:// or http:// address, csi (Jetson), or a GStreamer pipeline ending in appsink"
         ),
     ] = ""
     kind: Annotated[
