@@ -49,7 +49,7 @@ class Source(Section, frozen=True, kw_only=True):
         str,
         says(
             "picture, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1), "
-            "rtsp:// or http:// address, or a GStreamer pipeline ending in appsink"
+            "rtsp:// or http:// address, csi (Jetson), or a GStreamer pipeline ending in appsink"
         ),
     ] = ""
     password_file: Annotated[
@@ -87,7 +87,7 @@ class Engine(Section, frozen=True, kw_only=True):
             "or FINDER+REFINER, two of these",
             min_length=1,
         ),
-    ] = "movenet_lightning_192"
+    ] = "default"
     models_dir: Annotated[str, says("a folder searched for models before the shipped ones")] = ""
     runtime: Annotated[
         Literal["auto", "litert", "tflite_runtime"],
@@ -172,14 +172,15 @@ class Estimate(Section, frozen=True, kw_only=True):
         bool, says("look again, closer, at each person: a one-person model follows its crop, FINDER+REFINER refines")
     ] = True
     find_every_s: Annotated[
-        float, says("a live pair looks at the whole frame for new people this often", "s", ge=0.0, le=60)
+        float, says("a pair following people looks at the whole frame for new ones this often", "s", ge=0.0, le=60)
     ] = 0.5
     max_invokes: Annotated[
-        int, says("most inferences for one frame of a video; people take turns beyond; 0 is no limit", ge=0, le=64)
+        int,
+        says("most inferences for one frame; people take turns at being refined beyond; 0 is no limit", ge=0, le=64),
     ] = 0
     budget_ms: Annotated[
         float,
-        says("time for the inferences of one frame; people take turns beyond; 0 is no limit", "ms", ge=0, le=10000),
+        says("time for the inferences of one frame, as max_invokes; 0 is no limit", "ms", ge=0, le=10000),
     ] = 0.0
     gate: Annotated[bool, says("tell of people only who are surely there; false tells of every candidate")] = True
 

@@ -134,7 +134,7 @@ def read_ahead(items: Iterable[T], name: str, idle: Callable[[], None]) -> Itera
 
 
 class Aside(Generic[T]):
-    """A thread that does one thing to one item at a time, while who started it does others."""
+    """A thread that does one thing to item after item, while who started it does others."""
 
     def __init__(self, does: Callable[[T], object], name: str) -> None:
         self._does = does
@@ -153,15 +153,15 @@ class Aside(Generic[T]):
             self._done.put(error)
 
     def start(self, item: T) -> None:
-        """Begin, and return at once."""
+        """Begin when what was started before is done; return at once."""
         self._todo.put(item)
 
     def wait(self) -> Exception | None:
-        """Until what was started is done; what it raised."""
+        """Until the first one started and not waited for is done; what it raised."""
         return self._done.get()
 
     def close(self) -> None:
-        """End the thread, after what it is at."""
+        """End the thread, after what was started."""
         self._todo.put(None)
         self._thread.join()
 

@@ -228,10 +228,9 @@ class Pipeline:
         try:
             for frame in frames:
                 following = estimate.prepare(frame, self._expected(frame))
-                error = engine.wait() if step else None
-                engine.start(following)
+                engine.start(following)  # it begins without a word from here when the one before is done
                 if step:
-                    yield from self._finished(estimate, step, error)
+                    yield from self._finished(estimate, step, engine.wait())
                 step = following
             if step:
                 yield from self._finished(estimate, step, engine.wait())

@@ -50,6 +50,18 @@ class Span(NamedTuple):
     """Frame pixel = offset + model pixel * scale, in pixel centres."""
 
 
+class Place(NamedTuple):
+    """Where a frame, or a part of it, goes."""
+
+    x: Span
+    y: Span
+    inside: NDArray[np.uint8]
+    """The part of the picture that it fills."""
+    bars: list[NDArray[np.uint8]]
+    """What is left around it."""
+    crop: Crop
+
+
 class Preprocess:
     """Fill one model's input from frames of any size and layout."""
 
@@ -66,7 +78,7 @@ class Preprocess:
         """Room for a resized picture that is yet to be converted."""
         self.whole_of: tuple[int, int, str] = (0, 0, "")
         """Width, height and layout that `whole` is for."""
-        self.whole = (Span(0, 0, 0, 0, 0.0, 1.0),) * 2
+        self.whole = self._place(*(Span(0, 0, 0, 0, 0.0, 1.0),) * 2)
 
     def __call__(self, frame: Frame, box: Box | None = None) -> tuple[NDArray[Any], Crop]:
         """Write `frame` into the input tensor; returns it and where it lies in the frame.
@@ -75,21 +87,26 @@ class Preprocess:
              pixels; what hangs over the frame's edge is padding
         """
         spec, picture = self.spec, self.picture
-        x, y = self._whole(frame) if box is None else self._part(frame, box)
-        around = picture[: y.to_start], picture[y.to_stop :], picture[:, : x.to_start], picture[:, x.to_stop :]
-        for bar in around:
-            if bar.size:
-                bar[:] = spec.pad
-        inside = picture[y.to_start : y.to_stop, x.to_start : x.to_stop]
+        x, y, inside, bars, crop = self._whole(frame) if box is None else self._place(*self._part(frame, box))
+        for bar in bars:
+            bar[:] = spec.pad
         if inside.size:
             self._fit(frame, x, y, inside)
         if spec.byte_map == "xor80":
             np.bitwise_xor(picture, 0x80, out=picture)
         elif spec.byte_map != "same":
             np.take(spec.lut, picture, out=spec.tensor, mode="clip")
-        return spec.tensor, Crop((x.offset, y.offset), (x.scale, y.scale))
+        return spec.tensor, crop
 
-    def _whole(self, frame: Frame) -> tuple[Span, Span]:
+    def _place(self, x: Span, y: Span) -> Place:
+        """The parts of the picture for what two spans show."""
+        picture = self.picture
+        around = picture[: y.to_start], picture[y.to_stop :], picture[:, : x.to_start], picture[:, x.to_stop :]
+        inside = picture[y.to_start : y.to_stop, x.to_start : x.to_stop]
+        crop = Crop((x.offset, y.offset), (x.scale, y.scale))
+        return Place(x, y, inside, [bar for bar in around if bar.size], crop)
+
+    def _whole(self, frame: Frame) -> Place:
         """The whole frame, letterboxed or stretched; worked out once for frames of one size."""
         shape = (*frame.size_wh, frame.layout)
         if shape != self.whole_of:
@@ -102,7 +119,7 @@ class Preprocess:
                 _span(0, size, (model - fit) // 2, (model + fit) // 2)
                 for (size, model), fit in zip(sizes, fits, strict=True)
             )
-            self.whole, self.whole_of = (x, y), shape
+            self.whole, self.whole_of = self._place(x, y), shape
         return self.whole
 
     def _part(self, frame: Frame, box: Box) -> tuple[Span, Span]:

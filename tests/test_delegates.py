@@ -21,9 +21,11 @@ from edgepose.engine.zoo import shipped_dir, verify_model
 from edgepose.errors import ConfigError, EngineError
 from tests import accelerator
 
+MODEL = "movenet_lightning_192"
+
 
 def asked(**settings: Any) -> config.Engine:
-    return config.Engine(**settings)
+    return config.Engine(**({"model": MODEL} | settings))
 
 
 def test_the_models_beside_the_test_delegate_are_what_they_say() -> None:
@@ -415,7 +417,7 @@ def test_without_memory_the_message_says_how_much_was_wanted(monkeypatch: pytest
 
 
 def test_what_ran_instead_stands_in_every_message(bus: Bus, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["run", "--source", str(PICTURE), "--engine.delegate", "edgetpu", "--engine.retry_s", "60"]
+    command = ["run", "--source", str(PICTURE), "--model", MODEL, "--engine.delegate", "edgetpu"]
     assert main([*command, "--jsonl", "-", "--decode.kernels", "numpy"]) == 0
     assert '"ran_on":"cpu instead of edgetpu"' in capsys.readouterr().out
     assert main([*command, "--engine.on_failure", "error"]) == 1, "it may be plugged in: a supervisor should try again"

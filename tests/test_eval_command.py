@@ -13,6 +13,7 @@ import pytest
 
 from edgepose import config
 from edgepose.cli import main
+from edgepose.eval import video
 from edgepose.eval.find import RANKED_FROM, Seen, for_candidates, open_finder, places
 from edgepose.eval.measure import MEANINGS
 from edgepose.eval.partial import Partial
@@ -192,13 +193,13 @@ def test_a_line_cut_off_by_a_crash_is_done_again(own_cache: Path) -> None:
 
 def test_two_settings_are_put_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = evaluated(
-        tmp_path, "--compare", "movenet_lightning_192", "model=movenet_lightning_192,decode.min_person_score=0.99"
+        tmp_path, "--compare", "movenet_lightning_192", "model=movenet_lightning_192,decode.min_person_score=1.0"
     )
     assert told["A"]["recall"] == 1
     assert told["B"]["recall"] == 0
     assert told["difference"]["recall"]["B-A"] == -1
     assert told["difference"]["recall"]["sure"]
-    assert told["B"]["settings"]["decode"]["min_person_score"] == 0.99
+    assert told["B"]["settings"]["decode"]["min_person_score"] == 1.0
     assert re.search(r"recall +1 +0 +-1 +-1 to -1 \*", capsys.readouterr().out)
 
 
@@ -289,7 +290,7 @@ def test_names_from_outside_are_only_text_on_the_page(tmp_path: Path) -> None:
 
 def test_the_report_of_two_shows_where_they_differ(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
-    sides = ["--compare", "movenet_lightning_192", "model=movenet_lightning_192,decode.min_person_score=0.99"]
+    sides = ["--compare", "movenet_lightning_192", "model=movenet_lightning_192,decode.min_person_score=1.0"]
     evaluated(tmp_path, "--report", str(report), *sides)
     page, _ = page_of(report)
     assert "What differs" in page.headings
@@ -315,6 +316,13 @@ def test_what_is_missing_is_said_before_the_run(
     assert message in capsys.readouterr().err
 
 
+def test_two_models_have_no_crops_to_be_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    annotations, images = write_set(tmp_path / "set")
+    words = ["--annotations", str(annotations), "--images", str(images), "--boxes", "gt", "--model", "default"]
+    assert main(["eval", *words]) == 78
+    assert "--model movenet_lightning_192 is the second" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["--limit", "-1"], ["--limit", "x"], ["--box_scale", "0"], ["--boxes", "mine"]])
 def test_flags_without_sense_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -334,7 +342,7 @@ def test_without_pycocotools_it_says_what_to_type(
 def test_every_metric_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "--explain"]) == 0
     printed = capsys.readouterr().out
-    assert all(meaning in printed for meaning in MEANINGS.values())
+    assert all(meaning in printed for meaning in (*MEANINGS.values(), *video.MEANINGS.values()))
 
 
 # ------------------------------------------------------------------------------------------------ the baseline

@@ -192,6 +192,13 @@ def test_what_is_told_decides_precision_and_recall_and_candidates_the_rest() -> 
     assert measured.numbers["mean_oks_told"] == pytest.approx(0.5)
 
 
+def test_a_bad_pose_of_somebody_is_no_false_person() -> None:
+    wrong = STANDING[::-1].copy()  # in the box, joints mixed up
+    measured = measure(truth_of([person(STANDING)]), [seen([(STANDING, 0.9), (wrong, 0.8), (STANDING + 400, 0.7)])])
+    assert measured.numbers["precision"] == pytest.approx(1 / 3)
+    assert measured.numbers["precision_people"] == pytest.approx(2 / 3)
+
+
 def test_where_annotations_are_partial_nothing_is_said_of_false_people() -> None:
     measured = measure(truth_of([person(STANDING)]), [seen([(STANDING + 400, 0.9)])], everybody=False)
     for key in ("precision", "false_people_per_picture", "false_people_per_empty", "ece"):

@@ -148,6 +148,13 @@ def test_tracks_know_when_somebody_was_there() -> None:
     assert found[1].size == pytest.approx(float(np.ptp(A, axis=0).max()), abs=0.01)
 
 
+def test_few_frames_a_second_are_no_gaps_and_still_have_jitter() -> None:
+    random = np.random.default_rng(2)
+    slow = Track(np.arange(60) / 3, np.arange(60), A + random.normal(0, 2, (60, 17, 2)))
+    assert slow.intervals == [(0.0, 59 / 3)]
+    assert np.median(jitter({1: slow}, {1: slow})[0]) == pytest.approx(2 * 2**0.5, rel=0.1)
+
+
 def test_people_without_identity_are_no_track() -> None:
     scene = Scene([Walker(standing(200))])
     assert tracks_of([poses for poses, _ in scene.film(at_rate(HZ, 1))]) == {}
@@ -286,6 +293,23 @@ def test_stills_are_spread_evenly_and_few(frames: int) -> None:
     assert kept[0] == 0
     assert len(set(np.diff(kept))) <= 1
     assert frames - 1 - kept[-1] < stills.every
+
+
+def test_the_reference_keypoints_of_a_video_are_met(tmp_path: Path) -> None:
+    video, reference = shared("data/video/tfjs_pose_1.mp4"), shared("data/golden/tfjs/pose_1.json")
+    frames = [
+        [{"id": 1, "keypoints": [value for joint in COCO17.joints for value in (*one[joint].values(), 2)]}]
+        for one in json.loads(reference.read_text())
+    ]
+    told = tmp_path / "told.json"
+    words = ["--video", str(video), "--truth", str(truth_file(tmp_path, {"frames": frames})), "--json", str(told)]
+    assert main(["eval", *words, "--model", "light"]) == 0
+    numbers = json.loads(told.read_text())
+    assert numbers["tracks"] == 1
+    assert numbers["switches"] == 0
+    assert numbers["recall"] > 0.95
+    assert numbers["mean_oks"] > 0.8
+    assert abs(numbers["lag_truth_ms"]) < 25
 
 
 def test_three_dancers_are_three_identities(tmp_path: Path) -> None:

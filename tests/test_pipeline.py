@@ -89,7 +89,7 @@ def test_a_bigger_picture_moves_the_joints_with_it() -> None:
     """Twice the pixels, twice the coordinates."""
     small = picture("astronaut.jpg")
     big = np.asarray(cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
-    one, two = poses_of([small, big])
+    one, two = poses_of([small, big], settings(model="movenet_lightning_192"))
     sure = (one.score[0] > 0.5) & (two.score[0] > 0.5)
     assert sure.sum() >= 4
     assert np.abs((two.xy[0] + 0.5) / 2 - 0.5 - one.xy[0])[sure].max() < 6

@@ -94,6 +94,7 @@ def test_an_independent_program_receives_well_formed_messages(broker: Broker) ->
         message = wire.decode(payload.encode())
         assert (retained, kind, properties) == ("0", "application/json", "schema:edgepose.poses/1")
         assert (message.seq, len(message.people), message.device, message.camera) == (seq, seq, "board", "door")
+        assert message.age_ms is not None
         assert 0 <= message.age_ms < 5000
 
 

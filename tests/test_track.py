@@ -197,6 +197,16 @@ def test_who_turns_round_behind_a_pillar_is_known() -> None:
     assert len(lefts(told)) == 1
 
 
+def test_who_runs_out_of_sight_and_stops_is_known() -> None:
+    def path(t: float) -> tuple[float, float]:
+        return 100 + 400 * min(t, 1.0), 240
+
+    scene = Scene([Walker(path, tall=150, there=((-1, 0.9), (1.3, 3)))])
+    told = film(scene, at_rate(30, 5))
+    assert identities(told, 0) == [1]
+    assert len(lefts(told)) == 1
+
+
 @pytest.mark.parametrize(("away_s", "identity"), [(0.7, [1]), (1.5, [1, 2])], ids=["within memory", "after it"])
 def test_who_returns_is_known_within_memory_only(away_s: float, identity: list[int]) -> None:
     def path(t: float) -> tuple[float, float]:
@@ -258,6 +268,18 @@ def test_somebody_found_twice_is_one_person_even_when_another_is_out_of_sight() 
         if t > 2:
             assert len(out) <= 1
     assert ids == {1, 2} == set(left)
+
+
+def test_a_wrong_pose_on_somebody_is_nobody_unless_it_stays() -> None:
+    # another's shape, smaller, around the same middle: not like enough to be called the same
+    def film_of(seconds: float) -> list[Told]:
+        child = Walker(swaying(320, 0, 1, 250), tall=90, there=((1, 1 + seconds),), score=0.7)
+        return film(Scene([Walker(standing(320), there=((0, 2.5),)), child]), at_rate(30, 4))
+
+    glimpsed, stayed = film_of(0.2), film_of(2)
+    assert (identities(glimpsed, 0), identities(glimpsed, 1)) == ([1], [])
+    assert (identities(stayed, 0), identities(stayed, 1)) == ([1], [2])
+    assert [identity for _, identity in lefts(stayed)] == [1, 2]
 
 
 # ------------------------------------------------------------------------------------------------ entering

@@ -128,7 +128,7 @@ def frames(draw: st.DrawFn) -> list[Poses]:
         t += draw(step)
         people = draw(st.integers(0, 3))
         xy = draw(hnp.arrays(np.float32, (people, 4, 2), elements=number))
-        score = draw(hnp.arrays(np.float32, people, elements=st.sampled_from([0.1, 0.3, 0.6, 0.9, math.nan])))
+        score = draw(hnp.arrays(np.float32, people, elements=st.sampled_from([0.125, 0.25, 0.625, 0.875, math.nan])))
         poses = poses_of(xy, [], t, seq, skeleton=dataclasses.replace(COCO17, joints=("a",) * 4, sigmas=(0.05,) * 4))
         made.append(dataclasses.replace(poses, person_score=score))
         if not math.isfinite(t):

@@ -11,7 +11,7 @@ from edgepose import config
 from edgepose.engine import open_engine, verdicts
 from edgepose.engine.runtime import load_runtime
 from edgepose.errors import ModelError
-from tests import tiny_models
+from tests import accelerator, tiny_models
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ def no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_that_ran_is_not_tried_again(
     tmp_path: Path, models: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tiny_models.write(models)
+    path = accelerator.model(models)
     open_once(path)
     assert len(list(cache.iterdir())) == 1
     no_child(tmp_path, monkeypatch)
     open_once(path)
-    other = tiny_models.write(models, "other", tiny_models.build("uint8"), "uint8")
+    other = tiny_models.write(models, "other", accelerator.content("RESHAPE") + bytes(4), heads=accelerator.HEADS)
     with pytest.raises(ModelError, match="crashed on it"):
         open_once(other)
     assert len(list(cache.iterdir())) == 1, "only success is remembered"
@@ -83,7 +83,7 @@ def test_where_nothing_can_be_written_models_are_tried_each_time(
 ) -> None:
     cache.parent.parent.mkdir()
     cache.parent.write_text("a file where the folder should be")
-    path = tiny_models.write(models)
+    path = accelerator.model(models)
     open_once(path)
     no_child(tmp_path, monkeypatch)
     with pytest.raises(ModelError, match="crashed on it"):
@@ -92,5 +92,5 @@ def test_where_nothing_can_be_written_models_are_tried_each_time(
 
 def test_it_can_be_switched_off(models: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPOSE_REMEMBER_TRIALS", "no")
-    open_once(tiny_models.write(models))
+    open_once(accelerator.model(models))
     assert not cache.exists()

@@ -40,7 +40,7 @@ PAIRS = {
     "landscape": Pair(
         "movenet_multipose_192x256", "movenet_lightning_256", margin=1.45, worth=0.04,
         found=Logistic(3.74, (1.75,)), crop=Logistic(2.99, (1.1,)), both=Logistic(2.82, (0.77, 0.72, 5.73)),
-        gate=0.84, enter=0.5, stay=0.25,
+        gate=0.85, enter=0.5, stay=0.25,
     ),
     "best": Pair(
         "movenet_multipose_192x256", "movenet_thunder_256", margin=1.4, worth=0.04,

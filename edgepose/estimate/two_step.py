@@ -35,7 +35,7 @@ from edgepose.poses import Frame, Poses
 F = np.float32
 SAME_POSE = 0.5
 """Two refined poses more alike (OKS) are one person."""
-SKIP = 1.0
+SKIP = 0.9
 """A crop is skipped that has so many times the source pixels per model pixel of the whole frame: it shows no more."""
 MARGIN_SMALL, MARGIN_LARGE, LARGE_PX = 1.25, 1.4, 224
 """Side of a crop over the longer side of a coarse pose, for refiners below and from LARGE_PX, which can afford to see

@@ -45,7 +45,11 @@ class Run:
 def run_eval(args: argparse.Namespace, cfg: config.Config) -> int:
     """Do what the flags ask for; returns the exit code."""
     if args.explain:
-        say_table([(key, "", meaning) for key, meaning in MEANINGS.items()])
+        from edgepose.eval import video
+
+        for title, meanings in (("of pictures", MEANINGS), ("of a video", video.MEANINGS)):
+            sys.stdout.write(f"{title}\n")
+            say_table([(f"  {key}", "", meaning) for key, meaning in meanings.items()])
         return 0
     _check_outputs(args)
     if args.video:
@@ -78,6 +82,8 @@ def run_eval(args: argparse.Namespace, cfg: config.Config) -> int:
     runs = judged(looks, truth, not args.partly_annotated)
     apart = differences(runs[0].measured, runs[1].measured) if args.compare else {}
     write(args, runs, apart)
+    for one in looks:
+        one.partial.done()
     return 0
 
 
@@ -141,7 +147,6 @@ def judged(looks: Sequence[_Look], truth: Truth, everybody: bool) -> list[Run]:
             log.warning("%s", note)
         measured = measure(asked, one.seen, everybody)
         runs.append(Run(one.name, one.cfg, one.described, asked, one.seen, measured, notes))
-        one.partial.done()
     return runs
 
 

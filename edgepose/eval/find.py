@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose import config
-from edgepose.errors import FrameLostError, SourceError
+from edgepose.errors import ConfigError, FrameLostError, SourceError
 from edgepose.eval.match import People
 from edgepose.eval.truth import Person, Picture
 from edgepose.opencv import cv2
@@ -139,8 +139,14 @@ class InBoxes:
     def __init__(self, cfg: config.Config, joints: Skeleton, box_scale: float) -> None:
         from edgepose.decode import open_decoder
         from edgepose.engine import open_engine
+        from edgepose.estimate.pairs import pair_of
         from edgepose.preprocess import Preprocess
 
+        pair = pair_of(cfg.engine.model)
+        if pair is not None:
+            raise ConfigError(
+                f"--boxes gt: looks with one model, and {cfg.engine.model} is two; --model {pair.refiner} is the second"
+            )
         decode = msgspec.structs.replace(cfg.decode, max_people=1, min_person_score=0.0, min_joint_score=0.0)
         with ExitStack() as opened:
             self.engine = opened.enter_context(open_engine(cfg.engine))

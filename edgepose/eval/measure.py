@@ -41,6 +41,7 @@ MEANINGS = {
     "joint_error_px": f"median distance of joints of people found (candidates at OKS {RIGHT}), pixels",
     "joint_error_torso": "the same in torso diagonals",
     "precision": f"share of the poses told of that are right at OKS {RIGHT}",
+    "precision_people": "share of the poses told of that have half their joints in somebody's box, right or not",
     "recall": f"share of the people that a pose told of is right for, at OKS {RIGHT}",
     "recall_candidates": "the same of candidates",
     "kept": "recall / recall_candidates: what the gate and the thresholds leave",
@@ -61,6 +62,7 @@ RATIOS = {
     "pck": ("near", "near_of"),
     "pck_box": ("near_box", "near_box_of"),
     "precision": ("right", "told"),
+    "precision_people": ("on_people", "everything"),
     "recall": ("right", "people"),
     "recall_candidates": ("found", "people"),
     "false_people_per_picture": ("false", "one"),
@@ -156,6 +158,8 @@ class _Counts:
             "judged": len(judged),
             "right": int((given_told >= 0).sum()),
             "told": int((given_told >= 0).sum()) + false,
+            "on_people": sum(_lies_on(xy, picture.people) for xy in told.xy),
+            "everything": len(told),
             "found": int((given >= 0).sum()),
             "people": len(real),
             "false": false,
@@ -228,7 +232,7 @@ def measure(truth: Truth, seen: Sequence[Seen], everybody: bool = True) -> Measu
     pictures = (*truth.pictures, *truth.empties)
     rows = [counts.add(picture, one) for picture, one in zip(pictures, seen, strict=True)]
     sums = np.array([[row[name] for name in SUMS] for row in rows], np.float64)
-    for name in ("one", "false", "told"):
+    for name in ("one", "false", "told", "everything", "invokes", "crops", "candidate_invokes"):
         sums[len(truth.pictures) :, SUMS.index(name)] = 0  # the extra empty ones count by themselves
     joints = len(truth.skeleton.joints)
     found = [unpacked(one.candidates, joints) for one in seen[: len(truth.pictures)]]
@@ -250,7 +254,7 @@ def measure(truth: Truth, seen: Sequence[Seen], everybody: bool = True) -> Measu
     numbers["ms_per_picture"] = _median(ms)
     numbers["pictures_per_s"] = 1000 / float(ms.mean()) if ms.size and ms.mean() > 0 else None
     if not everybody:
-        for key in ("precision", "false_people_per_picture", "false_people_per_empty", "ece"):
+        for key in ("precision", "precision_people", "false_people_per_picture", "false_people_per_empty", "ece"):
             numbers[key] = None
     return Measured(
         numbers={key: numbers.get(key) for key in MEANINGS},
@@ -274,6 +278,19 @@ def _near(people: People, picture: Picture, sigmas: NDArray[np.float64]) -> Peop
 def ratios(sums: NDArray[np.float64]) -> dict[str, float | None]:
     """RATIOS of (pictures, SUMS)."""
     return {key: _ratio(sums, above, below) for key, (above, below) in RATIOS.items()}
+
+
+def _lies_on(xy: NDArray[np.float64], people: Sequence[Person]) -> bool:
+    """Whether half of the joints found (K, 2) are in somebody's box."""
+    found = xy[np.isfinite(xy).all(axis=1)]
+    if not len(found):
+        return False
+    for person in people:
+        corner = np.array(person.box_xywh[:2])
+        inside = ((found >= corner) & (found <= corner + person.box_xywh[2:])).all(axis=1)
+        if inside.mean() >= 0.5:
+            return True
+    return False
 
 
 def _ratio(sums: NDArray[np.float64], above: str, below: str) -> float | None:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from edgepose.poses import Poses
 
-GAP_S = 0.25
-"""Longer without somebody is two intervals."""
+GAP_S, GAP_FRAMES = 0.25, 3
+"""Longer than both without somebody is two intervals."""
 WINDOW_S = 0.5
-"""Stretch in which a joint is at rest or is not."""
+"""Stretch in which a joint is at rest or is not; at least LEAST_FRAMES."""
 LEAST_FRAMES = 5
 """Of such a stretch."""
 REST = 0.03
@@ -75,7 +75,7 @@ class Track:
     @property
     def intervals(self) -> list[tuple[float, float]]:
         """Seconds from and to which the person was there."""
-        ends = np.flatnonzero(np.diff(self.t) > GAP_S)
+        ends = np.flatnonzero(np.diff(self.t) > _gap(self.t))
         starts = [0, *(ends + 1).tolist()]
         return [
             (float(self.t[a]), float(self.t[b])) for a, b in zip(starts, [*ends.tolist(), len(self.t) - 1], strict=True)
@@ -122,13 +122,24 @@ def jitter(measured: Mapping[int, Track], told: Mapping[int, Track]) -> tuple[li
     return before, after, relative
 
 
+def _step(t: NDArray[np.float64]) -> float:
+    """Seconds from frame to frame, as a rule."""
+    return float(np.median(np.diff(t))) if len(t) > 1 else 0.0
+
+
+def _gap(t: NDArray[np.float64]) -> float:
+    """Seconds from which somebody was away."""
+    return max(GAP_S, (GAP_FRAMES + 0.5) * _step(t))
+
+
 def _windows(t: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Stretches of WINDOW_S one after another, none across a gap."""
-    windows, start = [], 0
+    windows, start, gap = [], 0, _gap(t)
+    window = max(WINDOW_S, LEAST_FRAMES * _step(t))
     for index in range(1, len(t) + 1):
-        if index < len(t) and t[index] - t[index - 1] > GAP_S:
+        if index < len(t) and t[index] - t[index - 1] > gap:
             start = index
-        elif index < len(t) and t[index] - t[start] >= WINDOW_S:
+        elif index < len(t) and t[index] - t[start] >= window - 1e-6:
             if index - start >= LEAST_FRAMES:
                 windows.append((start, index))
             start = index

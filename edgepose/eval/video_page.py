@@ -163,6 +163,6 @@ def _stills(watched: Watched) -> str:
             address = f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
             figures.append(
                 f'<figure class="card"><img src="{address}" alt="frame {seq}"><figcaption><b>{poses.t:.1f} s</b>'
-                f"frame {seq}, {len(poses)} people</figcaption></figure>"
+                f"frame {seq}, {len(poses)} in view</figcaption></figure>"
             )
     return f'<div class="wall film">{"".join(figures)}</div>'

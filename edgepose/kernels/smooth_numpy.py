@@ -54,7 +54,7 @@ def one_euro(
     out: Array,
 ) -> None:
     """As smooth.one_euro."""
-    there = np.isfinite(points).all(2)
+    there: Array = np.all(np.isfinite(points), axis=2)
     last = seen[slots]
     known = (last >= oldest)[..., None]
     step = np.where(there & known[..., 0], now - last, 1)[..., None]
@@ -98,7 +98,8 @@ def kalman(
     size = sizes[:, None]
     area = size * size
     last = np.where(memory == 0, np.nan, seen[slots])
-    there, known = np.isfinite(points).all(2), last >= oldest
+    there: Array = np.all(np.isfinite(points), axis=2)
+    known = last >= oldest
     found, fresh = there & known, there & ~known
     seen[slots] = np.where(there, now, last)
     value = np.where(there[..., None], points, 0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgepose import config, kernels, oks
 from edgepose.kernels import Choice
@@ -22,6 +23,12 @@ SLOW_S = 0.2
 
 TWICE_S = 0.02
 """Sightings nearer in time than this count as one."""
+
+NEAR = 0.25
+"""Somebody new this near to another, in sizes, may be a wrong pose of that one, so that two sightings do not do ..."""
+
+NEAR_S = 0.3
+"""... and it takes sightings over so many seconds."""
 
 CANDIDATE_S = 0.25
 """Seconds for which someone seen once may be seen again; the next frame counts, however late."""
@@ -173,7 +180,7 @@ class Tracker:
     ) -> tuple[Bodies, Index]:
         """Everybody known, where they are now, and the index in `seen` of each, -1 for who is not seen."""
         people, detections = len(before), len(seen)
-        of = np.full(people, UNSEEN)
+        of = np.full(people, UNSEEN, np.int64)
         bodies = self._moved(before, step_s, size_wh)
         if not people or not detections:
             return bodies, of
@@ -239,6 +246,7 @@ class Tracker:
             return bodies, ()
         if not at_once:
             ready &= (bodies.sightings > 1) & (bodies.known_s >= TWICE_S)
+        ready &= (bodies.known_s >= NEAR_S) | ~_near_another(bodies, of)
         who = np.flatnonzero(ready)
         who = who[np.argsort(of[who])]
         identities = np.arange(self._next_id, self._next_id + len(who), dtype=np.int32)
@@ -259,6 +267,19 @@ def _loops(choice: Choice) -> ModuleType:
 
 def _identities(bodies: Bodies) -> list[int]:
     return sorted(identity for identity in bodies.track_id.tolist() if identity >= 0)
+
+
+def _near_another(bodies: Bodies, of: Index) -> NDArray[np.bool_]:
+    """(M,) who lies on somebody seen in this frame who has an identity or is the surer of the two."""
+    xy = bodies.joints[..., :2]
+    known = ~np.isnan(xy)
+    middle = np.where(known, xy, 0).sum(axis=1) / known.sum(axis=1)
+    near = ((middle[:, None] - middle) ** 2).sum(axis=2) < (NEAR * bodies.motion[:, 0]) ** 2
+    first = np.where(bodies.track_id >= 0, UNSEEN, of)
+    near &= (of >= 0) & (first < of[:, None])
+    np.fill_diagonal(near, False)
+    on_another: NDArray[np.bool_] = near.any(axis=1)
+    return on_another
 
 
 def _is_rest_of(one: Floats, others: Bodies) -> bool:

@@ -2,47 +2,20 @@
 #   make_board FOLDER PYTHON    PYTHON is this machine's, with edgepose and pip; the board gets the same runtime and OpenCV
 # In the folder: qemu-aarch64, root/ (libraries and Python 3.11 of Debian 12 for arm64), and what looks like a virtual
 # environment: bin/python is a script that starts the emulator, so whatever starts sys.executable stays on the board.
-# EDGEPOSE_DEBIAN_MIRROR names another Debian mirror than the one apt uses here.
+. "$root/tools/debian.sh"
 
 qemu_suite=trixie   # qemu 10; the 7.2 of Debian 12 crashes in ai-edge-litert >= 2.2
 board_suite=bookworm
 board_packages="python3.11 python3.11-minimal libpython3.11-stdlib libpython3.11-minimal libc6 libgcc-s1 libstdc++6
   zlib1g libssl3 libffi8 libbz2-1.0 liblzma5 libexpat1 libuuid1 libsqlite3-0"
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-# Not here, and why: whoever calls may go on without.
-skip() { say "$(basename "$0"): skipped: $*"; exit 77; }
-
-# The one apt uses here; security updates are not on it.
-debian_mirror() { apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -m 1 '/debian/*$' || true; }
-
-# apt-get with a configuration, index and cache of its own: this machine's packages are neither asked nor touched.
-board_apt() {
-  apt_dir=$1
-  shift
-  apt-get -q -o Dir::Etc::sourcelist="$apt_dir/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-    -o Dir::State="$apt_dir" -o Dir::State::lists="$apt_dir/lists" -o Dir::State::status="$apt_dir/status" \
-    -o Dir::Cache="$apt_dir/cache" -o APT::Architecture=amd64 -o APT::Architectures::=amd64 \
-    -o APT::Architectures::=arm64 -o Acquire::Languages=none -o Acquire::Retries=2 -o APT::Sandbox::User= \
-    -o Debug::NoLocking=1 "$@"
-}
 
 fetch_system() {
   board=$1 apt_dir=$1/apt
-  mirror=${EDGEPOSE_DEBIAN_MIRROR:-$(debian_mirror)}
-  [ -n "$mirror" ] || skip "apt-get here knows no Debian mirror; EDGEPOSE_DEBIAN_MIRROR names one"
-  [ -r "$keyring" ] || skip "$keyring is not here; sudo apt install debian-archive-keyring"
-  mkdir -p "$apt_dir/lists/partial" "$apt_dir/cache/archives/partial" "$apt_dir/debs" "$board/root"
-  : >"$apt_dir/status"
-  cat >"$apt_dir/sources.list" <<EOF
-deb [arch=arm64 signed-by=$keyring] $mirror $board_suite main
-deb [arch=amd64 signed-by=$keyring] $mirror $qemu_suite main
-EOF
-  board_apt "$apt_dir" update >"$apt_dir/log" 2>&1 ||
-    skip "apt-get cannot read $mirror: $(grep -m 1 '^E:' "$apt_dir/log" || tail -n 1 "$apt_dir/log")"
+  mkdir -p "$board/root"
+  open_apt "$apt_dir" "arm64 $board_suite" "amd64 $qemu_suite"
   wanted=qemu-user:amd64
   for package in $board_packages; do wanted="$wanted $package:arm64"; done
-  (cd "$apt_dir/debs" && board_apt "$apt_dir" download $wanted) >"$apt_dir/log" 2>&1 ||
+  (cd "$apt_dir/debs" && own_apt "$apt_dir" download $wanted) >"$apt_dir/log" 2>&1 ||
     skip "apt-get cannot download the board's packages: $(grep -m 1 '^E:' "$apt_dir/log")"
   for package in "$apt_dir"/debs/*_arm64.deb; do dpkg-deb -x "$package" "$board/root"; done
   dpkg-deb --fsys-tarfile "$apt_dir"/debs/qemu-user_*.deb | tar -x -C "$board" --strip-components=3 ./usr/bin/qemu-aarch64
@@ -68,16 +41,10 @@ EOF
 
 make_board() {
   board=$1 host=$2
-  case "$(uname -s) $(uname -m)" in
-  "Linux x86_64") ;;
-  "Linux aarch64") skip "this machine is a 64-bit ARM itself; ./tools/test tests it" ;;
-  *) skip "the emulator is for Linux on x86-64" ;;
-  esac
-  for tool in apt-get dpkg-deb gpgv; do
-    command -v "$tool" >/dev/null || skip "needs $tool, as Debian and its derivatives have it"
-  done
+  [ "$(uname -m)" != aarch64 ] || skip "this machine is a 64-bit ARM itself; ./tools/test tests it"
+  need_debian
   versions=$("$host" -c 'from importlib.metadata import version as v; print(v("ai-edge-litert"), v("opencv-python-headless"))')
-  stamp="$versions $root $(cat "$root/pyproject.toml" "$root/tools/arm/setup.sh" | sha256sum | cut -d' ' -f1)"
+  stamp="$versions $root $(cat "$root/pyproject.toml" "$root/tools/debian.sh" "$root/tools/arm/setup.sh" | sha256sum | cut -d' ' -f1)"
   [ "$(cat "$board/.stamp" 2>/dev/null)" = "$stamp" ] && return
   say "setting up $board (once, about a minute)"
   rm -rf "$board"

@@ -10,7 +10,7 @@ from typing import Any
 from ai_edge_litert.interpreter import Interpreter
 
 from models_build.environment import sha256
-from models_build.recipes import BALANCE_VIEWS, PACKAGE, RANGE_VIEWS, Recipe
+from models_build.recipes import BALANCE_VIEWS, PACKAGE, RANGE_VIEWS, SCORES, Recipe
 from models_build.tflite import output_name
 
 ACCURACY = Path(__file__).with_name("accuracy.json")
@@ -71,6 +71,7 @@ def _manifest(recipe: Recipe, model: bytes) -> str:
         _table(lines, "[[heads]]", {"role": role, "output": place, "shape": shape, "dtype": dtype})
     _table(lines, "[decoder]", {"name": "movenet"})
     _table(lines, "[decoder.options]", recipe.decoder)
+    _table(lines, "[score]", SCORES[recipe.name])
     _table(lines, "[origin]", {"package": f"npm {PACKAGE}", "made": MADE})
     _table(lines, "[origin.files]", recipe.files)
     _table(lines, "[licence]", {"spdx": "Apache-2.0", "notice": NOTICE})

@@ -122,3 +122,13 @@ RECIPES = {
         _multi(192, 256),
     )
 }
+
+SCORES: dict[str, dict[str, float]] = {
+    "movenet_lightning_192": {"bias": 4.36, "slope": 2.33, "gate": 0.65, "enter": 0.5, "stay": 0.25},
+    "movenet_lightning_256": {"bias": 3.31, "slope": 1.82, "gate": 0.58, "enter": 0.5, "stay": 0.25},
+    "movenet_thunder_256": {"bias": 4.71, "slope": 2.3, "gate": 0.78, "enter": 0.5, "stay": 0.25},
+    "movenet_multipose_256x256": {"bias": 3.48, "slope": 1.6, "gate": 0.77, "enter": 0.5, "stay": 0.25},
+    "movenet_multipose_192x256": {"bias": 2.89, "slope": 1.33, "gate": 0.7, "enter": 0.5, "stay": 0.25},
+}
+"""Model -> what makes a chance of its person score, fitted to the candidates in whole pictures with people and without;
+at the gate about one of a hundred of those without shows somebody."""
