@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgepose import config, wire
-from edgepose.cli import SHORT_FLAGS, main, make_parser
+from edgepose.cli import MORE, SHORT_FLAGS, main, make_parser
 
 PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
 EDGEPOSE = [sys.executable, "-m", "edgepose.cli"]
@@ -177,7 +177,7 @@ def test_a_damaged_model_fails_verification(tmp_path: Path, capsys: pytest.Captu
 
 def test_the_parser_offers_what_the_readme_names() -> None:
     _, commands = make_parser()
-    assert set(commands) == {"run", "demo", "models", "kernels", "doctor", "eval", "bench", "config"}
+    assert set(commands) == {"run", "demo", "models", "kernels", "doctor", "eval", "bench", "config", *MORE}
 
 
 def test_messages_are_plain_json() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,17 +19,21 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edgepose import config, wire
 from edgepose.engine.zoo import shipped_dir
 from edgepose.errors import ModelError
+from edgepose.poses import Frame
 from edgepose.service import control
 from edgepose.service.control import Allowance, Control
 from edgepose.service.models import check_name
 from edgepose.service.run import RESTART, Service
+from edgepose.service.snapshot import LONGEST_PX, MOST_BYTES, jpeg
 from edgepose.source import ListSource
 from tests.broker import Broker, Subscriber, wait_until
-from tests.service import Asker, Camera, picture, running, settings
+from tests.service import PICTURES, Asker, Camera, Looks, picture, running, settings
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +266,74 @@ def test_health_comes_by_itself(kitchen: Kitchen) -> None:
     assert health.memory_mib is not None
     assert health.memory_mib > 20
     assert health.spool["failed"] == 0
+
+
+def test_an_answer_goes_where_the_command_wants_it(kitchen: Kitchen) -> None:
+    _, asker = kitchen
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.ResponseTopic = "somewhere/else"
+    properties.CorrelationData = b"\x00\xff"
+    before = len(asker.answers())
+    asker.subscriber._client.publish(f"{asker.root}/control/resume", b"{}", 1, properties=properties)
+
+    def came() -> list[Any]:
+        return [message for message in list(asker.subscriber.messages) if message.topic == "somewhere/else"]
+
+    wait_until(came, "the answer")
+    (message,) = came()
+    assert json.loads(message.payload)["ok"] is True
+    assert message.properties.CorrelationData == b"\x00\xff"
+    assert len(asker.answers()) == before
+
+
+def test_commands_are_heard_again_after_the_broker_was_gone(kitchen: Kitchen, broker: Broker) -> None:
+    _, asker = kitchen
+    broker.kill()
+    broker.start()
+    before = len(asker.answers())
+
+    def answered() -> bool:
+        asker.send("resume", b"{}")
+        time.sleep(0.1)
+        return len(asker.answers()) > before
+
+    wait_until(answered, "an answer over the new connection", 20)
+
+
+def test_a_command_that_the_broker_keeps_is_ignored(broker: Broker, tmp_path: Path) -> None:
+    with Subscriber(broker.port, "edgepose/kept/#") as subscriber:
+        asker = Asker(subscriber, "edgepose/kept/door")
+        subscriber._client.publish(f"{asker.root}/control/pause", b"{}", 1, True).wait_for_publish(5)
+        with running(settings(tmp_path, broker.url, device="kept"), Camera(picture(), 10)) as service:
+            assert asker.ask("status")["result"]["status"]["state"] != "paused"
+            assert not service.pipeline.paused
+
+
+def test_a_picture_is_made_small_enough_whatever_is_on_it() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (2160, 3840, 3), np.uint8)
+    poses = Looks()(Frame(noise, "bgr", 0.0, 0.0, 7), None)
+    result = jpeg(poses, Frame(noise, "bgr", 0.0, 0.0, 7))
+    data = base64.b64decode(result["jpeg"])
+    assert len(data) <= MOST_BYTES
+    small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert small is not None
+    assert max(small.shape) <= LONGEST_PX
+    assert abs(small.shape[1] / small.shape[0] - 16 / 9) < 0.02
+    assert result["size_wh"] == [3840, 2160]
+
+
+def test_the_program_ends_with_the_exit_code_of_restart(broker: Broker, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "edgepose.cli", "run", "--source", str(PICTURES), "--source.loop", "--broker", broker.url,
+        "--device", "program", "--decode.kernels", "numpy", "--sink.mqtt.spool", str(tmp_path),
+    ]  # fmt: skip
+    with Subscriber(broker.port, "edgepose/program/#") as subscriber, subprocess.Popen(command) as process:
+        try:
+            wait_until(lambda: subscriber.payloads("/poses"), "poses", 30)
+            assert Asker(subscriber, "edgepose/program/camera").ask("restart")["ok"]
+            assert process.wait(30) == RESTART
+        finally:
+            process.kill()
 
 
 def test_restart_ends_the_run_with_its_own_exit_code(broker: Broker, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FPS_S = 5.0
 """Over which the frame rate is counted."""
+VITALS_S = 1.0
+"""How often process and board are looked at; the latter more seldom, see edgepose.vitals."""
 WINDOW_S = 30.0
 """Percentiles are of the last one to two of these."""
 
@@ -89,6 +91,8 @@ class Gauges:
         self._last: dict[str, int] = {}
         self._ended: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._vitals, self._vitals_t = self._board.vitals(), now
+        """Asked for by `tick` alone: who reads the numbers must not wait for a program that asks the firmware."""
 
     def start(self) -> None:
         """Nothing to begin."""
@@ -101,8 +105,10 @@ class Gauges:
         self.people = len(poses)
 
     def tick(self) -> None:
-        """Note how many frames were looked at until now."""
+        """Note how many frames were looked at until now, and how the board is."""
         now = time.monotonic()
+        if now - self._vitals_t >= VITALS_S:
+            self._vitals, self._vitals_t = self._board.vitals(), now
         with self._lock:
             self._looked.append((now, self._pipeline.looked))
             while len(self._looked) > 2 and now - self._looked[1][0] >= FPS_S:
@@ -134,7 +140,7 @@ class Gauges:
             lately={name: stages[name].since(before[name]) for name in stages},
             spool={name: spool[name] for name in ("kept", "dropped", "failed") if name in spool},
             delegate=", ".join(dict.fromkeys(engine.ran_on for engine in pipeline.estimate.engines if engine.ran_on)),
-            vitals=self._board.vitals(),
+            vitals=self._vitals,
         )
 
     def _models(self) -> dict[str, int]:
