@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 LONGEST_SHOWN = 200
 """Characters of a wrong value."""
+MAX_FILE_BYTES = 1 << 20
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -442,12 +443,17 @@ def choices(hint: Any) -> tuple[Any, ...]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file; a ConfigError says which line is wrong."""
     try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: has more than {MAX_FILE_BYTES >> 20} MiB; is it the right file?")
+    try:
+        raw: dict[str, Any] = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: not UTF-8, a number too long, too deep
         raise ConfigError(one_line(f"{path}: not valid TOML: {error}")) from None
     return raw
 

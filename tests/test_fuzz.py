@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from edgepose import config
+from edgepose.recording import reader
+from edgepose.recording.chunks import HEAD, SYNC
 from tests.fuzz_targets import CORPUS, JSON_TARGETS, TARGETS, mutate, mutate_json
 
 MUTATIONS = 2000
@@ -38,6 +41,36 @@ def test_a_changed_input_is_taken_or_refused_as_documented(name: str) -> None:
             TARGETS[name](data)
         except Exception as error:
             raise AssertionError(f"{name}: {data!r}") from error
+
+
+DEEP = {
+    "config": (
+        b"a = " + b"[" * 5000,
+        b"a = " + b"{x=" * 3000,
+        b"a = 1" + b"0" * 5000,
+        b"x" * (config.MAX_FILE_BYTES + 1),
+    ),
+    "manifest": (b"a = " + b"[" * 5000, b"schema = 1" + b"0" * 5000),
+    "poses": (b'{"people":' * 50_000, b"[" * 100_000, b'{"seq":' + b"9" * 100_000 + b"}"),
+    "command": (b"pause\0" + b'{"id":' * 50_000, b'rate\0{"max_fps":1e' + b"9" * 10_000 + b"}"),
+    "model": (b"\x1c\0\0\0TFL3" + b"\0" * 3_000_000,),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), [(name, data) for name in DEEP for data in DEEP[name]], ids=lambda _: "")
+def test_what_is_deep_or_long_beyond_reason_is_refused(name: str, data: bytes) -> None:
+    assert TARGETS[name](data)
+
+
+def test_a_recording_of_chunks_that_are_none_is_read_to_its_end_in_one_pass() -> None:
+    assert TARGETS["recording"](b"\x89EPR\r\n\x1a\n" + b"EPCH" * 250_000) == ""
+
+
+def test_a_recording_made_to_keep_its_reader_busy_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MOST_WASTED", 1 << 20)
+    head = HEAD.pack(SYNC, 1, 0, 0, 1 << 25, 1 << 25, 0, 0, 0)
+
+    assert "damaged throughout" in TARGETS["recording"](b"\x89EPR\r\n\x1a\n" + head * 1000)
 
 
 def test_what_is_kept_stays_small_and_has_a_reader() -> None:

@@ -16,6 +16,8 @@ from edgepose.recording.session import Session
 
 SCAN = 1 << 16
 """Bytes looked at in one go for the next chunk after a damaged one."""
+MOST_WASTED = 1 << 31
+"""Bytes looked at for chunks that are none; more are in files made to keep a reader busy."""
 
 
 class Recording:
@@ -31,6 +33,8 @@ class Recording:
         self.good_end = 0
         """Where the last whole chunk ends."""
         self._session: tuple[int, Session] | None = None
+        self._scanned = 0, b""
+        """Where a piece of the file was looked at for the next chunk, and the piece."""
         if file.read(len(MAGIC)) != MAGIC:
             raise SourceError(f"{name}: is no recording of edgepose; `edgepose run --record FILE` makes one")
 
@@ -83,12 +87,18 @@ class Recording:
         """Offset, head and payload of every chunk that is whole."""
         self.damaged = self.torn = 0
         self._session = None
+        self._scanned = 0, b""
+        wasted = 0
         at = self.good_end = len(MAGIC)
         while True:
             head = self._head(at)
             payload = None
             if head is not None:
-                payload = payload_of(head, self._bytes(at, head.size))
+                data = self._bytes(at, head.size)
+                payload = payload_of(head, data)
+                wasted += 0 if payload is not None else len(data)
+                if wasted > MOST_WASTED:
+                    raise SourceError(f"{self.name}: is damaged throughout; use another recording")
             if head is not None and payload is not None:
                 self.damaged += at - self.good_end
                 self.good_end = at + head.size
@@ -103,13 +113,15 @@ class Recording:
     def _next(self, at: int) -> int | None:
         """Where the next chunk may start."""
         while True:
-            data = self._bytes(at, SCAN)
-            found = data.find(SYNC)
+            start, data = self._scanned
+            if not start <= at <= start + len(data) - len(SYNC):
+                start, data = self._scanned = at, self._bytes(at, SCAN)
+            found = data.find(SYNC, at - start)
             if found >= 0:
-                return at + found
+                return start + found
             if len(data) < SCAN:
                 return None
-            at += SCAN - len(SYNC) + 1
+            at = start + SCAN - len(SYNC) + 1
 
     @property
     def warning(self) -> str:
