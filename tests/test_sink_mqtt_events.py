@@ -21,7 +21,7 @@ from edgepose import wire
 from edgepose.config import Mqtt
 from edgepose.errors import ConfigError
 from edgepose.sink.mqtt import MqttSink, Reply, Timing, _Sent
-from edgepose.sink.mqtt_events import INCOMING
+from edgepose.sink.mqtt_events import INCOMING, EventsLane
 from edgepose.sink.mqtt_lanes import Out, Traits
 from edgepose.sink.mqtt_link import Link
 from edgepose.spool import Spool, disk
@@ -131,22 +131,41 @@ def test_events_can_be_switched_off(broker: Broker, tmp_path: Path) -> None:
     assert not (tmp_path / "no").exists()
 
 
-def test_nothing_is_lost_while_the_broker_dies_again_and_again(lasting: Broker) -> None:
+def test_nothing_is_lost_while_the_broker_dies_again_and_again(
+    lasting: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what it acknowledged in the moment before it died: mosquitto answers first and saves then.
+
+    A reader has even those, unless it did not get around to reading them; so hardly ever one is missing.
+    """
+    acknowledged: set[int] = set()
+    settled = EventsLane.settled
+
+    def noting(lane: EventsLane, out: Out, denied: str, told: bool) -> None:
+        acknowledged.add(out.key.number)
+        settled(lane, out, denied, told)
+
+    monkeypatch.setattr(EventsLane, "settled", noting)
+    lost_with_it: set[int] = set()
     with Subscriber(lasting.port, f"{ROOT}/events", session="reader") as subscriber, sink(lasting.url) as publisher:
         with visitors(publisher) as entered:
             for _ in range(4):
                 goal = len(events(subscriber)) + 30
                 wait_until(lambda goal=goal: len(events(subscriber)) > goal, "events")  # type: ignore[misc]
                 lasting.kill()
+                lost_with_it |= acknowledged - {event.number for event in events(subscriber)}
                 away = len(entered)
                 wait_until(lambda away=away: len(entered) > away + 20, "events while it is away")  # type: ignore[misc]
                 lasting.start()
         delivered(publisher, entered)
-        wait_until(lambda: len(once(events(subscriber))) >= len(entered), "the reader to have them")
+        wait_until(lambda: entered[-1] in [event.id for event in events(subscriber)], "the reader to have them")
 
     read = once(events(subscriber))
-    assert [event.id for event in read] == entered
-    assert [event.number for event in read] == list(range(read[0].number, read[0].number + len(entered)))
+    numbers = [event.number for event in read]
+    missing = set(range(numbers[0], numbers[0] + len(entered))) - set(numbers)
+    assert missing <= lost_with_it
+    assert len(missing) <= 4
+    assert [event.id for event in read] == sorted(event.id for event in read), "in order"
     assert publisher.spool_counts["dropped"] == 0
 
 
@@ -187,11 +206,10 @@ def test_nothing_that_was_kept_is_lost_when_we_are_killed(lasting: Broker, tmp_p
             with subprocess.Popen(command) as child:
                 wait_until(lambda goal=goal: len(events(subscriber)) > goal, "events")  # type: ignore[misc]
                 if round_ == 1:  # and with many on disk only
-                    lasting.kill()
+                    lasting.send(signal.SIGSTOP)
                     time.sleep(0.3)
                 child.kill()
-            if round_ == 1:
-                lasting.start()
+            lasting.send(signal.SIGCONT)
         (file,) = spool.glob("*.db")
         with Spool(file, 10**7) as left:
             waiting = [item.number for item in left.pending(10**6)]
