@@ -137,7 +137,7 @@ class Soak:
             measured_t = time.monotonic()
             self._drain(world, reader, people_back=True)
             with reader.changed:
-                keeps_to = max(reader.order, default=0)
+                keeps_to, unreported = max(reader.order, default=0), len(reader.seen - reader.told)
             for fault in last(names, self._total_s, self._rng):
                 self._suffer(fault, world, reader)
             self._drain(world, reader, people_back=False)
@@ -147,7 +147,7 @@ class Soak:
             reader.close()
         if code:
             world.service.unplanned.append(f"after SIGTERM it ended with {code}")
-        return self._report(world, reader, keeps_to, measured_t, left_out)
+        return self._report(world, reader, keeps_to, unreported, measured_t, left_out)
 
     def _over(self, round_: list[Planned]) -> bool:
         """No time for another round; a fault costs its length and about three seconds."""
@@ -213,7 +213,9 @@ class Soak:
 
     # ------------------------------------------------------------------------------------------------- counting
 
-    def _report(self, world: World, reader: Reader, keeps_to: int, measured_t: float, left_out: list[str]) -> Report:
+    def _report(
+        self, world: World, reader: Reader, keeps_to: int, unreported: int, measured_t: float, left_out: list[str]
+    ) -> Report:
         kept, highest = _spool(world.disk.folder)
         first = min(reader.order, default=0)
         counted = delivered(reader.order, first, keeps_to)
@@ -237,7 +239,7 @@ class Soak:
             apart=apart,
             left_in_spool=kept,
             spool_dropped=int(reader.health.get("spool", {}).get("dropped", 0)),
-            unreported=len(reader.seen - reader.told),
+            unreported=unreported,
             lives=world.service.lives,
             killed=killed,
             reloads=len(world.service.reloads),
