@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
-LEAVES = {"poses", "errors", "config", "wire", "oks", "opencv", "timing", "tuned", "recording", "vitals", "spool", "secret"}
+LEAVES = {
+    "poses", "errors", "config", "wire", "oks", "opencv", "timing", "tuned", "recording", "vitals", "spool", "secret",
+}  # fmt: skip
 STAGES = {"source", "preprocess", "engine", "decode", "track", "smooth", "sink"}
 ESTIMATE = {"estimate"}
 """One frame's people: puts preprocess, engine and decode together."""
