@@ -282,6 +282,8 @@ class MqttSink(Sink):
                     raise LinkDown("frozen", "does not answer any more")
             link.publish(Out(f"{self.root}/availability", b"offline", 1, True, Traits(content="")))
             link.leave(self._wake, self._timing.close_s / 2)
+            if self._events:
+                self._events.left()
         finally:
             if time.monotonic() - connected_t > self._timing.healthy_s:
                 self._backoff.reset()

@@ -21,6 +21,8 @@ log = logging.getLogger("edgepose.sink.mqtt")
 IN_FLIGHT = 4
 WINDOW = 64
 """Read ahead from the spool."""
+GRACE_S = 2.0
+"""An acknowledged event is sent once more if the connection ends that soon: mosquitto answers first and saves then."""
 INCOMING = 1024
 """May wait for a disk that hangs."""
 
@@ -51,6 +53,7 @@ class EventsLane:
         self._incoming: deque[_Seen] = deque()
         self._overrun = 0
         self._window: list[Item] = []
+        self._acked: deque[tuple[float, Item]] = deque()
         self._done: list[int] = []
         self._held: set[int] = set()
         self._read = 0
@@ -65,7 +68,7 @@ class EventsLane:
         """The spool's kept, dropped, failed; and sent and refused ones."""
         counts = self._spool.counts
         return {
-            "kept": counts["kept"] + len(self._incoming),
+            "kept": max(0, counts["kept"] + len(self._incoming) - len(self._acked) - len(self._done)),
             "dropped": counts["dropped"] + self._overrun,
             "failed": counts["failed"],
             "sent": self.sent,
@@ -180,10 +183,9 @@ class EventsLane:
 
     def take(self, now_t: float) -> Out | None:
         """The oldest that is not on its way."""
-        if now_t < self._blocked_t:
-            return None
         with self._changed:
-            if not self._window:
+            self._believe(now_t - GRACE_S)
+            if now_t < self._blocked_t or not self._window:
                 return None
             item = self._window.pop(0)
             if self._more and len(self._window) < WINDOW // 2:
@@ -199,18 +201,33 @@ class EventsLane:
         if denied:
             self.refused += 1
             self._blocked_t = time.monotonic() + self._retry_s
-            self.lost([out])
+            with self._changed:
+                bisect.insort(self._window, out.key)
             return
         self.sent += 1
         with self._changed:
-            self._done.append(out.key.number)
-            self._changed.notify_all()
+            self._acked.append((time.monotonic(), out.key))
+
+    def left(self) -> None:
+        """The connection ended as it should: nothing that was acknowledged is in doubt."""
+        with self._changed:
+            self._believe(float("inf"))
 
     def lost(self, outs: Sequence[Out]) -> None:
-        """They are sent again, in their old order."""
+        """They are sent again, in their old order; so are those acknowledged just before: the broker may have died."""
         with self._changed:
-            for out in outs:
-                bisect.insort(self._window, out.key)
+            self._believe(time.monotonic() - GRACE_S)
+            for item in [out.key for out in outs] + [item for _, item in self._acked]:
+                bisect.insort(self._window, item)
+            self._acked.clear()
+
+    def _believe(self, until_t: float) -> None:
+        """Forget for good what was acknowledged before."""
+        before = len(self._done)
+        while self._acked and self._acked[0][0] <= until_t:
+            self._done.append(self._acked.popleft()[1].number)
+        if len(self._done) > before:
+            self._changed.notify_all()
 
     def owes(self, now_t: float) -> bool:
         """Something could go out now."""
