@@ -22,6 +22,7 @@ from edgepose import config
 from edgepose.engine import Engine, open_engine
 from edgepose.poses import COCO17, Frame, Poses
 from edgepose.source.base import BaseSource
+from edgepose.vitals import open_files
 from tests import people, tiny_models
 from tools.soaking.broker import NAME, PASSWORD, Broker
 from tools.soaking.report import FILES_STEP, MEMORY_STEP_MIB
@@ -29,7 +30,7 @@ from tools.soaking.service import rss_bytes
 from tools.soaking.slope import Slope, slope
 
 SAMPLES = 400
-WARM = 0.1
+WARM = 0.2
 """Of all frames: not counted, it still compiles and fills its caches."""
 TURN_S = 0.4
 """Somebody comes or goes this often."""
@@ -113,9 +114,9 @@ class FramesReport:
             "frames": f"{self.looked:,} in {self.seconds:.0f} s, {self.looked / self.seconds:,.0f} a second",
             "poses taken by the broker": f"{self.messages:,}",
             "events taken by the broker": f"{self.events:,}",
-            "memory": f"{self.first_mib:.2f} MiB after the first tenth, {self.last_mib:.2f} at the end",
-            "memory, slope": _told(self.memory, "KiB per 1,000 frames", 1024, MEMORY_STEP_MIB),
-            "open files, slope": _told(self.files, "per 1,000 frames", 1, FILES_STEP),
+            "memory": f"{self.first_mib:.2f} MiB after the first fifth, {self.last_mib:.2f} at the end",
+            "memory, slope": _told(self.memory, "KiB per 1,000 frames", 1024, MEMORY_STEP_MIB, "MiB"),
+            "open files, slope": _told(self.files, "per 1,000 frames", 1, FILES_STEP, "files"),
         }
         lines = [f"{name:<28} {text}" for name, text in rows.items()]
         return "\n".join([*lines, "", *(f"NOT MET: {miss}" for miss in self.misses)] if self.misses else lines)
@@ -158,35 +159,36 @@ def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
     sinks = open_sinks(cfg, live=True)
     following = Following(cfg, source)
     pipeline = Pipeline(source, estimate, sinks, following.tracker(estimate), following.smoother(COCO17), following)
-    sampled: list[tuple[int, int, int]] = []
+    sampled, taken = np.zeros((SAMPLES, 3), np.int64), 0  # made before, so that noting them takes no memory
     every = max(1, number // SAMPLES)
     began_t = time.monotonic()
     with pipeline, Service(cfg, pipeline) as service:
 
         def saw(poses: Poses, frame: Frame) -> None:
+            nonlocal taken
             service.saw(poses, frame)
-            if pipeline.looked >= (len(sampled) + 1) * every:
-                open_files = len(list(Path("/proc/self/fd").iterdir()))
-                sampled.append((pipeline.looked, rss_bytes(os.getpid()), open_files))
-                if len(sampled) % (SAMPLES // 10) == 0:
-                    mib = sampled[-1][1] / 2**20
+            if taken < SAMPLES and pipeline.looked >= (taken + 1) * every:
+                sampled[taken] = pipeline.looked, rss_bytes(os.getpid()), open_files() or 0
+                taken += 1
+                if taken % (SAMPLES // 10) == 0:
+                    mib = sampled[taken - 1, 1] / 2**20
                     print(f"soak: {pipeline.looked:,} frames, {mib:.2f} MiB", file=sys.stderr, flush=True)
 
         pipeline.run(saw)
         seconds = time.monotonic() - began_t
         sink = sinks[0]
-    kept = sampled[round(WARM * len(sampled)) :]
-    thousands = [looked / 1000 for looked, _, _ in kept]
+    kept = sampled[round(WARM * taken) : taken]
+    thousands = kept[:, 0] / 1000
     report = FramesReport(
         frames=number,
         looked=pipeline.looked,
         seconds=seconds,
         events=int(getattr(sink, "spool_counts", {}).get("sent", 0)),
         messages=int(sink.counts["sent"]),
-        memory=slope(thousands, [rss / 2**20 for _, rss, _ in kept]),
-        files=slope(thousands, [files for _, _, files in kept]),
-        first_mib=kept[0][1] / 2**20,
-        last_mib=kept[-1][1] / 2**20,
+        memory=slope(thousands, kept[:, 1] / 2**20),
+        files=slope(thousands, kept[:, 2]),
+        first_mib=float(kept[0, 1]) / 2**20,
+        last_mib=float(kept[-1, 1]) / 2**20,
     )
     for what, found, step in (("memory", report.memory, MEMORY_STEP_MIB), ("open files", report.files, FILES_STEP)):
         if found is None:
@@ -196,9 +198,8 @@ def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
     return report
 
 
-def _told(found: Slope | None, unit: str, factor: float, step: float) -> str:
+def _told(found: Slope | None, unit: str, factor: float, step: float, what: str) -> str:
     if found is None:
         return "too few samples"
     low, middle, high = (factor * each for each in (found.low, found.slope, found.high))
-    verdict = "indistinguishable from 0" if found.level(step) else "NOT 0"
-    return f"{middle:+.4f} {unit}, 95 % interval {low:+.4f} to {high:+.4f}: {verdict}"
+    return f"{middle:+.4f} {unit}, 95 % interval {low:+.4f} to {high:+.4f}: {found.verdict(step, what)}"

@@ -182,8 +182,7 @@ class Report:
 def _slope(found: Slope | None, unit: str, step: float, now: float, seconds: float) -> str:
     if found is None or seconds < LEAST_S:
         return f"{now:.1f} {unit}; {seconds:.0f} s are too few for a slope"
-    verdict = "indistinguishable from 0" if found.level(step) else "NOT 0"
     return (
         f"{now:.1f} {unit}; {found.slope:+.2f} {unit} an hour, 95 % interval {found.low:+.2f} to {found.high:+.2f}, "
-        f"over {seconds:.0f} s: {verdict}"
+        f"over {seconds:.0f} s: {found.verdict(step, unit)}"
     )

@@ -27,6 +27,16 @@ class Slope(NamedTuple):
         """Indistinguishable from 0: the interval holds 0, or all of the span adds less than `resolution` to y."""
         return self.low <= 0 <= self.high or abs(self.slope) * self.span < resolution
 
+    def verdict(self, resolution: float, unit: str) -> str:
+        """Which of the two it is, in words."""
+        if self.low <= 0 <= self.high:
+            return "indistinguishable from 0"
+        if self.level(resolution):
+            return (
+                f"{abs(self.slope) * self.span:.2f} {unit} in all, less than can be told from 0 ({resolution:g} {unit})"
+            )
+        return "NOT 0"
+
 
 def slope(x: ArrayLike, y: ArrayLike) -> Slope | None:
     """Least squares through the means of BLOCKS equal blocks; None: too few samples.
