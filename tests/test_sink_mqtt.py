@@ -299,9 +299,7 @@ def test_mqtt_3_cannot_say_that_a_topic_is_not_allowed(tmp_path: Path, caplog: p
     assert told(caplog, "connected, MQTT 3.1.1; publishing edgepose/board/door/poses (it cannot tell whether") == 1
 
 
-def test_two_publishers_of_one_name_are_told(
-    broker: Broker, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
+def test_two_publishers_of_one_name_are_told(broker: Broker, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     with sink(broker.url):
         wait_until(lambda: told(caplog, "connected"), "the first to connect")
         with sink(broker.url, spool=str(tmp_path / "another machine")):
