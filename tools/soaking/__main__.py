@@ -32,6 +32,7 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--frames", type=int, default=0, metavar="N", help="memory over so many frames instead")
     parser.add_argument("--fleet", type=int, default=0, metavar="N", help="so many simulated devices instead")
+    parser.add_argument("--nagle", action="store_true", help="a fleet's broker without set_tcp_nodelay")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a fleet; default %(default)s")
     args = parser.parse_args()
     names = [name.strip() for name in args.faults.split(",") if name.strip()] or list(FAULTS)
@@ -57,7 +58,7 @@ def _report(args: argparse.Namespace, names: list[str]):  # type: ignore[no-unty
     if args.fleet:
         from tools.soaking.fleet import fleet
 
-        return fleet(args.fleet, args.seconds)
+        return fleet(args.fleet, args.seconds, not args.nagle)
     from tools.soaking.run import Soak
 
     seed = int(time.time()) % 10_000 if args.seed is None else args.seed

@@ -29,6 +29,7 @@ persistence_location {folder}/state/
 autosave_interval 1
 autosave_on_changes true
 max_queued_messages 100000
+set_tcp_nodelay {nodelay}
 listener {plain} 127.0.0.1
 listener {tls} 127.0.0.1
 certfile {certificate}
@@ -54,7 +55,8 @@ def free_port() -> int:
 class Broker:
     """Keeps every change on disk, unless `forget` is called between two lives."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, nodelay: bool = True) -> None:
+        """nodelay: send at once; mosquitto itself waits for more unless told otherwise."""
         folder.mkdir()
         self._state, self._passwords, self._settings = folder / "state", folder / "passwords", folder / "mosquitto.conf"
         self._state.mkdir()
@@ -64,6 +66,7 @@ class Broker:
         self._settings.write_text(
             SETTINGS.format(
                 user=getpass.getuser(),
+                nodelay=str(nodelay).lower(),
                 folder=folder,
                 passwords=self._passwords,
                 plain=self.plain,

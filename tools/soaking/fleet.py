@@ -136,12 +136,12 @@ class FleetReport:
         return {"schema": "edgepose.fleet/1", "met": self.met, **vars(self)}
 
 
-def fleet(devices: int, seconds: float) -> FleetReport:
+def fleet(devices: int, seconds: float, nodelay: bool = True) -> FleetReport:
     """So many devices for so long."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgepose-fleet-")))
         folder.chmod(0o755)
-        broker = Broker(folder / "broker")
+        broker = Broker(folder / "broker", nodelay=nodelay)
         stack.callback(broker.kill)
         password = folder / "password"
         password.touch(0o600)
