@@ -256,7 +256,7 @@ class Mqtt(Section, frozen=True, kw_only=True):
         int, says("the broker forgets a pose nobody fetched for this long; needs MQTT 5", "s", ge=1, le=3600)
     ] = 2
     format: Annotated[
-        Literal["json", "binary"], says("how poses are written: JSON, or 8 times smaller in the documented binary form")
+        Literal["json", "binary"], says("how poses are written: JSON, or 5 times smaller in the documented binary form")
     ] = "json"
     events: Annotated[
         bool, says("publish who enters and who leaves, each once, kept on disk until the broker has it")
