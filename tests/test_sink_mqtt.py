@@ -404,10 +404,10 @@ def test_a_bug_in_the_sender_does_not_end_publishing(
 
 def test_from_a_file_every_frame_arrives_in_order(broker: Broker) -> None:
     with Subscriber(broker.port) as subscriber:
-        with sink(broker.url, live=False) as publisher:
+        with sink(broker.url, live=False, timing=Timing()) as publisher:  # as patient as it is by default
             for seq in range(500):
                 publisher.write(fresh(seq), frame())
-        wait_until(lambda: len(subscriber.payloads()) == 500, "all poses")
+        wait_until(lambda: len(subscriber.payloads()) == 500, "all poses", timeout_s=20)
 
     assert seqs(subscriber) == list(range(500))
     assert publisher.counts == {"sent": 500, "dropped": 0, "refused": 0, "reconnects": 0}
