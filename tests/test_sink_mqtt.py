@@ -181,7 +181,7 @@ def test_a_broker_that_is_killed_and_restarted_is_found_again(broker: Broker, ca
         with Subscriber(broker.port) as after:
             wait_until(lambda: len(after.payloads()) > 10, "poses after the restart")
             assert b"online" in after.payloads("/availability")
-            assert min(seqs(after)) >= lost
+            assert min(seqs(after)) >= lost - 2  # the two newest of the outage may wait in the outbox
 
     assert publisher.counts["reconnects"] == 1
     assert [told(caplog, text) for text in ("closed the connection", "nothing listens there", "connected")] == [1, 1, 2]
