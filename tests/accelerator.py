@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.errors import FrameLostError
 from edgepose.engine import Engine
-from edgepose.errors import FrameLostError
 from tests import tiny_models
 from tests.tiny_graphs import Tiny
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgepose.config import Config
-from edgepose.doctor import probe, v4l2
-from edgepose.doctor.machine import Answer, Machine, Python, Root
+from edgepose.core.config import Config
+from edgepose.lab.doctor import probe, v4l2
+from edgepose.lab.doctor.machine import Answer, Machine, Python, Root
 
 CORE_A72 = "processor\t: {n}\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
 CORE_A76 = "processor\t: {n}\nFeatures\t: fp asimd asimdhp asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n"

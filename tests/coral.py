@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.poses import HeadSpec
+from edgepose.core.poses import HeadSpec
 
 ROLES = ("heatmap", "short_offset", "mid_offset")
 

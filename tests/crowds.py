@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import OPENPOSE18, Crop, Frame, HeadSpec, Skeleton
+from edgepose.core.poses import OPENPOSE18, Crop, Frame, HeadSpec, Skeleton
 
 F = np.float32
 

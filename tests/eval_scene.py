@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.demo import scene
-from edgepose.demo.scene import MARKED, marked_xy
-from edgepose.eval.truth import Person, Picture, Truth
-from edgepose.poses import COCO17
+from edgepose.core.poses import COCO17
+from edgepose.lab.demo import scene
+from edgepose.lab.demo.scene import MARKED, marked_xy
+from edgepose.lab.eval.truth import Person, Picture, Truth
 
 PICTURES = Path(scene.__file__).parent / "pictures"
 CATEGORY = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": [[16, 14]]}

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.errors import FrameLostError
+from edgepose.core import config
+from edgepose.core.errors import FrameLostError
+from edgepose.core.poses import COCO17, Frame, Poses, Skeleton
 from edgepose.estimate.look import Box, Counts, Look
-from edgepose.poses import COCO17, Frame, Poses, Skeleton
 
 F = np.float32
 SIZE_WH = (1000, 500)

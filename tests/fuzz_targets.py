@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgepose import config, wire
+from edgepose import wire
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, ModelError, SourceError
 from edgepose.engine.flatfile import read_ends, read_graph
 from edgepose.engine.manifest import read_manifest
-from edgepose.errors import ConfigError, ModelError, SourceError
-from edgepose.recording import frame_of, read
-from edgepose.recording.chunks import DEFLATED, FRAMES, HEAD, MAGIC, SYNC, session_id
 from edgepose.service.control import Control
+from edgepose.wire.recording import frame_of, read
+from edgepose.wire.recording.chunks import DEFLATED, FRAMES, HEAD, MAGIC, SYNC, session_id
 
 LONGEST_ERROR = 4000
 """Characters of a message; it may hold one refused value, cut."""

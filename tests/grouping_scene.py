@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.decode.paf import OPENPOSE_LIMBS
-from edgepose.poses import COCO17, OPENPOSE18, HeadSpec, Poses, Skeleton
+from edgepose.core import config
+from edgepose.core.poses import COCO17, OPENPOSE18, HeadSpec, Poses, Skeleton
+from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
 from tests import test_decode_ae, test_decode_scmap
 from tests.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
 

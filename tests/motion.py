@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import COCO17, Poses, Skeleton
+from edgepose.core.poses import COCO17, Poses, Skeleton
 from tests.crowds import STANDING
 
 F = np.float32

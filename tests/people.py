@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepose.poses import COCO17, Frame, Poses
+from edgepose.core.poses import COCO17, Frame, Poses
 
 
 def poses(people: int = 1, **fields: Any) -> Poses:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.decode.personlab import BONES, CHANNELS
-from edgepose.poses import HeadSpec
+from edgepose.core.poses import HeadSpec
+from edgepose.estimate.decode.personlab import BONES, CHANNELS
 from tests import reference_personlab
 
 F = np.float32

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.poses import Crop, Frame, HeadSpec, Poses
+from edgepose.core import config
+from edgepose.core.poses import Crop, Frame, HeadSpec, Poses
+from edgepose.estimate.decode import open_decoder
 
 F = np.float32
 AS_IS = Crop((0.0, 0.0), (1.0, 1.0))

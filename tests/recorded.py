@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import H36M17
+from edgepose.follow.smooth import Smoother
 from edgepose.kernels import Choice
-from edgepose.poses import H36M17
-from edgepose.smooth import Smoother
 from tests.people import poses
 
 NOISE = 0.0075

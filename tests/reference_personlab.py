@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import COCO17
+from edgepose.core.poses import COCO17
 
 Array = NDArray[Any]
 Place = tuple[float, float]

@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import COCO17, Frame, Poses, Skeleton
 from edgepose.engine import Engine
 from edgepose.pipeline import Pipeline, build
-from edgepose.poses import COCO17, Frame, Poses, Skeleton
 from edgepose.service.run import Service
 from edgepose.source.base import IDLE_S, BaseSource, Source
 from tests.broker import Subscriber, wait_until
 
-PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
 
 
 def picture(name: str = "astronaut.jpg") -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
 PATIENCE_S = 40.0
 
 
@@ -67,7 +67,7 @@ class Service:
         """Start it; `before` goes before the command."""
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [*(before or []), sys.executable, "-m", "edgepose.cli", "run", *arguments],
+            [*(before or []), sys.executable, "-m", "edgepose", "run", *arguments],
             env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._log,
         )  # fmt: skip
 

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import config
-from edgepose.engine import Engine, delegates, open_engine
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, EngineError, FrameLostError, ModelError
+from edgepose.engine import Engine, open_engine
+from edgepose.engine.delegate import kinds as delegates
 from edgepose.engine.runtime import RUNTIMES, load_runtime
 from edgepose.engine.zoo import shipped_dir
-from edgepose.errors import ConfigError, EngineError, FrameLostError, ModelError
 from tests import accelerator
 from tests.accelerator import CUSTOM, Scene, child_of, frame, gone, same, until
 
@@ -232,7 +233,7 @@ def test_a_delegate_that_cannot_be_used_has_its_own_line_and_the_cpu_stands_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if what.startswith("hang"):
-        monkeypatch.setattr("edgepose.engine.accelerate.START_LIMIT_S", 4.0)
+        monkeypatch.setattr("edgepose.engine.delegate.accelerate.START_LIMIT_S", 4.0)
     scene.set(what)
     with open_engine(scene.settings(path, runtime=runtime, retry_s=60.0)) as engine:
         assert engine.ran_on == "cpu instead of external"
@@ -323,7 +324,7 @@ def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     node.touch()
     for name, text in {"idVendor": "18d1", "idProduct": "9302", "busnum": "1", "devnum": "4"}.items():
         (place / name).write_text(text)
-    monkeypatch.setattr("edgepose.engine.devices.ROOT", tmp_path / "root")
+    monkeypatch.setattr("edgepose.engine.delegate.devices.ROOT", tmp_path / "root")
     return node
 
 
@@ -430,7 +431,7 @@ def test_without_memory_for_the_model_file_the_cpu_stands_in(
         raise EngineError("engine: no 1 KiB of memory for the model: Cannot allocate memory; free memory")
 
     with open_engine(scene.settings(path, max_failures=1)) as engine:
-        monkeypatch.setattr("edgepose.engine.accelerate.file_in_memory", full)
+        monkeypatch.setattr("edgepose.engine.delegate.accelerate.file_in_memory", full)
         os.kill(child_of(engine), signal.SIGKILL)
         until(engine, lambda: engine.ran_on == "cpu instead of external")
         until(engine, lambda: engine.counts["failures"] > 2)
@@ -446,7 +447,7 @@ def test_without_descriptors_the_cpu_stands_in(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     cfg = scene.settings(path, retry_s=60.0)  # compiles the library
-    monkeypatch.setattr("edgepose.engine.worker.subprocess.Popen", none)
+    monkeypatch.setattr("edgepose.engine.delegate.worker.subprocess.Popen", none)
     before = descriptors()
     with open_engine(cfg) as engine:
         assert engine.ran_on == "cpu instead of external"
@@ -457,7 +458,7 @@ def test_without_descriptors_the_cpu_stands_in(
 
 ALONE = """
 import sys, time
-from edgepose import config
+from edgepose.core import config
 from edgepose.engine import open_engine
 engine = open_engine(config.Engine(model={model!r}, threads=1, delegate="external", delegate_library={library!r},
     delegate_options={options!r}, deadline_ms=60000))

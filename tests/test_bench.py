@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepose import config, tuned
-from edgepose.bench import board
-from edgepose.bench.command import SAYS, changed
-from edgepose.bench.page import page
-from edgepose.bench.source import Again, AsCamera, scene_frames
-from edgepose.bench.tune import Tried, choose
-from edgepose.cli import main
-from edgepose.errors import ConfigError
-from edgepose.poses import Frame
+from edgepose.commands.cli import main
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
+from edgepose.core.poses import Frame
+from edgepose.engine import tuned
+from edgepose.lab.bench import board
+from edgepose.lab.bench.command import SAYS, changed
+from edgepose.lab.bench.page import page
+from edgepose.lab.bench.source import Again, AsCamera, scene_frames
+from edgepose.lab.bench.tune import Tried, choose
 from tests.broker import program
 
 BLACK = np.zeros((48, 64, 3), np.uint8)
@@ -117,8 +118,8 @@ def test_a_password_in_an_address_is_in_no_report() -> None:
 def test_tuning_keeps_the_best_and_the_next_run_uses_it(
     own_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgepose.bench.tune.LEAST_S", 0.5)
-    monkeypatch.setattr("edgepose.bench.tune.ROUNDS", 1)
+    monkeypatch.setattr("edgepose.lab.bench.tune.LEAST_S", 0.5)
+    monkeypatch.setattr("edgepose.lab.bench.tune.ROUNDS", 1)
     assert main(["bench", "--tune", "--seconds", "0.5", "--model", "movenet_lightning_192"]) == 0
     told = capsys.readouterr().out
     assert str(own_folder) in told
@@ -233,7 +234,7 @@ def test_what_nothing_tells_is_unknown(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_name_in_the_settings_cannot_break_the_page(tmp_path: Path) -> None:
-    from edgepose.bench.command import Report
+    from edgepose.lab.bench.command import Report
 
     state = board.State(None, None, None, 0.5)
     odd = '<script>alert("1")</script>'

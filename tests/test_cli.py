@@ -14,11 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgepose import config, wire
-from edgepose.cli import MORE, SHORT_FLAGS, main, make_parser
+from edgepose import wire
+from edgepose.commands.cli import MORE, SHORT_FLAGS, main, make_parser
+from edgepose.core import config
 
-PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
-EDGEPOSE = [sys.executable, "-m", "edgepose.cli"]
+PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
+EDGEPOSE = [sys.executable, "-m", "edgepose"]
 
 
 def edgepose(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edgepose import config
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
 
 WRONG = {
     "unknown key": ("[engine]\nthread = 2", "engine.thread is not a setting; did you mean engine.threads?"),

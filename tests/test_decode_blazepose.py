@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.decode.blazepose import anchors, averaged
-from edgepose.errors import ModelError
-from edgepose.poses import BLAZEPOSE33, Crop, Poses
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import BLAZEPOSE33, Crop, Poses
+from edgepose.estimate.decode.blazepose import anchors, averaged
 from tests.mediapipe_pose import fetch
 from tests.raw_heads import Head, decode, head
 from tests.shared import shared

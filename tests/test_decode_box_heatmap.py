@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from edgepose import config, kernels
-from edgepose.decode import open_decoder
-from edgepose.decode.box_heatmap import FALLOFF
-from edgepose.errors import ModelError
-from edgepose.poses import COCO17, HeadSpec, Poses, Skeleton
+from edgepose import kernels
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import COCO17, HeadSpec, Poses, Skeleton
+from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.decode.box_heatmap import FALLOFF
 from tests.crowds import AS_IS, FRAME, crowd, heatmaps, match, raw_heads
 
 F = np.float32

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepose.decode import DECODERS
+from edgepose.estimate.decode import DECODERS
 from tests import topdown_scene
 from tests.raw_heads import decode
 from tests.ways import KERNELS

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder, topdown
-from edgepose.errors import ModelError
-from edgepose.poses import AIC14, COCO17, Crop, Poses
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import AIC14, COCO17, Crop, Poses
+from edgepose.estimate.decode import open_decoder, topdown
 from tests.raw_heads import AS_IS, DTYPES, FRAME, decode, gaussians, head
 from tests.shared import shared
 from tests.ways import KERNELS

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.errors import ModelError
-from edgepose.poses import MPII16, Crop
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import MPII16, Crop
 from tests.raw_heads import DTYPES, Head, decode, gaussians, head
 
 OPTIONS = {"stride": 4.0, "min_person_score": 0.3, "min_joint_score": 0.3, "refine": "dark"}

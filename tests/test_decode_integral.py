@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.errors import ModelError
-from edgepose.poses import Crop, Poses
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import Crop, Poses
 from tests import reference_integral as reference
 from tests.raw_heads import DTYPES, decode, head
 from tests.ways import KERNELS

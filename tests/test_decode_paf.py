@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.decode.paf import OPENPOSE_LIMBS
-from edgepose.errors import ModelError
-from edgepose.poses import COCO17, OPENPOSE18, Crop, Frame, HeadSpec, Poses
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import COCO17, OPENPOSE18, Crop, Frame, HeadSpec, Poses
+from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
 from tests.crowds import AS_IS, FRAME, crossings, crowd, fields, heatmaps, match, quantise, raw_heads
 from tests.shared import shared
 from tests.ways import KERNELS

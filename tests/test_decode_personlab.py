@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.errors import ModelError
-from edgepose.poses import Crop, Frame, HeadSpec, Poses
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import Crop, Frame, HeadSpec, Poses
+from edgepose.estimate.decode import open_decoder
 from tests import personlab_scene, reference_personlab
 from tests.personlab_scene import QUANT, STANDING, raw_heads, real_heads, specs
 from tests.ways import KERNELS

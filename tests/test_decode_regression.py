@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.errors import ModelError
-from edgepose.poses import Crop, HeadSpec
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import Crop, HeadSpec
+from edgepose.estimate.decode import open_decoder
 from tests.raw_heads import AS_IS, FRAME, decode, head
 from tests.shared import shared
 

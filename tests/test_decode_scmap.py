@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.errors import ModelError
-from edgepose.poses import COCO17, Crop, HeadSpec, Poses, Skeleton
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import COCO17, Crop, HeadSpec, Poses, Skeleton
+from edgepose.estimate.decode import open_decoder
 from tests.crowds import AS_IS, FRAME, crossings, crowd, heatmaps, match, raw_heads
 
 F = np.float32

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.errors import ModelError
-from edgepose.poses import Crop
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import Crop
 from tests.raw_heads import DTYPES, Head, decode, head
 
 OPTIONS = {"min_person_score": 0.2, "min_joint_score": 0.2}

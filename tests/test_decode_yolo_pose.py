@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.decode.yolo_pose import apart
-from edgepose.errors import ModelError
-from edgepose.poses import Crop
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import Crop
+from edgepose.estimate.decode.yolo_pose import apart
 from tests.raw_heads import DTYPES, Head, decode, head
 
 N = 700

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import config
-from edgepose.cli import main
-from edgepose.engine import delegates, devices
-from edgepose.engine.block import Spec, carve, file_in_memory, open_block
-from edgepose.engine.check import PICTURE, SPREAD, differences, probe_tensor
-from edgepose.engine.child import split
-from edgepose.engine.delegates import DELEGATES, explain, find_library, read_options
-from edgepose.engine.finding import Difference, OpShare, TroubleError
+from edgepose.commands.cli import main
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, EngineError
+from edgepose.engine.delegate import devices
+from edgepose.engine.delegate import kinds as delegates
+from edgepose.engine.delegate.block import Spec, carve, file_in_memory, open_block
+from edgepose.engine.delegate.check import PICTURE, SPREAD, differences, probe_tensor
+from edgepose.engine.delegate.child import split
+from edgepose.engine.delegate.finding import Difference, OpShare, TroubleError
+from edgepose.engine.delegate.kinds import DELEGATES, explain, find_library, read_options
 from edgepose.engine.zoo import shipped_dir, verify_model
-from edgepose.errors import ConfigError, EngineError
 from tests import accelerator
 
 MODEL = "movenet_lightning_192"

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgepose import config
-from edgepose.demo import broker, scene, show
-from edgepose.demo.listener import Listener
-from edgepose.errors import ConfigError, EdgeposeError, SinkError
-from edgepose.poses import COCO17
-from edgepose.sink.mqtt_target import target
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, EdgeposeError, SinkError
+from edgepose.core.poses import COCO17
+from edgepose.lab.demo import broker, scene, show
+from edgepose.lab.demo.listener import Listener
+from edgepose.sink.mqtt.target import target
 from tests.broker import program
 
 

@@ -15,18 +15,18 @@ from typing import Any
 
 import pytest
 
-from edgepose import config
-from edgepose.config import Config
-from edgepose.doctor import arguments, examine, page
-from edgepose.doctor import visit as visit_module
-from edgepose.doctor.command import run_doctor
-from edgepose.doctor.examine import Check, Found
-from edgepose.doctor.finding import STATES, Finding, State, exit_code, fine
-from edgepose.doctor.machine import Answer
-from edgepose.doctor.visit import Visit
+from edgepose.core import config
+from edgepose.core.config import Config
+from edgepose.lab.doctor import arguments, examine, page
+from edgepose.lab.doctor import visit as visit_module
+from edgepose.lab.doctor.command import run_doctor
+from edgepose.lab.doctor.examine import Check, Found
+from edgepose.lab.doctor.finding import STATES, Finding, State, exit_code, fine
+from edgepose.lab.doctor.machine import Answer
+from edgepose.lab.doctor.visit import Visit
 from tests.boards import BOARDS, FIRMWARE, FakeCamera, Made, jetson, pc, pi4, pi5, zero2w
 
-EDGEPOSE = [sys.executable, "-m", "edgepose.cli"]
+EDGEPOSE = [sys.executable, "-m", "edgepose"]
 
 
 def settings(**keys: Any) -> Config:
@@ -707,7 +707,7 @@ def test_the_whole_page_comes_from_this_machine(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_ends_nothing(tmp_path: Path) -> None:
-    doctor = f"{sys.executable} -m edgepose.cli doctor --only board --engine.threads 1"
+    doctor = f"{sys.executable} -m edgepose doctor --only board --engine.threads 1"
     shell = ["bash", "-c", f"set -o pipefail; {doctor} | head -1; echo ended ${{PIPESTATUS[0]}}"]
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run(shell, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=env, check=False)

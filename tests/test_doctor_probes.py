@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from edgepose import config
-from edgepose.config import Config
-from edgepose.doctor import broker, broker_probe, models_probe, probe
-from edgepose.doctor.finding import Finding
-from edgepose.doctor.machine import Machine, kernel_clock, run_command
-from edgepose.doctor.running import running
-from edgepose.doctor.visit import Visit
+from edgepose.core import config
+from edgepose.core.config import Config
+from edgepose.lab.doctor import broker, broker_probe, models_probe, probe
+from edgepose.lab.doctor.finding import Finding
+from edgepose.lab.doctor.machine import Machine, kernel_clock, run_command
+from edgepose.lab.doctor.running import running
+from edgepose.lab.doctor.visit import Visit
 from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file
 
 
 def test_a_child_answers_with_json_whatever_libraries_print(monkeypatch: pytest.MonkeyPatch) -> None:
     noisy = "probe.PROBES['numpy'] = lambda cfg: [print('noise'), os.write(1, b'noise'), {'camera': cfg.camera}][2]"
-    code = f"import os; from edgepose.doctor import probe; {noisy}; {probe.CHILD.partition('; ')[2]}"
+    code = f"import os; from edgepose.lab.doctor import probe; {noisy}; {probe.CHILD.partition('; ')[2]}"
     monkeypatch.setattr(probe, "CHILD", f"import sys; {code}")
     assert probe.ask("numpy", Config(camera="door"), 30) == {"camera": "door"}
 
@@ -120,7 +120,7 @@ def seen(url: str, **keys: Any) -> list[Finding]:
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_probe, "ANSWER_S", 1.0)
-    monkeypatch.setattr("edgepose.doctor.running.running", list)
+    monkeypatch.setattr("edgepose.lab.doctor.running.running", list)
 
 
 def test_a_broker_that_takes_a_pose_is_fine_and_gets_one_message_without_people(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_broker_that_takes_a_pose_is_fine_and_gets_one_message_without_people(
 
 
 def test_beside_a_running_edgepose_nothing_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgepose.doctor.running.running", lambda: [7])
+    monkeypatch.setattr("edgepose.lab.doctor.running.running", lambda: [7])
     with Broker(tmp_path) as made, Subscriber(made.port) as subscriber:
         (found,) = seen(made.url)
         time.sleep(0.2)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, EngineError, ModelError
 from edgepose.engine import Engine, open_engine
 from edgepose.engine.bytemap import byte_map
 from edgepose.engine.flatfile import Tensor
@@ -24,7 +25,6 @@ from edgepose.engine.probe import try_in_child
 from edgepose.engine.runtime import RUNTIMES, load_runtime
 from edgepose.engine.tflite import default_threads
 from edgepose.engine.zoo import shipped_dir
-from edgepose.errors import ConfigError, EngineError, ModelError
 from tests import tiny_models
 from tests.shared import shared
 

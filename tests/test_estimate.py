@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose import config
-from edgepose.errors import FrameLostError
+from edgepose.core import config
+from edgepose.core.errors import FrameLostError
+from edgepose.core.poses import COCO17, Poses, Skeleton
 from edgepose.estimate.boxes import BodyBox, around
 from edgepose.estimate.budget import Budget
 from edgepose.estimate.look import Counts
@@ -19,7 +20,6 @@ from edgepose.estimate.one_step import OneStep
 from edgepose.estimate.pairs import PAIRS, Pair, pair_of
 from edgepose.estimate.score import Logistic, raw_of
 from edgepose.estimate.two_step import TwoStep
-from edgepose.poses import COCO17, Poses, Skeleton
 from tests.fake_look import BODY, FakeLook, Scene, frame_at, poses_at
 
 F = np.float32

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.demo import scene
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
+from edgepose.core.poses import Frame
 from edgepose.estimate import Estimate, open_estimate
 from edgepose.estimate.pairs import PAIRS
-from edgepose.poses import Frame
-from edgepose.track import Tracker
+from edgepose.follow.track import Tracker
+from edgepose.lab.demo import scene
 from tests.shared import shared
 
 

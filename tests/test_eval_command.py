@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from edgepose import config
-from edgepose.cli import main
-from edgepose.eval import video
-from edgepose.eval.find import RANKED_FROM, Seen, for_candidates, open_finder, places
-from edgepose.eval.measure import MEANINGS
-from edgepose.eval.partial import Partial
-from edgepose.poses import AIC14, COCO17
+from edgepose.commands.cli import main
+from edgepose.core import config
+from edgepose.core.poses import AIC14, COCO17
+from edgepose.lab.eval import video
+from edgepose.lab.eval.find import RANKED_FROM, Seen, for_candidates, open_finder, places
+from edgepose.lab.eval.measure import MEANINGS
+from edgepose.lab.eval.partial import Partial
 from tests.eval_scene import photographs, write_set
 from tests.shared import shared
 
@@ -143,7 +143,7 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> tu
         return Stops()
 
     with monkeypatch.context() as patch:
-        patch.setattr("edgepose.eval.command.open_finder", stopping)
+        patch.setattr("edgepose.lab.eval.command.open_finder", stopping)
         code = main(["eval", "--annotations", str(folder / "people.json"), "--images", str(folder / "images"), *QUICK])
     return code, looked
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.eval.find import Seen
-from edgepose.eval.match import IGNORED, WRONG, People, matches, pairs, similarity
-from edgepose.poses import COCO17
+from edgepose.core.poses import COCO17
+from edgepose.lab.eval.find import Seen
+from edgepose.lab.eval.match import IGNORED, WRONG, People, matches, pairs, similarity
 from tests.eval_scene import person, random_truth, truth_of
 
 pytest.importorskip("pycocotools", reason="pycocotools judges here")
 
-from edgepose.eval.ap import coco, rows
-from edgepose.eval.compare import differences
-from edgepose.eval.measure import measure, reliability
+from edgepose.lab.eval.ap import coco, rows
+from edgepose.lab.eval.compare import differences
+from edgepose.lab.eval.measure import measure, reliability
 
 SIGMAS = np.array(COCO17.sigmas)
 STANDING = np.array([[100.0, 100 + 10 * joint] for joint in range(17)])
@@ -59,7 +59,7 @@ def test_similarity_and_matches_are_those_of_pycocotools(seed: int) -> None:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    from edgepose.eval.ap import _dataset
+    from edgepose.lab.eval.ap import _dataset
 
     truth, poses = random_truth(seed)
     found = [people(one) for one in poses]

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgepose.errors import ConfigError
-from edgepose.eval.find import read_image
-from edgepose.eval.truth import asked_of, read_truth, some
-from edgepose.poses import AIC14, COCO17
+from edgepose.core.errors import ConfigError
+from edgepose.core.poses import AIC14, COCO17
+from edgepose.lab.eval.find import read_image
+from edgepose.lab.eval.truth import asked_of, read_truth, some
 from tests.eval_scene import CATEGORY, annotation, person, photographs, truth_of, write_set
 
 

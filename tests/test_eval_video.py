@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose.cli import main
-from edgepose.demo.scene import MARKED, marked_xy
-from edgepose.errors import ConfigError
-from edgepose.eval.video import Track, jitter, lag_ms, tracks_of
-from edgepose.eval.video_command import STILLS, Stills
-from edgepose.eval.video_truth import Film, followed, read_film
-from edgepose.poses import COCO17, Frame, Poses
+from edgepose.commands.cli import main
+from edgepose.core.errors import ConfigError
+from edgepose.core.poses import COCO17, Frame, Poses
+from edgepose.lab.demo.scene import MARKED, marked_xy
+from edgepose.lab.eval.video import Track, jitter, lag_ms, tracks_of
+from edgepose.lab.eval.video_command import STILLS, Stills
+from edgepose.lab.eval.video_truth import Film, followed, read_film
 from tests.eval_scene import PICTURES, person
 from tests.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
 from tests.shared import shared

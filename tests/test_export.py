@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import cli
+from edgepose.commands import cli
 from edgepose.commands.export import KINDS
-from edgepose.errors import ConfigError, SinkError
-from edgepose.export import FORMATS, CocoFile, CsvFile
-from edgepose.export.openpose import BODY_25, body, places
-from edgepose.poses import AIC14, BLAZEPOSE33, COCO17, OPENPOSE18, SKELETONS, Poses, Skeleton
-from edgepose.recording import text_of
+from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.poses import AIC14, BLAZEPOSE33, COCO17, OPENPOSE18, SKELETONS, Poses, Skeleton
+from edgepose.sink.export import FORMATS, CocoFile, CsvFile
+from edgepose.sink.export.openpose import BODY_25, body, places
+from edgepose.wire.recording import text_of
 from tests.people import frame, poses
 from tests.test_recording import OWN
 from tests.test_replay import file_of, played, walk

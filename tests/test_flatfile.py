@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import Graph, Tensor, read_graph
 from edgepose.engine.runtime import NEGATE
 from edgepose.engine.zoo import shipped_dir
-from edgepose.errors import ModelError
 from tests import tiny_models
 from tests.shared import shared
 

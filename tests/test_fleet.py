@@ -15,8 +15,9 @@ from pathlib import Path
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edgepose import config, wire
-from edgepose.poses import COCO17
+from edgepose import wire
+from edgepose.core import config
+from edgepose.core.poses import COCO17
 from edgepose.sink.mqtt import MqttSink
 from tests.broker import Broker, Subscriber, wait_until
 from tests.people import frame, fresh

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgepose import config
-from edgepose.recording import reader
-from edgepose.recording.chunks import HEAD, SYNC
+from edgepose.core import config
+from edgepose.wire.recording import reader
+from edgepose.wire.recording.chunks import HEAD, SYNC
 from tests.fuzz_targets import CORPUS, JSON_TARGETS, TARGETS, mutate, mutate_json
 
 MUTATIONS = 2000

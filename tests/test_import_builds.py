@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepose.cli import main
+from edgepose.commands.cli import main
 from edgepose.engine.manifest import read_manifest
 from edgepose.engine.zoo import verify_build, verify_model
 from tests.shared import shared

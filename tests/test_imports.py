@@ -76,8 +76,8 @@ def loaded_by(code: str) -> set[str]:
 
 
 QUIET = {
-    "help": "from edgepose.cli import main; sys.argv = ['edgepose']; main([])",
-    "config": "from edgepose.cli import main; main(['config'])",
+    "help": "from edgepose.commands.cli import main; sys.argv = ['edgepose']; main([])",
+    "config": "from edgepose.commands.cli import main; main(['config'])",
     "rooms": "from edgepose import source, sink, engine, decode, pipeline, wire",
 }
 
@@ -89,8 +89,8 @@ def test_nothing_heavy_is_loaded_before_it_is_used(code: str) -> None:
 
 def test_playing_a_picture_loads_neither_mqtt_nor_a_camera() -> None:
     code = (
-        "import io; sys.stdout = io.StringIO(); from edgepose.cli import main;"
-        "from edgepose.demo import scene; from pathlib import Path;"
+        "import io; sys.stdout = io.StringIO(); from edgepose.commands.cli import main;"
+        "from edgepose.lab.demo import scene; from pathlib import Path;"
         "main(['run', '--source', str(Path(scene.__file__).parent / 'pictures'), '--decode.kernels', 'numpy',"
         "'--jsonl', '/dev/null']);"
         "sys.stdout = sys.__stdout__"
@@ -101,8 +101,8 @@ def test_playing_a_picture_loads_neither_mqtt_nor_a_camera() -> None:
 def test_kernels_compiled_ahead_decode_without_numba() -> None:
     pytest.importorskip("numba", reason="numba builds the library, if there is none yet")
     code = (
-        "import io; sys.stdout = io.StringIO(); from edgepose.cli import main;"
-        "from edgepose.demo import scene; from pathlib import Path;"
+        "import io; sys.stdout = io.StringIO(); from edgepose.commands.cli import main;"
+        "from edgepose.lab.demo import scene; from pathlib import Path;"
         "assert main(['run', '--source', str(Path(scene.__file__).parent / 'pictures'), '--decode.kernels', 'aot',"
         "'--jsonl', '/dev/null']) == 0;"
         "sys.stdout = sys.__stdout__"

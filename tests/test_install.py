@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepose import config
+from edgepose.core import config
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = ["modern", "numpy1", "tflite"]

@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgepose import kernels
-from edgepose.cli import main
-from edgepose.kernels import background, build, elf, glue, native
+from edgepose.commands.cli import main
+from edgepose.kernels.aot import background, build, elf, glue, native
 
 F = np.float32
 pytest.importorskip("numba", reason="numba is not installed")

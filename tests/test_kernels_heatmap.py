@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from edgepose import kernels
-from edgepose.decode.refine import gaussian_taps
+from edgepose.estimate.decode.refine import gaussian_taps
 from tests import reference_heatmap as reference
 
 F = np.float32

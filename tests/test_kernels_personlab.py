@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode.personlab import BONES, CHANNELS, Options, PersonLab, walk_of
+from edgepose.core import config
+from edgepose.core.poses import COCO17, HeadSpec
+from edgepose.estimate.decode.personlab import BONES, CHANNELS, Options, PersonLab, walk_of
 from edgepose.kernels import personlab_numpy
-from edgepose.poses import COCO17, HeadSpec
 from tests import personlab_scene, reference_personlab
 
 F = np.float32

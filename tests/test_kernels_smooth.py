@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import config
-from edgepose.poses import BLAZEPOSE33, COCO17, Poses, Skeleton
-from edgepose.smooth import Smoother
+from edgepose.core import config
+from edgepose.core.poses import BLAZEPOSE33, COCO17, Poses, Skeleton
+from edgepose.follow.smooth import Smoother
 from tests.people import poses
 
 CASES = {

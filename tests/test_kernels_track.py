@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgepose import kernels
-from edgepose.track.motion import FIRST_SPEED, LAWS, newborn
+from edgepose.follow.track.motion import FIRST_SPEED, LAWS, newborn
 
 Floats = NDArray[np.float64]
 WAYS: tuple[Literal["aot", "numba", "numpy"], ...] = ("aot", "numba", "numpy")

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import COCO17
 from edgepose.engine import open_engine
 from edgepose.engine.manifest import read_manifest
-from edgepose.errors import ModelError
-from edgepose.poses import COCO17
 from tests import tiny_models
 from tests.tiny_graphs import Tiny
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
+from edgepose.core import config
+from edgepose.core.poses import HeadSpec
 from edgepose.engine.flatfile import read_graph
 from edgepose.engine.manifest import SUFFIX, Manifest, read_manifest, read_model
-from edgepose.poses import HeadSpec
+from edgepose.estimate.decode import open_decoder
 from tests import quality
 from tests.reference_movenet import read_multi, read_single
 from tests.shared import shared

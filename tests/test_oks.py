@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgepose import oks
-from edgepose.poses import COCO17
+from edgepose.core import oks
+from edgepose.core.poses import COCO17
 
 SIGMAS = np.array(COCO17.sigmas, np.float32)
 

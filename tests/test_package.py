@@ -27,7 +27,8 @@ def test_a_wheel_holds_models_terms_and_pictures(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "models").iterdir():
         assert f"edgepose/models/{path.name}" in names
-    assert {"edgepose/demo/pictures/astronaut.jpg", "edgepose/demo/pictures/camera.jpg", "edgepose/py.typed"} <= names
+    wanted = ("lab/demo/pictures/astronaut.jpg", "lab/demo/pictures/camera.jpg", "py.typed")
+    assert {f"edgepose/{name}" for name in wanted} <= names
     assert not any(name.startswith(("tests/", "tools/")) for name in names)
 
 
@@ -37,9 +38,9 @@ def test_an_installed_wheel_finds_people_from_anywhere(wheel: Path, tmp_path: Pa
     where = "import edgepose; print(edgepose.__file__)"
     found = subprocess.run([sys.executable, "-c", where], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert str(tmp_path) in found.stdout
-    pictures = tmp_path / "site" / "edgepose" / "demo" / "pictures"
+    pictures = tmp_path / "site" / "edgepose" / "lab" / "demo" / "pictures"
     done = subprocess.run(
-        [sys.executable, "-m", "edgepose.cli", "run", "--source", str(pictures)],
+        [sys.executable, "-m", "edgepose", "run", "--source", str(pictures)],
         cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

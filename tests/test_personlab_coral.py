@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.decode.personlab import Options, PersonLab
+from edgepose.core import config
+from edgepose.core.poses import COCO17, Crop, Frame, Poses
+from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.decode.personlab import Options, PersonLab
 from edgepose.kernels import personlab_numpy
-from edgepose.poses import COCO17, Crop, Frame, Poses
 from tests import coral, reference_personlab
 from tests.shared import shared
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.demo.scene import MARKED, marked_xy
-from edgepose.errors import ConfigError, ModelError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, ModelError
+from edgepose.core.poses import Poses
+from edgepose.lab.demo.scene import MARKED, marked_xy
 from edgepose.pipeline import build
-from edgepose.poses import Poses
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource
 from tests.shared import shared
 
-PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
 
 
 def picture(name: str) -> NDArray[np.uint8]:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import AIC14, Frame, Poses
 from edgepose.estimate import open_estimate
-from edgepose.following import Following
-from edgepose.pace import Pace
 from edgepose.pipeline import Pipeline, build
-from edgepose.poses import AIC14, Frame, Poses
+from edgepose.pipeline.pace import Pace
+from edgepose.pipeline.stages import Following
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource, Source
 from edgepose.source.base import BaseSource

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config, wire
-from edgepose.bench.source import scene_frames
-from edgepose.errors import EngineError, FrameLostError, SinkError, SourceError
+from edgepose import wire
+from edgepose.core import config
+from edgepose.core.errors import EngineError, FrameLostError, SinkError, SourceError
+from edgepose.core.poses import COCO17, Crop, Frame, Poses
 from edgepose.estimate import Step, Stepwise
-from edgepose.pipeline import Pipeline, Seen, build, overtaken
-from edgepose.poses import COCO17, Crop, Frame, Poses
+from edgepose.lab.bench.source import scene_frames
+from edgepose.pipeline.loop import Pipeline, Seen, build, overtaken
 from edgepose.sink import MemorySink, Sink
 from edgepose.source import ListSource, Source
 from edgepose.source.base import BaseSource
@@ -372,7 +373,7 @@ def test_all_five_stamps_of_every_frame_are_counted() -> None:
 
 def test_a_recording_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
     """Twice through the real model, tracker, smoother and JSON lines."""
-    from edgepose.demo.scene import SceneSource
+    from edgepose.lab.demo.scene import SceneSource
 
     scene = SceneSource(4.0)
     frames = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgepose.poses import SKELETONS, Skeleton
+from edgepose.core.poses import SKELETONS, Skeleton
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 

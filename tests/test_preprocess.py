@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgepose.poses import Frame, InputSpec, Layout
-from edgepose.preprocess import Preprocess
+from edgepose.core.poses import Frame, InputSpec, Layout
+from edgepose.estimate.preprocess import Preprocess
 
 
 def spec(height: int = 64, width: int = 64, dtype: str = "uint8", **change: Any) -> InputSpec:

@@ -21,11 +21,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.errors import ConfigError, SourceError
-from edgepose.poses import COCO17, Crop, Poses, Skeleton
-from edgepose.recording import HeadShape, Kept, RawHeads, Session, Writer, chunks, read, skeleton_of, text_of, writer
-from edgepose.recording import session as sessions
-from edgepose.recording.frames import Block
+from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.poses import COCO17, Crop, Poses, Skeleton
+from edgepose.wire.recording import (
+    HeadShape,
+    Kept,
+    RawHeads,
+    Session,
+    Writer,
+    chunks,
+    read,
+    skeleton_of,
+    text_of,
+    writer,
+)
+from edgepose.wire.recording import session as sessions
+from edgepose.wire.recording.frames import Block
 from tests.people import poses
 
 OWN = Skeleton("hand3", ("wrist", "thumb", "ring"), ((0, 1), (0, 2)), (0.08, 0.035, 0.0251))
@@ -408,7 +419,7 @@ def test_a_slow_disk_costs_a_cameras_frames_and_bounded_memory(tmp_path: Path, m
 CHILD = """
 import sys, time
 from pathlib import Path
-from edgepose.recording import Writer
+from edgepose.wire.recording import Writer
 from tests.people import poses
 from tests.test_recording import session
 made = Writer(Path(sys.argv[1]), wait=True)
@@ -447,8 +458,8 @@ def test_after_a_kill_everything_but_the_last_block_is_there(tmp_path: Path) -> 
 
 def test_the_file_tells_nothing_but_poses(tmp_path: Path) -> None:
     """Of the settings those that poses depend on; no address, no name, no password."""
-    from edgepose import config
-    from edgepose.recorder import SECTIONS
+    from edgepose.core import config
+    from edgepose.pipeline.recorder import SECTIONS
 
     secret = {setting.key for setting in config.settings() if any(
         word in setting.key for word in ("uri", "broker", "password", "username", "key_file", "topic", "client_id")

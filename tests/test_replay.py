@@ -19,20 +19,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import cli, config, pipeline
-from edgepose.errors import ConfigError, SourceError
+from edgepose import pipeline
+from edgepose.commands import cli
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.poses import Frame, Poses, Skeleton
 from edgepose.estimate import open_estimate
 from edgepose.pipeline import build
-from edgepose.poses import Frame, Poses, Skeleton
-from edgepose.recording import Kept, Writer, read, text_of
-from edgepose.replay import Plan, Replay, named_by, places, stops_on_signals, within
+from edgepose.pipeline.replay.play import Plan, Replay, named_by, places, stops_on_signals, within
+from edgepose.pipeline.replay.source import ReplaySource
 from edgepose.sink import MemorySink, open_sinks
 from edgepose.source import ListSource
-from edgepose.source.replay import ReplaySource
+from edgepose.wire.recording import Kept, Writer, read, text_of
 from tests.people import poses
 from tests.test_recording import OWN, session
 
-PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "demo" / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
 Image = NDArray[np.uint8]
 
 

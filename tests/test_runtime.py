@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgepose.core.errors import ConfigError
 from edgepose.engine import runtime as runtime_module
 from edgepose.engine.runtime import NEGATE, RUNTIMES, Runtime, load_runtime
-from edgepose.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

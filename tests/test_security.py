@@ -23,17 +23,18 @@ import cv2
 import numpy as np
 import pytest
 
-from edgepose import config, secret, wire
-from edgepose.config import Mqtt, Source
-from edgepose.errors import ConfigError
-from edgepose.sink.mqtt_target import target
+from edgepose import wire
+from edgepose.core import config, secret
+from edgepose.core.config import Mqtt, Source
+from edgepose.core.errors import ConfigError
+from edgepose.sink.mqtt.target import target
 from edgepose.source import open_source
 from edgepose.source.detect import address, masked
 from tests.broker import Broker, Subscriber, secret_file, wait_until
 
 PASSWORD = "br0ker-s3cret-%41"  # noqa: S105
 CAMERA_PASSWORD = "c@m/era:s3cret"  # noqa: S105
-PICTURE = Path(__file__).parents[1] / "edgepose" / "demo" / "pictures" / "astronaut.jpg"
+PICTURE = Path(__file__).parents[1] / "edgepose" / "lab" / "demo" / "pictures" / "astronaut.jpg"
 KEY = "sink.mqtt.password_file"
 
 
@@ -311,7 +312,7 @@ def guarded(tmp_path: Path) -> Iterator[Broker]:
 
 
 def command(*words: str | Path) -> list[str | Path]:
-    return [sys.executable, "-m", "edgepose.cli", *words]
+    return [sys.executable, "-m", "edgepose", *words]
 
 
 def test_a_running_service_shows_no_secret_opens_no_port_and_writes_for_its_owner_alone(
@@ -383,7 +384,7 @@ def test_a_refused_login_and_a_crash_tell_no_secret(guarded: Broker, tmp_path: P
     settings = settings_file(tmp_path, guarded, camera_port)
     crash = (
         "import sys, edgepose.pipeline as p\n"
-        "from edgepose.cli import main\n"
+        "from edgepose.commands.cli import main\n"
         "def broken(self, *a): raise RuntimeError('a bug')\n"
         "p.Pipeline.run = broken\n"
         "main(sys.argv[1:])\n"
@@ -413,7 +414,7 @@ def test_a_camera_that_refuses_its_password_is_told_without_it(tmp_path: Path, c
 def test_a_settings_file_with_a_password_that_others_may_read_is_warned_of(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgepose.cli import main
+    from edgepose.commands.cli import main
 
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "mine.toml"

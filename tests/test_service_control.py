@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edgepose import config, wire
+from edgepose import wire
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import Frame
 from edgepose.engine.zoo import shipped_dir
-from edgepose.errors import ModelError
-from edgepose.poses import Frame
 from edgepose.service import control
 from edgepose.service.control import Allowance, Control
 from edgepose.service.models import check_name
@@ -324,7 +325,7 @@ def test_a_picture_is_made_small_enough_whatever_is_on_it() -> None:
 
 def test_the_program_ends_with_the_exit_code_of_restart(broker: Broker, tmp_path: Path) -> None:
     command = [
-        sys.executable, "-m", "edgepose.cli", "run", "--source", str(PICTURES), "--source.loop", "--broker", broker.url,
+        sys.executable, "-m", "edgepose", "run", "--source", str(PICTURES), "--source.loop", "--broker", broker.url,
         "--device", "program", "--decode.kernels", "numpy", "--sink.mqtt.spool", str(tmp_path),
     ]  # fmt: skip
     with Subscriber(broker.port, "edgepose/program/#") as subscriber, subprocess.Popen(command) as process:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgepose import config
+from edgepose.core import config
 from edgepose.service.homeassistant import device_id, discovery, discovery_topic
 from tests.broker import Broker, Subscriber, wait_until
 from tests.service import Camera, picture, running, settings

@@ -129,7 +129,7 @@ def test_lines_for_the_journal_have_priorities_down_to_the_last_word(tmp_path: P
     with (tmp_path / "journal").open("w+") as stream:
         status = os.fstat(stream.fileno())
         ended = subprocess.run(
-            [sys.executable, "-m", "edgepose.cli", "run", "--source", str(PICTURES), "--jsonl", "/nowhere/poses"],
+            [sys.executable, "-m", "edgepose", "run", "--source", str(PICTURES), "--jsonl", "/nowhere/poses"],
             env=env(JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}"), stderr=stream, check=False,
         )  # fmt: skip
     ours = [line for line in (tmp_path / "journal").read_text().splitlines() if "XNNPACK" not in line]
@@ -143,7 +143,7 @@ def test_a_terminal_that_is_closed_ends_a_run_instead_of_reading_settings(tmp_pa
     ours, theirs = pty.openpty()
     with (tmp_path / "log").open("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgepose.cli", "run", "--config", str(settings_file(tmp_path))],
+            [sys.executable, "-m", "edgepose", "run", "--config", str(settings_file(tmp_path))],
             stdin=theirs, stdout=subprocess.DEVNULL, stderr=log, env=env(),
         )  # fmt: skip
         try:

@@ -18,16 +18,16 @@ from typing import Any
 
 import pytest
 
-from edgepose import config
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
+from edgepose.core.timing import Histogram
 from edgepose.pipeline import build
 from edgepose.service.numbers import COUNTERS
 from edgepose.service.prometheus import MOST_CLIENTS, Metrics, _address, _quoted
 from edgepose.service.run import Service
+from edgepose.service.vitals import Board, Vitals, temperature_c, throttled
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource
-from edgepose.timing import Histogram
-from edgepose.vitals import Board, Vitals, temperature_c, throttled
 from tests.broker import Broker, free_port, wait_until
 from tests.service import Camera, picture, running, settings
 
@@ -229,8 +229,8 @@ def test_a_port_that_cannot_be_is_refused() -> None:
 
 def test_nothing_is_started_or_loaded_that_is_not_asked_for(tmp_path: Path) -> None:
     code = (
-        "import io, sys, threading; sys.stdout = io.StringIO(); from edgepose.cli import main;"
-        f"main(['run', '--source', {str(Path(__file__).parents[1] / 'edgepose/demo/pictures')!r},"
+        "import io, sys, threading; sys.stdout = io.StringIO(); from edgepose.commands.cli import main;"
+        f"main(['run', '--source', {str(Path(__file__).parents[1] / 'edgepose/lab/demo/pictures')!r},"
         "'--decode.kernels', 'numpy', '--jsonl', '/dev/null']); sys.stdout = sys.__stdout__;"
         "print([n for n in ('http.server', 'paho', 'sqlite3', 'edgepose.service.control',"
         "'edgepose.service.prometheus', 'edgepose.service.homeassistant', 'edgepose.service.numbers')"
@@ -258,9 +258,9 @@ def test_every_metric_is_in_the_docs_and_the_docs_know_no_other() -> None:
 
 def told_names() -> set[str]:
     """Names of all samples of a service that tells everything."""
+    from edgepose.core.timing import STAGES
     from edgepose.service.numbers import Numbers
     from edgepose.service.prometheus import as_text, families
-    from edgepose.timing import STAGES
     from tests.test_service_status import STATUS
 
     times = {name: Histogram() for name in STAGES}

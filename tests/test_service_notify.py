@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import Frame, Poses
 from edgepose.pipeline import build
-from edgepose.poses import Frame, Poses
 from edgepose.service import journal
 from edgepose.service import supervised as supervised_module
 from edgepose.service.notify import Notify

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgepose import config
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
+from edgepose.core.poses import Frame
 from edgepose.pipeline import Pipeline, build
-from edgepose.poses import Frame
 from edgepose.service.reload import AT_ONCE, NEVER, REOPENED, changed, is_one_of
 from edgepose.service.run import Service
 from edgepose.sink import MemorySink

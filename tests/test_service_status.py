@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgepose import wire
-from edgepose.cli import main
+from edgepose.commands.cli import main
 from edgepose.commands.status import duration
 from edgepose.commands.top import bars, table
 from edgepose.service.fleet import Device, pattern

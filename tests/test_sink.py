@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepose import config
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
 from edgepose.sink import SINKS, MemorySink, Sink, open_sinks
 from edgepose.sink.jsonl import JsonlSink
 from tests.broker import Broker

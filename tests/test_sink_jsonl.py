@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgepose import wire
-from edgepose.errors import ConfigError, SinkError
+from edgepose.core.errors import ConfigError, SinkError
 from edgepose.sink.jsonl import JsonlSink
 from tests.people import frame, poses
 
@@ -77,7 +77,7 @@ def test_a_disk_that_fills_up_keeps_whole_lines_only(tmp_path: Path) -> None:
 def test_a_reader_that_leaves_is_a_quiet_end() -> None:
     code = (
         "import sys\n"
-        "from edgepose.errors import SinkError\n"
+        "from edgepose.core.errors import SinkError\n"
         "from edgepose.sink.jsonl import JsonlSink\n"
         "from tests.people import frame, poses\n"
         "try:\n"

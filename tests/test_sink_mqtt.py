@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from edgepose import wire
-from edgepose.config import Mqtt
-from edgepose.sink.mqtt import MqttSink, Timing
-from edgepose.sink.mqtt_link import Link
+from edgepose.core.config import Mqtt
+from edgepose.sink.mqtt.link import Link
+from edgepose.sink.mqtt.sink import MqttSink, Timing
 from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file, wait_until
 from tests.people import frame, fresh
 
@@ -37,7 +37,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture(autouse=True)
 def _listen_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "edgepose.sink.mqtt")
+    caplog.set_level(logging.INFO, "edgepose.sink.mqtt.sink")
 
 
 def sink(url: str, *, live: bool = True, timing: Timing = FAST, **settings: Any) -> MqttSink:
@@ -114,7 +114,7 @@ def test_poses_expire_but_availability_stays(broker: Broker) -> None:
 def test_a_publisher_that_dies_is_reported_offline_by_the_broker(broker: Broker) -> None:
     code = (
         "import sys, time\n"
-        "from edgepose.config import Mqtt\n"
+        "from edgepose.core.config import Mqtt\n"
         "from edgepose.sink.mqtt import MqttSink\n"
         "from tests.people import frame, fresh\n"
         "sink = MqttSink(Mqtt(broker=sys.argv[1]), 'board', 'door')\n"

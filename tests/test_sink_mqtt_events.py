@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 
 from edgepose import wire
-from edgepose.config import Mqtt
-from edgepose.errors import ConfigError
-from edgepose.sink import mqtt_events
-from edgepose.sink.mqtt import MqttSink, Reply, Timing, _Sent
-from edgepose.sink.mqtt_events import INCOMING
-from edgepose.sink.mqtt_lanes import Out, Traits
-from edgepose.sink.mqtt_link import Link
-from edgepose.spool import Spool, disk
+from edgepose.core.config import Mqtt
+from edgepose.core.errors import ConfigError
+from edgepose.sink.mqtt import events as mqtt_events
+from edgepose.sink.mqtt.events import INCOMING
+from edgepose.sink.mqtt.lanes import Out, Traits
+from edgepose.sink.mqtt.link import Link
+from edgepose.sink.mqtt.sink import MqttSink, Reply, Timing, _Sent
+from edgepose.sink.mqtt.spool import Spool, disk
 from tests.broker import PERSISTENT, Broker, Subscriber, free_port, python_broker, wait_until
 from tests.people import frame, fresh
 
@@ -168,8 +168,8 @@ def test_nothing_is_lost_while_the_broker_is_frozen(lasting: Broker, caplog: pyt
 CHILD = """
 import sys, time
 from dataclasses import replace
-from edgepose.config import Mqtt
-from edgepose.sink import mqtt_events
+from edgepose.core.config import Mqtt
+from edgepose.sink.mqtt import events as mqtt_events
 from edgepose.sink.mqtt import MqttSink
 from tests.people import frame, fresh
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from edgepose.config import Mqtt
-from edgepose.errors import ConfigError
-from edgepose.sink.mqtt_lanes import PosesLane, Traits
-from edgepose.sink.mqtt_state import MOST_IDS, Backoff, Changes, Outbox
-from edgepose.sink.mqtt_target import target
+from edgepose.core.config import Mqtt
+from edgepose.core.errors import ConfigError
+from edgepose.sink.mqtt.lanes import PosesLane, Traits
+from edgepose.sink.mqtt.state import MOST_IDS, Backoff, Changes, Outbox
+from edgepose.sink.mqtt.target import target
 from tests.broker import secret_file
 from tests.people import poses
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgepose.errors import ConfigError, SinkError
-from edgepose.poses import Layout
+from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.poses import Layout
 from edgepose.sink.draw import COLOURS, DARK, bgr, colour_of, draw
 from edgepose.sink.overlay import OverlaySink
 from tests.people import frame, poses

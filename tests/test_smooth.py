@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.poses import COCO17, Poses
-from edgepose.smooth import PRESETS, Smoother
+from edgepose.core import config
+from edgepose.core.poses import COCO17, Poses
+from edgepose.follow.smooth import PRESETS, Smoother
 from tests.people import poses
 
 SHAPE = poses(1).xy[0].astype(np.float64)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from edgepose import config, kernels
-from edgepose.poses import Skeleton
-from edgepose.smooth import Smoother
-from edgepose.smooth.one_euro import OneEuro, Tuning
-from edgepose.smooth.people import Seen
+from edgepose import kernels
+from edgepose.core import config
+from edgepose.core.poses import Skeleton
+from edgepose.follow.smooth import Smoother
+from edgepose.follow.smooth.one_euro import OneEuro, Tuning
+from edgepose.follow.smooth.people import Seen
 from tests.people import poses
 from tests.reference_smooth import one_euro
 

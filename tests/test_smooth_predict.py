@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config, kernels
-from edgepose.poses import COCO17, Poses
-from edgepose.smooth import Smoother
-from edgepose.smooth.kalman import TUNING, Kalman, act
-from edgepose.smooth.people import Seen
+from edgepose import kernels
+from edgepose.core import config
+from edgepose.core.poses import COCO17, Poses
+from edgepose.follow.smooth import Smoother
+from edgepose.follow.smooth.kalman import TUNING, Kalman, act
+from edgepose.follow.smooth.people import Seen
 from tests.people import poses
 from tests.recorded import DELAYS_S, clips, detected, miss, told_by
 from tests.reference_smooth import constant_velocity
@@ -150,9 +151,9 @@ def test_one_joint_and_plain_settings_are_the_textbooks_filter(monkeypatch: pyte
     """A single joint is its own body: driven alike at any speed, nothing learned, clipped or faded, that is all."""
     push, noise, swift = 0.7, 0.01**2, 0.3
     plain = np.array((0.0, 0.0, push, 0.0, noise, noise, noise, 0.0, 1e9, swift, 1e9, 0.0))
-    monkeypatch.setattr("edgepose.smooth.kalman.TUNING", plain)
-    monkeypatch.setattr("edgepose.smooth.kalman._RATES", np.full(3, -1e-9))
-    monkeypatch.setattr("edgepose.smooth.kalman._TIMES", np.full(2, 1e9))
+    monkeypatch.setattr("edgepose.follow.smooth.kalman.TUNING", plain)
+    monkeypatch.setattr("edgepose.follow.smooth.kalman._RATES", np.full(3, -1e-9))
+    monkeypatch.setattr("edgepose.follow.smooth.kalman._TIMES", np.full(2, 1e9))
     rng = np.random.default_rng(2)
     times = np.cumsum(rng.uniform(0.005, 0.2, 60))
     values = np.sin(times) + rng.normal(size=60) * 0.01

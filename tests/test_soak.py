@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepose import wire
-from edgepose.poses import Poses
+from edgepose.core.poses import Poses
 from tests.people import poses
 from tools.soaking.camera import Camera
 from tools.soaking.clock import Clock

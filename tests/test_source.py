@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.errors import ConfigError, SourceError
-from edgepose.poses import Frame
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.poses import Frame
 from edgepose.source import COUNTS, SOURCES, ListSource, Source, kind_of, open_source
 from edgepose.source.detect import masked
 from edgepose.source.picture import natural

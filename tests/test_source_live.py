@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.errors import ConfigError, SourceError
-from edgepose.poses import Frame
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.poses import Frame
 from edgepose.source import Source, open_source, stream, v4l2
 from edgepose.source.live import Grab, LiveSource, capture_time
 from edgepose.source.opencv import colour

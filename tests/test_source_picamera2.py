@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.errors import ConfigError, SourceError
-from edgepose.poses import Frame
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.poses import Frame
 from edgepose.source import Source, open_source, yuv
 from tests import fake_picamera2
 from tests.fake_picamera2 import Hardware

@@ -19,17 +19,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.errors import ConfigError
-from edgepose.spool import Item, Spool, state_folder
-from edgepose.spool import queue as queue_module
-from edgepose.spool.disk import ROW_BYTES, Disk
+from edgepose.core.errors import ConfigError
+from edgepose.sink.mqtt.spool import Item, Spool, state_folder
+from edgepose.sink.mqtt.spool import queue as queue_module
+from edgepose.sink.mqtt.spool.disk import ROW_BYTES, Disk
 
 MB = 1_000_000
 
 
 @pytest.fixture(autouse=True)
 def _listen_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "edgepose.spool")
+    caplog.set_level(logging.INFO, "edgepose.sink.mqtt.spool")
 
 
 def named(number: int) -> bytes:
@@ -364,7 +364,7 @@ def test_damage_found_while_running_is_survived(
 
 def test_a_second_process_is_refused_in_one_line(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from edgepose.spool import Spool\n"
+        "import sys, time; from pathlib import Path; from edgepose.sink.mqtt.spool import Spool\n"
         "spool = Spool(Path(sys.argv[1]), 10**6); print('open', flush=True); time.sleep(60)\n"
     )
     path = tmp_path / "a.db"
@@ -403,7 +403,7 @@ def test_the_folder_is_that_of_the_service_or_of_the_user(monkeypatch: pytest.Mo
 WRITER = """
 import sys
 from pathlib import Path
-from edgepose.spool import Spool
+from edgepose.sink.mqtt.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), 10**7)
 done = [item.number for item in spool.pending(10**6)]

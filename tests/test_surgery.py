@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgepose.core.errors import ModelError
 from edgepose.engine.flatbuffer import FlatBuffer
 from edgepose.engine.flatfile import IDENTIFIER, read_graph
 from edgepose.engine.surgery import parts
@@ -23,7 +24,6 @@ from edgepose.engine.surgery.net import Cut, Net
 from edgepose.engine.surgery.reading import read_model
 from edgepose.engine.surgery.writing import write_model
 from edgepose.engine.zoo import shipped_dir
-from edgepose.errors import ModelError
 from tests import tiny_models
 from tests.shared import FOLDER
 from tests.tiny_graphs import Tiny, contents, posenet

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepose.cli import main
-from edgepose.decode import DECODERS
+from edgepose.commands.cli import main
+from edgepose.core.errors import ModelError
 from edgepose.engine.manifest import read_manifest
 from edgepose.engine.surgery import Plan, intake, make_plan
 from edgepose.engine.surgery.parts import Buffer
 from edgepose.engine.surgery.reading import read_model
 from edgepose.engine.surgery.writing import write_model
 from edgepose.engine.zoo import own_dir
-from edgepose.errors import ModelError
+from edgepose.estimate.decode import DECODERS
 from tests.tiny_graphs import Quant, Tiny, posenet
 
 STEP: Quant = (0.05, 0)

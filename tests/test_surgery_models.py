@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.cli import main
+from edgepose.commands.cli import main
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.core.poses import Frame
 from edgepose.engine import open_engine
 from edgepose.engine.flatfile import EDGETPU_OP, read_graph
 from edgepose.engine.manifest import read_manifest
@@ -21,10 +23,8 @@ from edgepose.engine.surgery import Plan, make_plan
 from edgepose.engine.surgery.net import Net
 from edgepose.engine.surgery.writing import write_model
 from edgepose.engine.zoo import verify_model
-from edgepose.errors import ModelError
+from edgepose.estimate.preprocess import Preprocess
 from edgepose.pipeline import build
-from edgepose.poses import Frame
-from edgepose.preprocess import Preprocess
 from edgepose.source.memory import ListSource
 from tests.shared import shared
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edgepose import config
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
 from edgepose.service.run import RESTART
 from tests import sandbox
 from tests.supervisor import Listener, Service, env
@@ -120,7 +120,7 @@ def test_the_settings_file_that_is_installed_loads_with_every_comment_taken_off(
 def test_edgepose_works_within_the_units_system_calls_and_stops_in_them(tmp_path: Path) -> None:
     state, poses = tmp_path / "state", tmp_path / "poses.jsonl"
     given = {"STATE_DIRECTORY": str(state), "RUNTIME_DIRECTORY": str(tmp_path)}
-    pictures = ["--source", str(ROOT / "edgepose/demo/pictures"), "--source.loop", "true", "--track.mode", "on"]
+    pictures = ["--source", str(ROOT / "edgepose/lab/demo/pictures"), "--source.loop", "true", "--track.mode", "on"]
     within = [sys.executable, "-m", "tests.sandbox", str(UNIT)]
     with Listener() as listener:
         there = env(listener, WATCHDOG_USEC="2000000", EDGEPOSE_REMEMBER_TRIALS="no", **given)

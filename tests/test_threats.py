@@ -15,9 +15,9 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edgepose import config
-from edgepose.config import Mqtt
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.config import Mqtt
+from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt import MqttSink
 from tests.broker import Broker, program, secret_file, wait_until
 
@@ -220,7 +220,7 @@ def test_without_a_certificate_of_ours_nobody_is_let_in(
         command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=porch"
         subprocess.run([*command.split(), "-keyout", "k", "-out", "c"], cwd=tmp_path, check=True, capture_output=True)
         given = {"cert_file": str(tmp_path / "c"), "key_file": str(tmp_path / "k")}
-    caplog.set_level("INFO", "edgepose.sink.mqtt")
+    caplog.set_level("INFO", "edgepose.sink.mqtt.sink")
     settings = Mqtt(broker=encrypted.url, ca_file=str(certificates / "ca.crt"), spool=str(tmp_path), **given)  # type: ignore[arg-type]
     sink = MqttSink(settings, "porch", "camera", live=True)
     try:
@@ -233,7 +233,7 @@ def test_without_a_certificate_of_ours_nobody_is_let_in(
 def test_a_broker_of_another_authority_is_not_talked_to(
     encrypted: Broker, certificates: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "edgepose.sink.mqtt")
+    caplog.set_level("INFO", "edgepose.sink.mqtt.sink")
     keys = {"cert_file": str(certificates / "porch.crt"), "key_file": str(certificates / "porch.key")}
     sink = MqttSink(Mqtt(broker=encrypted.url, spool=str(tmp_path), **keys), "porch", "camera", live=True)  # type: ignore[arg-type]
     try:
@@ -249,7 +249,7 @@ def test_a_key_that_others_may_read_is_refused(certificates: Path, tmp_path: Pat
     both = tmp_path / "both.pem"
     both.write_bytes((certificates / "porch.crt").read_bytes() + key.read_bytes())
     both.chmod(0o640)
-    from edgepose.sink.mqtt_target import target
+    from edgepose.sink.mqtt.target import target
 
     for given in ({"cert_file": str(certificates / "porch.crt"), "key_file": str(key)}, {"cert_file": str(both)}):
         with pytest.raises(ConfigError, match="chmod 600"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.timing import FIRST, STAGES, WIDTH, Histogram, StageTimes
+from edgepose.core.timing import FIRST, STAGES, WIDTH, Histogram, StageTimes
 
 SECONDS = st.floats(2.0**FIRST, 3600.0)
 

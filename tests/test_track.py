@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import config
-from edgepose.poses import COCO17, SKELETONS, Poses
-from edgepose.track import Tracker
+from edgepose.core import config
+from edgepose.core.poses import COCO17, SKELETONS, Poses
+from edgepose.follow.track import Tracker
 from tests.motion import Scene, Walker, at_rate, standing, swaying, walking
 
 RATES = (1, 5, 10, 30, 60, 240)

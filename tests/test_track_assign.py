@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from edgepose.track.assign import assign, cheapest
+from edgepose.follow.track.assign import assign, cheapest
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=7)
 VALUES = hnp.arrays(np.float64, SHAPES, elements=st.sampled_from([0, 0, 0, 0.25, 0.5, 0.75, 1]))

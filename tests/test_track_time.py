@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgepose import config
-from edgepose.poses import COCO17, Poses
-from edgepose.track import Tracker
+from edgepose.core import config
+from edgepose.core.poses import COCO17, Poses
+from edgepose.follow.track import Tracker
 from tests.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
 from tests.test_track import film, identities, lefts, seen, tracker_of, watch
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import Poses
 from edgepose.estimate import open_estimate
-from edgepose.poses import Poses
+from edgepose.follow.track import Tracker
 from edgepose.source import open_source
-from edgepose.track import Tracker
 from tests.shared import shared
 from tests.test_track import watch
 

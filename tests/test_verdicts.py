@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.errors import ModelError
 from edgepose.engine import open_engine, verdicts
 from edgepose.engine.runtime import load_runtime
-from edgepose.errors import ModelError
 from tests import accelerator, tiny_models
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgepose import wire
-from edgepose.poses import COCO17, Poses, Skeleton
+from edgepose.core.poses import COCO17, Poses, Skeleton
 from tests.people import poses
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=timezone.utc).timestamp()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.poses import COCO17, Poses
+from edgepose.core.poses import COCO17, Poses
 from edgepose.wire import binary
 
 WALL = 1_790_000_000.25

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from edgepose import wire
-from edgepose.poses import Poses
+from edgepose.core.poses import Poses
 from edgepose.wire.binary import BinaryMessage
 from tests.people import poses
 

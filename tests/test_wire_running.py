@@ -17,7 +17,7 @@ import cv2
 import pytest
 
 from edgepose import wire
-from edgepose.demo.scene import SIZE_WH, SceneSource
+from edgepose.lab.demo.scene import SIZE_WH, SceneSource
 from edgepose.wire import reference
 from tests.broker import Broker, program, wait_until
 
@@ -78,7 +78,7 @@ def validator(name: str) -> Any:
 @contextmanager
 def service(broker: Broker, folder: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
     command = [
-        sys.executable, "-m", "edgepose.cli", "run", "--source", str(film(folder / "walk.avi")),
+        sys.executable, "-m", "edgepose", "run", "--source", str(film(folder / "walk.avi")),
         "--source.loop", "true", "--broker", broker.url, "--device", "pi", "--camera", "door",
         "--sink.mqtt.spool", str(folder / "spool"), "--sink.mqtt.health_every_s", "0.2",
         "--decode.kernels", "numpy", *flags,

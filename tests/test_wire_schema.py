@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from edgepose import wire
-from edgepose.cli import main
 from edgepose.commands import schema as command
-from edgepose.poses import SKELETONS
+from edgepose.commands.cli import main
+from edgepose.core.poses import SKELETONS
 from edgepose.wire import asyncapi, reference, schema
 from tests.people import poses
 

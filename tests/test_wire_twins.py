@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgepose import wire
-from edgepose.poses import Poses, Skeleton
+from edgepose.core.poses import Poses, Skeleton
 from tests.people import poses
 
 FEW = Skeleton("few", ("head", "hand", "foot"), ((0, 1),), (0.1, 0.1, 0.1))

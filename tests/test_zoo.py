@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from edgepose.core.errors import ModelError
 from edgepose.engine.manifest import read_manifest
 from edgepose.engine.zoo import find_model, list_models, shipped_dir, verify_model
-from edgepose.errors import ModelError
 from tests import tiny_models
 from tests.shared import shared
 

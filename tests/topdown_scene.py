@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import SKELETONS, HeadSpec, Poses
+from edgepose.core.poses import SKELETONS, HeadSpec, Poses
 from tests.raw_heads import Head, decode, gaussians, head
 
 GOLDEN = Path(__file__).parent / "golden"

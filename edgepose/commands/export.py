@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgepose.commands.replay import add_window, check_window
 
 if TYPE_CHECKING:
-    from edgepose.config import Config
+    from edgepose.core.config import Config
 
 log = logging.getLogger("edgepose")
 
@@ -35,11 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, cfg: Config) -> int:
     """Write it."""
-    from edgepose.export import FORMATS
-    from edgepose.progress import Progress
-    from edgepose.recording import read
-    from edgepose.replay import Plan, Replay
-    from edgepose.timing import Histogram
+    from edgepose.commands.progress import Progress
+    from edgepose.core.timing import Histogram
+    from edgepose.pipeline.replay.play import Plan, Replay
+    from edgepose.sink.export import FORMATS
+    from edgepose.wire.recording import read
 
     check_window(args.from_s, args.to_s)
     plan = Plan(0.0, args.from_s, args.to_s, args.decode, args.as_recorded)

@@ -7,10 +7,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepose.errors import ConfigError
+from edgepose.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edgepose.config import Config
+    from edgepose.core.config import Config
 
 log = logging.getLogger("edgepose")
 
@@ -51,12 +51,12 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
 
     import msgspec
 
-    from edgepose import config
-    from edgepose.progress import Progress
-    from edgepose.recording import read
-    from edgepose.replay import Plan, Replay, named_by, stops_on_signals
+    from edgepose.commands.progress import Progress
+    from edgepose.core import config
+    from edgepose.core.timing import Histogram
+    from edgepose.pipeline.replay.play import Plan, Replay, named_by, stops_on_signals
     from edgepose.sink import open_sinks
-    from edgepose.timing import Histogram
+    from edgepose.wire.recording import read
 
     plan = Plan(args.speed, args.from_s, args.to_s, args.decode, args.as_recorded)
     with ExitStack() as opened:

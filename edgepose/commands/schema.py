@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepose.errors import ConfigError
+from edgepose.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edgepose.config import Config
+    from edgepose.core.config import Config
 
 EXAMPLES = """  edgepose schema                                  one JSON Schema for all that is published
   edgepose schema poses                            of one message: poses, event, status, ...

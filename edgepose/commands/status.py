@@ -6,10 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from edgepose.errors import ConfigError
+from edgepose.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edgepose.config import Config
+    from edgepose.core.config import Config
     from edgepose.service.fleet import Device
 
 EXAMPLES = """  edgepose status --broker mqtt://homeassistant.local   every device there; exits 1 if one is not well

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgepose.commands.status import duration
 
 if TYPE_CHECKING:
-    from edgepose.config import Config
+    from edgepose.core.config import Config
     from edgepose.service.fleet import Device
 
 EXAMPLES = """  edgepose top --broker mqtt://homeassistant.local      until Ctrl-C

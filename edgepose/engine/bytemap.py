@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import Tensor
-from edgepose.errors import ModelError
 
 ByteMap = Literal["same", "xor80", "lut", "float"]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.errors import ModelError
+from edgepose.core.errors import ModelError
 
 LFS_POINTER = b"version https://git-lfs"
 NEXT_STEP = "the file is damaged or not a TFLite model, fetch it again"

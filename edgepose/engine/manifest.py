@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from edgepose import config
-from edgepose.config import Section
-from edgepose.errors import ConfigError, ModelError
-from edgepose.poses import SKELETONS, Skeleton
+from edgepose.core import config
+from edgepose.core.config import Section
+from edgepose.core.errors import ConfigError, ModelError
+from edgepose.core.poses import SKELETONS, Skeleton
 
 USUAL_SIGMA = 0.08
 """Spread of a joint whose manifest gives none: that of COCO's shoulders."""

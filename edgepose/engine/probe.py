@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from edgepose.core.errors import ModelError
 from edgepose.engine import verdicts
 from edgepose.engine.runtime import LOADING_FAILS, Runtime, load_runtime, one_line
-from edgepose.errors import ModelError
 
 LIMIT_S = 60.0
 """A first run that takes longer will not be a pose sensor."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgepose.errors import ConfigError
+from edgepose.core.errors import ConfigError
 
 NEGATE = base64.b64decode(
     "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAAAcAAAA2AAAAAMAAAABAAAACAAAAAQABAAEAAAAAQAAABAAAAAMABQAEAAMAAgABAAMAAAAEAAAADwA"

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config, tuned
+from edgepose.core import config
+from edgepose.core.errors import EngineError, ModelError
+from edgepose.core.poses import Heads, HeadSpec, InputSpec
+from edgepose.engine import tuned
 from edgepose.engine.bytemap import byte_map
 from edgepose.engine.flatfile import Graph
 from edgepose.engine.manifest import Manifest
@@ -17,11 +20,9 @@ from edgepose.engine.memory import Memory, map_memory
 from edgepose.engine.model import Model
 from edgepose.engine.runtime import Runtime, load_runtime, one_line
 from edgepose.engine.zoo import find_model, shipped_dir, verify_build, verify_model
-from edgepose.errors import EngineError, ModelError
-from edgepose.poses import Heads, HeadSpec, InputSpec
 
 if TYPE_CHECKING:
-    from edgepose.engine.guard import Guard
+    from edgepose.engine.delegate.guard import Guard
 
 COUNTS = ("failures", "restarts", "fallbacks")
 INVOKE_FAILS = (RuntimeError, ValueError)
@@ -119,7 +120,7 @@ def open_engine(cfg: config.Engine) -> Engine:
     if cfg.delegate == "cpu":
         memory = _on_cpu(model, runtime, threads)
         return Engine(model.manifest, model.graph, runtime, threads, memory)
-    from edgepose.engine.accelerate import open_guard
+    from edgepose.engine.delegate.accelerate import open_guard
 
     guard = open_guard(cfg, model, runtime, threads)
     return Engine(model.manifest, model.graph, runtime, threads, guard, guard)

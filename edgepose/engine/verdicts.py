@@ -40,7 +40,7 @@ def processor() -> str:
 def _folders() -> list[Path]:
     if os.environ.get("EDGEPOSE_REMEMBER_TRIALS") == "no":
         return []
-    from edgepose.kernels.native import caches
+    from edgepose.kernels.aot.native import caches
 
     return [cache / "trials" for cache in caches()]
 

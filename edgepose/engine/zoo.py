@@ -6,9 +6,9 @@ import difflib
 import os
 from pathlib import Path
 
+from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_ends, read_graph
 from edgepose.engine.manifest import SUFFIX, Build, Manifest, read_manifest, read_model
-from edgepose.errors import ModelError
 
 BUILTIN_CUSTOM_OPS = frozenset({"TFLite_Detection_PostProcess", "AudioSpectrogram", "Mfcc", "NumericVerify"})
 """Custom operators that both runtimes bring along."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from edgepose.core.poses import Crop, Frame, Poses, Skeleton
 from edgepose.engine import Engine
-from edgepose.poses import Crop, Frame, Poses, Skeleton
 
 
 @dataclass(slots=True)

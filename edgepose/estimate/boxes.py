@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.core.poses import Skeleton
 from edgepose.estimate.look import Box
-from edgepose.poses import Skeleton
 
 F = np.float32
 LEAST_SIDE_PX = 8.0

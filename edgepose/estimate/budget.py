@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from edgepose import config
+from edgepose.core import config
 
 NEW_SHARE = 0.1
 """Of the latest crop in the running mean of what a crop takes."""

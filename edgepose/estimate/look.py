@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
+from edgepose.core import config
+from edgepose.core.poses import Crop, Frame, Heads, Poses
 from edgepose.engine import Engine
 from edgepose.estimate.base import Step
-from edgepose.poses import Crop, Frame, Heads, Poses
+from edgepose.estimate.decode import open_decoder
 
 if TYPE_CHECKING:
-    from edgepose.preprocess import Preprocess
+    from edgepose.estimate.preprocess import Preprocess
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in source pixels."""
@@ -52,7 +52,7 @@ class Look:
         Raises:
             ModelError: the decoder cannot read the model's heads.
         """
-        from edgepose.preprocess import Preprocess
+        from edgepose.estimate.preprocess import Preprocess
 
         model, decoder = engine.manifest, engine.manifest.decoder
         self.engine, self.counts = engine, counts
@@ -109,7 +109,7 @@ class Look:
         return self._seen(self._slots[step.slot].heads, step.crop, step.frame, step.part, step.ended_t)
 
     def _slot(self) -> _Slot:
-        from edgepose.preprocess import Preprocess
+        from edgepose.estimate.preprocess import Preprocess
 
         own = self.engine.input
         return _Slot(Preprocess(replace(own, tensor=np.empty_like(own.tensor))), {})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
 from edgepose.estimate.base import Step
 from edgepose.estimate.boxes import BodyBox
 from edgepose.estimate.look import Box, Counts, Look
 from edgepose.estimate.score import Logistic, chances
-from edgepose.poses import Frame, Poses
 
 MARGIN = 1.35
 """Of a crop around joints, where the skeleton has no torso."""

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import msgspec
 
-from edgepose import config
-from edgepose.decode import sees_one
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
 from edgepose.engine import Engine, open_engine
 from edgepose.engine.zoo import find_model
-from edgepose.errors import ConfigError
 from edgepose.estimate.base import Estimate
+from edgepose.estimate.decode import sees_one
 from edgepose.estimate.look import Counts, Look
 from edgepose.estimate.one_step import OneStep
 from edgepose.estimate.pairs import Pair, pair_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import oks
-from edgepose.poses import Poses, Skeleton
+from edgepose.core import oks
+from edgepose.core.poses import Poses, Skeleton
 
 F = np.float32
 SAME_COARSE = 0.3

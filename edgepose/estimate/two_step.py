@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config, oks
+from edgepose.core import config, oks
+from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
 from edgepose.estimate.boxes import around, side_of
 from edgepose.estimate.budget import Budget
@@ -30,7 +31,6 @@ from edgepose.estimate.people import (
     where_of,
 )
 from edgepose.estimate.score import log
-from edgepose.poses import Frame, Poses
 
 F = np.float32
 SAME_POSE = 0.5

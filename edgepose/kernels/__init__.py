@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from edgepose.kernels import native
+from edgepose.kernels.aot import native
 
 log = logging.getLogger("edgepose.kernels")
 
@@ -48,7 +48,7 @@ def family(name: str, choice: Choice = "auto") -> ModuleType:
     if not _has_numba():
         log.info("kernels of %s are plain numpy: no library (%s) and no numba to build one", name, reason)
         return _plain(name)
-    from edgepose.kernels import background
+    from edgepose.kernels.aot import background
 
     try:
         kernels = background.start(name, _plain(name))
@@ -92,7 +92,7 @@ def state(name: str) -> State:
         return State("aot", str(library.path), "")
     if not _has_numba():
         return State("numpy", "", f"{reason}; numba, which builds it, is not installed")
-    from edgepose.kernels import background
+    from edgepose.kernels.aot import background
 
     try:
         background.check(name)
@@ -112,7 +112,7 @@ def _ahead(name: str) -> ModuleType:
 
 
 def _built_first(name: str) -> ModuleType:
-    from edgepose.kernels import background
+    from edgepose.kernels.aot import background
 
     try:
         background.build_now([name], native.writable_folder())

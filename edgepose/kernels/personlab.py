@@ -34,7 +34,7 @@ def decode(heat, short, mid, height, width, least, steps, table, walk, row, mask
     height, width         H, W
     least  same type      raw logit a root must reach
     steps  int            times a joint follows the short offsets
-    table  (T,)           float32, see `edgepose.decode.personlab.table_of`
+    table  (T,)           float32, see `edgepose.estimate.decode.personlab.table_of`
     walk   (17, 16, 4)    int32: for each root joint the bones in order of depth: from, to, channel of mid, and the
                           index after the last bone of this depth
     row    (W * 17 + 34,) same type, scratch

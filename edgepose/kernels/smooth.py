@@ -119,7 +119,7 @@ def kalman(
 ):  # fmt: skip
     """Constant-velocity Kalman filters, one a joint, and one for what all joints of a person do together.
 
-    Variances are in body sizes and serve all axes. edgepose/smooth/kalman.py says what the model is.
+    Variances are in body sizes and serve all axes. edgepose/follow/smooth/kalman.py says what the model is.
 
     points   (N, K, D)
     weights  (N, K)      the variance of a measurement is divided by it

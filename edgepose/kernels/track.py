@@ -4,7 +4,7 @@ joints (M, K, 6)  x, y, coarse x, coarse y in pixels, score, seconds since seen;
 motion (M, 8)     size in pixels; speed x, y in pixels / s; pixels moved unseen x, y; variance of the position in
                   sizes^2, its covariance with the speed in sizes^2 / s, the speed's variance in sizes^2 / s^2
 seen   (N, K, 5)  as joints, without the last
-laws   (11,)      how people move, in the order of LAWS in edgepose/track/motion.py
+laws   (11,)      how people move, in the order of LAWS in edgepose/follow/track/motion.py
 
 All float64 but for what a frame gives. The body moves, the joints go with it: one Kalman filter per person, of a speed
 that is constant and slowly forgotten.

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgepose import wire
-from edgepose.errors import EdgeposeError
+from edgepose.core.errors import EdgeposeError
 from edgepose.service.reporting import Reporter, as_plain
 from edgepose.wire.commands import ID_CHARS, Model, Rate, Smoothing
 from edgepose.wire.messages import ANSWER
 
 if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
     from edgepose.estimate import Estimate
     from edgepose.pipeline import Pipeline
-    from edgepose.poses import Frame, Poses
     from edgepose.service.run import Service
     from edgepose.sink.mqtt import MqttSink
 

@@ -17,10 +17,11 @@ import msgspec
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgepose import config, wire
-from edgepose.errors import ConfigError, EdgeposeError
+from edgepose import wire
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, EdgeposeError
 from edgepose.service.homeassistant import discovery_topic
-from edgepose.sink.mqtt_target import target
+from edgepose.sink.mqtt.target import target
 
 CONNECT_S = 5.0
 SETTLE_S = 0.5

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import edgepose
-from edgepose import vitals
+from edgepose.service import vitals
 
 if TYPE_CHECKING:
-    from edgepose import config
-    from edgepose.poses import Frame, Poses
+    from edgepose.core import config
+    from edgepose.core.poses import Frame, Poses
     from edgepose.sink.mqtt import MqttSink
 
 MISSED = 3.5

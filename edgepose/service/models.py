@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from edgepose.core.errors import ConfigError, FrameLostError
+from edgepose.core.poses import Frame
 from edgepose.engine.manifest import SUFFIX
 from edgepose.engine.zoo import list_models
-from edgepose.errors import ConfigError, FrameLostError
 from edgepose.estimate import open_estimate
 from edgepose.estimate.pairs import PAIRS
-from edgepose.poses import Frame
 
 if TYPE_CHECKING:
-    from edgepose import config
+    from edgepose.core import config
     from edgepose.estimate import Estimate
 
 

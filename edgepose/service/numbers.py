@@ -7,18 +7,18 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgepose.timing import Histogram
-from edgepose.vitals import Board, Vitals
+from edgepose.core.timing import Histogram
+from edgepose.service.vitals import Board, Vitals
 
 if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
     from edgepose.pipeline import Pipeline
-    from edgepose.poses import Frame, Poses
     from edgepose.sink.mqtt import MqttSink
 
 FPS_S = 5.0
 """Over which the frame rate is counted."""
 VITALS_S = 1.0
-"""How often process and board are looked at; the latter more seldom, see edgepose.vitals."""
+"""How often process and board are looked at; the latter more seldom, see edgepose.service.vitals."""
 WINDOW_S = 30.0
 """Percentiles are of the last one to two of these."""
 
@@ -34,7 +34,7 @@ class Numbers(NamedTuple):
     counts: dict[str, int]
     """See COUNTERS."""
     stages: dict[str, Histogram]
-    """Stage of edgepose.timing -> how long it took, from the start of the run."""
+    """Stage of edgepose.core.timing -> how long it took, from the start of the run."""
     lately: dict[str, Histogram]
     """The same of the last WINDOW_S to twice that."""
     spool: dict[str, int]

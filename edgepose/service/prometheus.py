@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from edgepose.errors import ConfigError
+from edgepose.core.errors import ConfigError
+from edgepose.core.timing import STAGES, Histogram
 from edgepose.service.numbers import COUNTERS, Gauges
 from edgepose.service.standing import State
-from edgepose.timing import STAGES, Histogram
 
 if TYPE_CHECKING:
     from edgepose import wire
-    from edgepose.poses import Frame, Poses
+    from edgepose.core.poses import Frame, Poses
     from edgepose.service.numbers import Numbers
     from edgepose.service.reporting import Reporter
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgepose import config
-from edgepose.errors import EdgeposeError
+from edgepose.core import config
+from edgepose.core.errors import EdgeposeError
 
 if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
     from edgepose.estimate import Estimate
     from edgepose.pipeline import Pipeline
-    from edgepose.poses import Frame, Poses
     from edgepose.service.run import Service
 
 log = logging.getLogger("edgepose.service")
@@ -62,7 +62,7 @@ def check(cfg: config.Config) -> None:
         kind_of(cfg.source.uri)
     address(cfg.source)
     if cfg.sink.mqtt.broker:
-        from edgepose.sink.mqtt_target import target
+        from edgepose.sink.mqtt.target import target
 
         target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
 
@@ -158,7 +158,7 @@ class Reload:
 
 def apply(cfg: config.Config, keys: list[str], pipeline: Pipeline, estimate: Estimate | None) -> None:
     """Put settings into force; in the loop's thread."""
-    from edgepose.following import Following
+    from edgepose.pipeline.stages import Following
 
     if "service.max_fps" in keys:
         pipeline.max_fps = cfg.service.max_fps

@@ -12,15 +12,15 @@ import msgspec
 
 import edgepose
 from edgepose import wire
+from edgepose.core.timing import percentiles_ms
 from edgepose.pipeline import described
 from edgepose.service.numbers import Gauges, Numbers
-from edgepose.timing import percentiles_ms
 from edgepose.wire.messages import HEALTH, PRESENCE, STATUS
 from edgepose.wire.poses_json import iso_utc
 
 if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
     from edgepose.estimate import Estimate
-    from edgepose.poses import Frame, Poses
     from edgepose.service.run import Service
     from edgepose.sink.mqtt import MqttSink
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from edgepose import config
+    from edgepose.core import config
+    from edgepose.core.poses import Frame, Poses
     from edgepose.pipeline import Pipeline
-    from edgepose.poses import Frame, Poses
     from edgepose.sink.mqtt import MqttSink
 
 log = logging.getLogger("edgepose.service")

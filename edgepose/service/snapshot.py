@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from edgepose.opencv import cv2
-from edgepose.poses import Frame, Poses
+from edgepose.core.opencv import cv2
+from edgepose.core.poses import Frame, Poses
 from edgepose.sink.draw import Image, bgr, draw_on
 
 MOST_BYTES = 192 * 1024

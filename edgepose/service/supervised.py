@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from edgepose.errors import ConfigError
+from edgepose.core.errors import ConfigError
 from edgepose.service.notify import Notify
 from edgepose.service.restarts import GOOD_S, Restarts
 

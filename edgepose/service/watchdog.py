@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from edgepose.service.notify import Notify
 
 if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
     from edgepose.pipeline import Pipeline
-    from edgepose.poses import Frame, Poses
     from edgepose.service.run import Service
 
 log = logging.getLogger("edgepose.service")

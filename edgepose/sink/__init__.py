@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from edgepose.config import Config
+from edgepose.core.config import Config
 from edgepose.sink.base import Sink
 from edgepose.sink.memory import MemorySink
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from edgepose.poses import Frame, Poses
+from edgepose.core.poses import Frame, Poses
 
 S = TypeVar("S", bound="Sink")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.opencv import cv2
-from edgepose.poses import Frame, Poses, Skeleton
+from edgepose.core.opencv import cv2
+from edgepose.core.poses import Frame, Poses, Skeleton
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import cast
 
 from edgepose import wire
-from edgepose.errors import ConfigError, SinkError
-from edgepose.poses import Frame, Poses
-from edgepose.secret import private
+from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.poses import Frame, Poses
+from edgepose.core.secret import private
 from edgepose.sink.base import Sink
 
 log = logging.getLogger("edgepose.sink.jsonl")

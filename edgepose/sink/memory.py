@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from edgepose.poses import Frame, Poses
+from edgepose.core.poses import Frame, Poses
 from edgepose.sink.base import Sink
 
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from edgepose.errors import ConfigError, SinkError
-from edgepose.opencv import cv2
-from edgepose.poses import Frame, Poses
-from edgepose.secret import private
+from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.opencv import cv2
+from edgepose.core.poses import Frame, Poses
+from edgepose.core.secret import private
 from edgepose.sink.base import Sink
 from edgepose.sink.draw import Image, bgr, draw_on
 

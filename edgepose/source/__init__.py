@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgepose import config
-from edgepose.errors import ConfigError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
 from edgepose.source.base import COUNTS, Source
 from edgepose.source.detect import address, kind_of, masked, require_address
 from edgepose.source.memory import ListSource

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
-from edgepose.poses import Frame
+from edgepose.core.poses import Frame
 
 SourceT = TypeVar("SourceT")
 BaseT = TypeVar("BaseT", bound="BaseSource")

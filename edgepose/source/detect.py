@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from edgepose.config import Source
-from edgepose.errors import ConfigError
-from edgepose.secret import first_line
-from edgepose.secret import masked as masked
+from edgepose.core.config import Source
+from edgepose.core.errors import ConfigError
+from edgepose.core.secret import first_line
+from edgepose.core.secret import masked as masked
 
 PICTURES = frozenset(
     (

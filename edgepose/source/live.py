@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.errors import SourceError
-from edgepose.poses import Frame, Layout
+from edgepose.core import config
+from edgepose.core.errors import SourceError
+from edgepose.core.poses import Frame, Layout
 from edgepose.source.base import IDLE_S, BaseSource
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import Frame, Layout
+from edgepose.core.poses import Frame, Layout
 from edgepose.source.base import BaseSource
 
 LAYOUTS: dict[int, Layout] = {2: "gray", 3: "bgr"}

@@ -7,8 +7,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.opencv import cv2
-from edgepose.poses import Layout
+from edgepose.core.opencv import cv2
+from edgepose.core.poses import Layout
 
 RETRIES = 10
 """Damaged frames in a row that a camera may send."""

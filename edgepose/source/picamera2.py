@@ -9,8 +9,8 @@ from concurrent import futures
 from functools import partial
 from typing import Any
 
-from edgepose import config
-from edgepose.errors import ConfigError, SourceError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
 from edgepose.source.live import Grab, LiveSource, capture_time
 from edgepose.source.yuv import LAYOUTS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.errors import ConfigError, SourceError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
 from edgepose.source.detect import PICTURES, existing
 from edgepose.source.recording import Picture, Recording
 
@@ -32,7 +32,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         SourceError: naming the file and what is wrong with it.
     """
-    from edgepose.opencv import cv2
+    from edgepose.core.opencv import cv2
 
     try:
         data = np.fromfile(path, np.uint8)

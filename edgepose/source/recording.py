@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.poses import Frame
+from edgepose.core import config
+from edgepose.core.poses import Frame
 from edgepose.source.base import BaseSource
 
 

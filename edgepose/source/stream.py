@@ -9,9 +9,9 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edgepose import config
-from edgepose.errors import ConfigError, SourceError
-from edgepose.poses import Layout
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.poses import Layout
 from edgepose.source.detect import CSI, address, masked
 from edgepose.source.live import OPEN_S, Grab, LiveSource
 
@@ -97,7 +97,7 @@ class AddressGrabber(_StreamGrabber):
 
     def open(self) -> None:
         """As Grabber.open."""
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
 
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
         limits = [
@@ -118,7 +118,7 @@ class PipelineGrabber(_StreamGrabber):
 
     def open(self) -> None:
         """As Grabber.open."""
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
 
         self._capture = cv2.VideoCapture(self._pipeline, cv2.CAP_GSTREAMER)
         if not self._capture.isOpened():
@@ -135,7 +135,7 @@ def pipeline_yuv(uri: str) -> Layout | None:
 
 
 def _require_gstreamer(what: str) -> None:
-    from edgepose.opencv import cv2
+    from edgepose.core.opencv import cv2
 
     if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
         raise ConfigError(

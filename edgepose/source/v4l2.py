@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepose import config
-from edgepose.errors import SourceError
+from edgepose.core import config
+from edgepose.core.errors import SourceError
 from edgepose.source.live import Grab, LiveSource, capture_time
 from edgepose.source.picture import natural
 
@@ -41,7 +41,7 @@ class V4l2Grabber:
 
     def open(self) -> None:
         """As Grabber.open."""
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
 
         if not self._path.exists():
             raise SourceError(f"{self._path}: no such camera; {_cameras()}")
@@ -70,7 +70,7 @@ class V4l2Grabber:
 
     def grab(self) -> Grab | None:
         """As Grabber.grab; the time is the driver's where it uses the monotonic clock."""
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
         from edgepose.source.opencv import colour, read_live
 
         if self._capture is None or (image := read_live(self._capture)) is None:

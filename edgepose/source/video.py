@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgepose import config
-from edgepose.errors import ConfigError, SourceError
+from edgepose.core import config
+from edgepose.core.errors import ConfigError, SourceError
 from edgepose.source.detect import address, existing, masked
 from edgepose.source.recording import Picture, Recording
 
@@ -42,7 +42,7 @@ class VideoSource(Recording):
         self.total = None if cfg.loop else self._frames
 
     def _open(self) -> cv2.VideoCapture:
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
 
         capture = cv2.VideoCapture(self._address)
         if not capture.isOpened():
@@ -51,20 +51,20 @@ class VideoSource(Recording):
 
     @staticmethod
     def _count(capture: cv2.VideoCapture) -> int | None:
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
 
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         return int(count) if 0 < count < 1e9 else None
 
     @staticmethod
     def _rate(capture: cv2.VideoCapture, otherwise: float) -> float:
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
 
         fps = capture.get(cv2.CAP_PROP_FPS)
         return fps if math.isfinite(fps) and 0 < fps <= 1000 else otherwise
 
     def _pictures(self) -> Generator[Picture, None, None]:
-        from edgepose.opencv import cv2
+        from edgepose.core.opencv import cv2
 
         capture = self._taken() or self._open()
         index, misses, read, t = 0, 0, 0, 0.0

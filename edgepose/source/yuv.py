@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import Layout
+from edgepose.core.poses import Layout
 
 Image = NDArray[np.uint8]
 

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.poses import Poses
+from edgepose.core.poses import Poses
 
 MAGIC, VERSION = b"EP", 1
 HEADER = struct.Struct("<2sBBHHBBIQIHHH")

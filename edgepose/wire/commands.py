@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from edgepose.errors import one_line
+from edgepose.core.errors import one_line
 
 ID_CHARS = 64
 """Longest `id` of a command."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from edgepose.poses import Poses
+from edgepose.core.poses import Poses
 from edgepose.wire.poses_json import Moment, iso_utc, utf8
 
 EVENT = "edgepose.event/1"

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from edgepose.poses import Poses
+from edgepose.core.poses import Poses
 
 SCHEMA = "edgepose.poses/1"
 AS_SEEN = 0.0

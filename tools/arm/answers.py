@@ -16,23 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
+from edgepose.core import config
+from edgepose.core.poses import Frame
 from edgepose.engine import open_engine
 from edgepose.engine.runtime import load_runtime
 from edgepose.engine.zoo import shipped_dir
-from edgepose.poses import Frame
-from edgepose.preprocess import Preprocess
+from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.preprocess import Preprocess
 from tests import tiny_models
 
-PICTURES = Path(__file__).parents[2] / "edgepose" / "demo" / "pictures"
+PICTURES = Path(__file__).parents[2] / "edgepose" / "lab" / "demo" / "pictures"
 
 Answers = dict[str, NDArray[Any]]
 
 
 def of_shipped(name: str, like: Answers) -> Answers:
     """What one shipped model answers to noise and to two photographs."""
-    from edgepose.opencv import cv2
+    from edgepose.core.opencv import cv2
 
     images = {path.stem: np.asarray(cv2.imread(str(path)), np.uint8) for path in sorted(PICTURES.glob("*.jpg"))}
     images["noise"] = np.random.default_rng(11).integers(0, 256, (200, 300, 3), np.uint8)
@@ -71,7 +71,7 @@ def of_tiny(dtype: str) -> Answers:
 
 def facts() -> dict[str, str]:
     """Whose answers these are."""
-    from edgepose.opencv import cv2
+    from edgepose.core.opencv import cv2
 
     runtime = load_runtime("auto")
     versions = {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__}

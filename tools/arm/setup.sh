@@ -66,7 +66,7 @@ make_board() {
 exec "$board/qemu-aarch64" -cpu "\${EDGEPOSE_ARM_CPU:-cortex-a76}" -L "$board/root" -0 "$board/bin/python" \\
   "$board/root/usr/bin/python3.11" "\$@"
 EOF
-  printf '#!/bin/sh\nexec "%s/bin/python" -m edgepose.cli "$@"\n' "$board" >"$board/bin/edgepose"
+  printf '#!/bin/sh\nexec "%s/bin/python" -m edgepose "$@"\n' "$board" >"$board/bin/edgepose"
   printf '#!/bin/sh\nexec "%s/bin/python" -m pytest -p no:cacheprovider "$@"\n' "$board" >"$board/bin/pytest"
   chmod +x "$board/bin/python" "$board/bin/edgepose" "$board/bin/pytest"
   printf 'home = %s/root/usr/bin\ninclude-system-site-packages = false\nversion = 3.11\n' "$board" >"$board/pyvenv.cfg"

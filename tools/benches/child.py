@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 
-from edgepose import config
+from edgepose.core import config
 from edgepose.engine import open_engine
-from edgepose.engine.block import file_in_memory, open_block
-from edgepose.engine.check import probe_tensor
+from edgepose.engine.delegate.block import file_in_memory, open_block
+from edgepose.engine.delegate.check import probe_tensor
+from edgepose.engine.delegate.worker import START_LIMIT_S, Child, Work, run_frame
 from edgepose.engine.tflite import prepare
-from edgepose.engine.worker import START_LIMIT_S, Child, Work, run_frame
 from tools.benches.row import Row, interleaved_ms
 
 MODEL = "movenet_lightning_192"

@@ -50,7 +50,7 @@ class Meter:
 
 
 def ours(clip: str, model: str, threads: str) -> Meter:
-    from edgepose import config
+    from edgepose.core import config
     from edgepose.pipeline import build
 
     meter = Meter()

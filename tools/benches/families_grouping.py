@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config, kernels
-from edgepose.decode import open_decoder
-from edgepose.decode.paf import OPENPOSE_LIMBS
-from edgepose.poses import COCO17, HeadSpec
+from edgepose import kernels
+from edgepose.core import config
+from edgepose.core.poses import COCO17, HeadSpec
+from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
 from tests.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
 from tools.benches import upsampled
 from tools.benches.row import Row, interleaved_ms

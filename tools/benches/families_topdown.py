@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.poses import Crop, Frame, HeadSpec
+from edgepose.core import config
+from edgepose.core.poses import Crop, Frame, HeadSpec
+from edgepose.estimate.decode import open_decoder
 from tools.benches.row import Row, interleaved_ms
 
 ROUNDS = 30

@@ -15,13 +15,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgepose import config
-from edgepose.demo.scene import SceneSource
+from edgepose.core import config
+from edgepose.core.poses import Frame
 from edgepose.engine import Engine
 from edgepose.engine.zoo import find_model, verify_model
 from edgepose.estimate import OneStep, open_estimate
+from edgepose.lab.demo.scene import SceneSource
 from edgepose.pipeline import Pipeline, build
-from edgepose.poses import Frame
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource
 from tools.benches.row import Row, SkipRowError, interleaved_ms

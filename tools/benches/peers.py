@@ -18,8 +18,8 @@ from statistics import median
 
 import cv2
 
-from edgepose.demo.scene import FPS, SIZE_WH, SceneSource
-from edgepose.kernels import native
+from edgepose.kernels.aot import native
+from edgepose.lab.demo.scene import FPS, SIZE_WH, SceneSource
 from tools.benches.process import compile_ahead
 from tools.benches.row import Row, SkipRowError
 from tools.benches.stock import stock_model

@@ -25,14 +25,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
-from edgepose.decode import open_decoder
-from edgepose.decode.personlab import BONES, PersonLab
-from edgepose.demo import scene
+from edgepose.core import config
+from edgepose.core.poses import Crop, Frame, HeadSpec
 from edgepose.engine.memory import map_memory
 from edgepose.engine.runtime import load_runtime
 from edgepose.engine.surgery import make_plan
-from edgepose.poses import Crop, Frame, HeadSpec
+from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.decode.personlab import BONES, PersonLab
+from edgepose.lab.demo import scene
 from tools.benches.personlab_peers import MOST, Npm, Real, scipy_decoder
 from tools.benches.row import Row, SkipRowError
 from tools.benches.stock import shared

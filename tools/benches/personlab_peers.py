@@ -15,7 +15,7 @@ from typing import Any, TextIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.decode.personlab import BONES
+from edgepose.estimate.decode.personlab import BONES
 from tools.benches.row import SkipRowError
 
 NPM = {

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from edgepose import config
-from edgepose.bench.measure import measure
-from edgepose.bench.source import Again, AsCamera, scene_frames
-from edgepose.demo.broker import local_broker
+from edgepose.core import config
+from edgepose.core.poses import Frame, Poses
 from edgepose.engine.zoo import find_model, verify_model
+from edgepose.lab.bench.measure import measure
+from edgepose.lab.bench.source import Again, AsCamera, scene_frames
+from edgepose.lab.demo.broker import local_broker
 from edgepose.pipeline import Pipeline, build
-from edgepose.poses import Frame, Poses
 from edgepose.sink import MemorySink
 from tools.benches.peers import clip
 from tools.benches.process import compile_ahead

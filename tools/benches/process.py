@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 
 from edgepose import kernels
-from edgepose.demo import scene
 from edgepose.engine.zoo import find_model
-from edgepose.kernels import background, native
+from edgepose.kernels.aot import background, native
+from edgepose.lab.demo import scene
 from tools.benches.row import Row, SkipRowError
 from tools.benches.stock import stock_model
 
@@ -22,7 +22,7 @@ MODEL = "movenet_lightning_192"
 FAMILIES = ("movenet", "track", "smooth")
 PICTURE = Path(scene.__file__).parent / "pictures" / "astronaut.jpg"
 
-OURS = "import sys; from edgepose.cli import main; main(sys.argv[1:])"
+OURS = "import sys; from edgepose.commands.cli import main; main(sys.argv[1:])"
 LOOP = """
 import sys, cv2, numpy as np
 from ai_edge_litert.interpreter import Interpreter

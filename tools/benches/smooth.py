@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import COCO17, Poses
+from edgepose.follow.smooth import PRESETS, Smoother
 from edgepose.pipeline import build
-from edgepose.poses import COCO17, Poses
 from edgepose.sink import MemorySink
-from edgepose.smooth import PRESETS, Smoother
 from tests.people import poses
 from tests.recorded import DELAYS_S, NOISE, clips, detected, miss, told_by
 from tests.shared import FOLDER

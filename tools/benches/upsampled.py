@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.decode.paf import OPENPOSE_LIMBS
+from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
 
 Array = NDArray[Any]
 Peak = tuple[int, int, float, int]

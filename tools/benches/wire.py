@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from edgepose import wire
-from edgepose.poses import COCO17, Poses
+from edgepose.core.poses import COCO17, Poses
 from tools.benches.row import Row, interleaved_ms
 
 ROUNDS, BURST = 100, 50

@@ -18,7 +18,7 @@ FPS = 15.0
 SIZE_WH = (640, 480)
 SHOWN_S, EMPTY_S = 0.9, 0.8
 """How long somebody stays, how long nobody is there; the tracker's memory is shorter."""
-PICTURES = Path(__file__).resolve().parents[2] / "edgepose" / "demo" / "pictures"
+PICTURES = Path(__file__).resolve().parents[2] / "edgepose" / "lab" / "demo" / "pictures"
 WALL_BGR = (96, 100, 104)
 
 Mode = Literal["well", "silent", "corrupt"]
@@ -26,7 +26,7 @@ Mode = Literal["well", "silent", "corrupt"]
 
 def clip() -> list[bytes]:
     """JPEGs of one turn: each photograph drifts a little, between them is an empty wall."""
-    from edgepose.opencv import cv2
+    from edgepose.core.opencv import cv2
 
     frames: list[bytes] = []
     for path in sorted(PICTURES.glob("*.jpg")):
@@ -48,7 +48,7 @@ def wall() -> bytes:
 
 
 def _jpeg(image: NDArray[Any]) -> bytes:
-    from edgepose.opencv import cv2
+    from edgepose.core.opencv import cv2
 
     return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
 

@@ -20,7 +20,8 @@ import numpy as np
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edgepose import config, wire
+from edgepose import wire
+from edgepose.core import config
 from tests import people
 from tools.soaking.broker import NAME, PASSWORD, READER, READER_PASSWORD, Broker
 from tools.soaking.reader import wall_of

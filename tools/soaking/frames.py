@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.engine import Engine, open_engine
-from edgepose.poses import COCO17, Frame, Poses
+from edgepose.service.vitals import open_files
 from edgepose.source.base import BaseSource
-from edgepose.vitals import open_files
 from tests import people, tiny_models
 from tools.soaking.broker import NAME, PASSWORD, Broker
 from tools.soaking.report import FILES_STEP, MEMORY_STEP_MIB
@@ -138,8 +138,8 @@ def frames(number: int) -> FramesReport:
 
 
 def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
-    from edgepose.following import Following
     from edgepose.pipeline import Pipeline
+    from edgepose.pipeline.stages import Following
     from edgepose.service.run import Service
     from edgepose.sink import open_sinks
 

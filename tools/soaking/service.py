@@ -126,7 +126,7 @@ class Supervised:
                 self._fed_t = time.monotonic()
                 self._killed = False
                 self._process = process = subprocess.Popen(
-                    [sys.executable, "-m", "edgepose.cli", "run", "--config", str(self._settings)],
+                    [sys.executable, "-m", "edgepose", "run", "--config", str(self._settings)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,

@@ -55,7 +55,7 @@ def main(uri: str, frames: int) -> None:
     from picamera2 import picamera2 as real
     from picamera2.allocators import DmaAllocator
 
-    from edgepose import config
+    from edgepose.core import config
     from edgepose.source import open_source
 
     class TwoPlanes(DmaAllocator):  # type: ignore[misc]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from edgepose.config import toml_value
+from edgepose.core.config import toml_value
 from edgepose.engine.flatfile import Graph
 from edgepose.engine.surgery.found import Found
 from edgepose.engine.surgery.intake import Intake

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import CUSTOM_OPCODE, DTYPES
 from edgepose.engine.surgery import parts
 from edgepose.engine.surgery.names import NAMES, NUMBERS
 from edgepose.engine.surgery.reading import read_model
-from edgepose.errors import ModelError
 
 SAME_VALUES = ("QUANTIZE", "DEQUANTIZE")
 """Operators that only write the same values in another type."""

@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepose import config
+from edgepose.core import config
+from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import Graph, read_graph
 from edgepose.engine.manifest import Manifest
 from edgepose.engine.surgery import graphs, manifest_text, rows, shapes
@@ -17,7 +18,6 @@ from edgepose.engine.surgery.intake import Intake, find_intake
 from edgepose.engine.surgery.names import name_of
 from edgepose.engine.surgery.net import Cut, Net
 from edgepose.engine.surgery.writing import write_model
-from edgepose.errors import ModelError
 
 RECOGNISERS = (
     graphs.posenet_decoder,

@@ -1,0 +1,189 @@
+"""`edgepose models inspect` and `import`: a stock .tflite file looked at, and made a model of edgepose."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgepose.commands.models import run_once, say
+from edgepose.core import config
+from edgepose.core.errors import ModelError
+from edgepose.engine import open_engine
+from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_graph
+from edgepose.engine.manifest import SUFFIX, read_file
+from edgepose.engine.surgery import DELEGATED, Plan, make_plan, name_of
+from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, own_dir, shipped_dir, unlike, verify_model
+
+EDGETPU = "needs a Coral Edge TPU"
+BUILT = "_edgetpu"
+"""Behind the name of what edgetpu_compiler writes."""
+
+
+# ------------------------------------------------------------------------------------------------ inspect
+
+
+def inspect_one(path: Path) -> None:
+    """Print what a file is and what an import would write.
+
+    Raises:
+        ModelError: damaged.
+    """
+    content = read_file(path)
+    graph = read_graph(content, str(path))
+    say(f"{path.name}: {len(content)} bytes, {len(graph.ops)} operators")
+    _ends("input", graph.inputs)
+    _ends("output", graph.outputs)
+    _operators(graph)
+    try:
+        plan = make_plan(content, path)
+    except ModelError as error:
+        say(f"heads     not recognised: {str(error).removeprefix(f'{path}: ')}")
+        return
+    say(f"is        {plan.found.what}")
+    for head in plan.manifest.heads:
+        say(f"  {head.role:<12} {_described(plan.graph.outputs[head.output])}")
+    if plan.dropped:
+        say(f"import drops  {_counted(plan.dropped)}")
+    if plan.intake.dropped:
+        say(f"  of these {' '.join(plan.intake.dropped)} at the start equal a byte operation, tried with all 256 bytes")
+    for warning in plan.warnings:
+        say(f"warning   {warning}")
+    say(f"import writes {plan.manifest.file}, {len(plan.content)} bytes, and {plan.manifest.name}{SUFFIX}:")
+    say()
+    say(plan.text.rstrip())
+
+
+def _ends(what: str, tensors: Iterable[Tensor]) -> None:
+    for tensor in tensors:
+        say(f"{what:<9} {_described(tensor)}  {quoted(tensor.name)}")
+
+
+def _described(tensor: Tensor) -> str:
+    """Type, shape and quantisation of a tensor."""
+    shape = "x".join(map(str, tensor.shape)) or "scalar"
+    if not tensor.scales:
+        return f"{tensor.dtype} {shape}"
+    if tensor.scales > 1:
+        return f"{tensor.dtype} {shape}  with {tensor.scales} scales"
+    return f"{tensor.dtype} {shape}  real = (raw - {tensor.zero_point}) * {tensor.scale:.6g}"
+
+
+def _operators(graph: Graph) -> None:
+    """What runs in it, and what of that no delegate takes."""
+    say(f"operators {_counted(map(name_of, graph.ops))}")
+    slow = [name_of(op) for op in graph.ops if not isinstance(op, str) and name_of(op) not in DELEGATED]
+    if slow:
+        say(f"  neither XNNPACK nor an Edge TPU takes {_counted(slow)}")
+    for name in graph.custom_ops:
+        said = EDGETPU if name == EDGETPU_OP else "no TFLite runtime brings it along, no delegate takes it"
+        say(f"  custom {quoted(name)}: {'comes with TFLite' if name in BUILTIN_CUSTOM_OPS else said}")
+
+
+def _counted(names: Iterable[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
+
+
+# ------------------------------------------------------------------------------------------------ import
+
+
+def import_one(path: Path, name: str, to: str) -> None:
+    """Cut a file at its heads, try the result, and put it with its manifest into a folder.
+
+    name  of the new model; empty: as the file
+    to    the folder; empty: the user's own, where models are found by name
+
+    Raises:
+        ModelError: damaged, not recognised, does not run, or there is another model of that name; nothing is written.
+    """
+    plan = make_plan(read_file(path), path, name)
+    plan, built, warning = with_build(plan, path)
+    folder = Path(to).expanduser() if to else own_dir()
+    _check_place(plan, built, folder)
+    ran = _written(plan, built, folder)
+    say(f"{path.name}: {plan.found.what}, {len(plan.dropped)} operators dropped, heads {', '.join(plan.found.heads)}")
+    for line in filter(None, [*plan.warnings, warning]):
+        say(f"warning   {line}")
+    if built:
+        say(f"took {path.stem}{BUILT}.tflite along as its Edge TPU build: engine.delegate = 'edgetpu' runs that")
+    manifest = folder / f"{plan.manifest.name}{SUFFIX}"
+    say(f"wrote {folder / plan.manifest.file} and {manifest.name}; {ran}")
+    by_name = folder.resolve() == own_dir().resolve()
+    how = " --engine.delegate edgetpu" if plan.graph.is_edgetpu else ""
+    say(f"use it with: edgepose run --model {plan.manifest.name if by_name else manifest}{how}")
+
+
+def with_build(plan: Plan, path: Path) -> tuple[Plan, bytes, str]:
+    """A plan whose manifest names the Edge TPU build that lies beside the file; the build, cut; why there is none.
+
+    Coral's models come as NAME.tflite and NAME_edgetpu.tflite. Only a build with the same input and heads is the same
+    model; MoveNet's is not, its centres are weighted already.
+    """
+    twin = path.with_name(f"{path.stem}{BUILT}.tflite")
+    if plan.graph.is_edgetpu:
+        own = path.with_name(f"{path.stem.removesuffix(BUILT)}.tflite")
+        hint = f"for the CPU there is {own.name}; import that, and this comes along if it is the same model"
+        return plan, b"", hint if own != path and own.is_file() else ""
+    if not twin.is_file():
+        return plan, b"", ""
+    try:
+        build = make_plan(read_file(twin), twin, f"{plan.manifest.name}{BUILT}")
+    except ModelError as error:
+        return plan, b"", f"not taken along: {error}"
+    different = unlike(plan.graph, build.graph)
+    if not different and plan.manifest.decoder != build.manifest.decoder:
+        different = "its heads mean something else"
+    if different or not build.graph.is_edgetpu:
+        why = different or "it is not compiled for an Edge TPU"
+        return (
+            plan,
+            b"",
+            f"{twin.name} is not taken along as the Edge TPU build: {why}; import it as a model of its own",
+        )
+    sha256 = hashlib.sha256(build.content).hexdigest()
+    table = f'\n[delegates.edgetpu]\nfile = "{build.manifest.file}"\nsha256 = "{sha256}"\n'
+    return dataclasses.replace(plan, text=plan.text + table), build.content, ""
+
+
+def _files(plan: Plan, built: bytes) -> dict[str, bytes]:
+    """Name -> content of what is written."""
+    name = plan.manifest.name
+    files = {f"{name}.tflite": plan.content, f"{name}{SUFFIX}": plan.text.encode()}
+    return files | ({f"{name}{BUILT}.tflite": built} if built else {})
+
+
+def _check_place(plan: Plan, built: bytes, folder: Path) -> None:
+    """Refuse to put another model of the same name in front of one that is there."""
+    for file, content in _files(plan, built).items():
+        old = folder / file
+        if old.exists() and old.read_bytes() != content:
+            raise ModelError(f"{old}: is there already and differs; give another --name, or remove it")
+    if (shipped_dir() / f"{plan.manifest.name}{SUFFIX}").exists():
+        raise ModelError(f"{plan.manifest.name}: a shipped model has that name; give another --name")
+
+
+def _written(plan: Plan, built: bytes, folder: Path) -> str:
+    """Write the files beside their place, try them, move them there; returns what was tried."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as beside:
+            for name, content in _files(plan, built).items():
+                Path(beside, name).write_bytes(content)
+            manifest = f"{plan.manifest.name}{SUFFIX}"
+            ran = _tried(plan, Path(beside, manifest))
+            for name in sorted(_files(plan, built), key=lambda name: name == manifest):  # the manifest last
+                Path(beside, name).replace(folder / name)
+            return ran
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written: {error.strerror}; give another folder with --to") from None
+
+
+def _tried(plan: Plan, manifest: Path) -> str:
+    if plan.graph.is_edgetpu:
+        verify_model(manifest, here=False)
+        return f"not run, it {EDGETPU}"
+    with open_engine(config.Engine(model=str(manifest))) as engine:
+        return f"runs on {run_once(engine)}"

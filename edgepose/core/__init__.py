@@ -1,0 +1,1 @@
+"""What crosses rooms: records, settings, errors; a closed list."""

@@ -1,0 +1,1 @@
+"""Poses -> Poses: who is who (track), how they move (smooth)."""

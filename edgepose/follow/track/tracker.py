@@ -1,0 +1,318 @@
+"""Follow people through the frames: who is who, who is new, who has left."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose import kernels
+from edgepose.core import config, oks
+from edgepose.core.poses import Poses, Skeleton
+from edgepose.follow.track.assign import assign
+from edgepose.follow.track.motion import LAWS, LEAST_STEP_S, SMALLEST, UNSEEN, Bodies, Floats, Index, newborn
+from edgepose.kernels import Choice
+
+RESTART_S = 2.0
+"""A longer step in time, either way, is a cut: nobody from before it is known after it."""
+
+SLOW_S = 0.2
+"""Where the last frame is longer ago, whoever is sure enough to enter is told of at once, not when seen twice."""
+
+TWICE_S = 0.02
+"""Sightings nearer in time than this count as one."""
+
+NEAR = 0.25
+"""Somebody new this near to another, in sizes, may be a wrong pose of that one, so that two sightings do not do ..."""
+
+NEAR_S = 0.3
+"""... and it takes sightings over so many seconds."""
+
+CANDIDATE_S = 0.25
+"""Seconds for which someone seen once may be seen again; the next frame counts, however late."""
+
+MOST_UNSEEN = 64
+"""Of more people out of sight those unseen longest are forgotten early."""
+
+UNSURE = 0.8
+"""Value of finding somebody again who was out of sight or has no identity yet, against who was just seen."""
+
+SAME = 0.35
+"""OKS of a new detection with somebody seen in this frame above which it is them: split, or seen twice."""
+
+SAME_AS_OTHER = 0.6
+"""The same for the detection of somebody who was out of sight."""
+
+SIZE_OF_AREA = 0.45
+"""Square root of a person's area, which OKS measures by, in body sizes."""
+
+
+class Tracker:
+    """Give people identities, by where they are expected and by how alike their poses are.
+
+    Tells of people who are seen in the frame and have an identity; all others wait untold, or are forgotten.
+    """
+
+    def __init__(
+        self, cfg: config.Track, skeleton: Skeleton, *, enter: float = 0.5, stay: float = 0.25, kernels: Choice = "auto"
+    ) -> None:
+        """Take `enter` and `stay`, the estimate's own scores, where the settings say none."""
+        self.enter_score = enter if cfg.enter_score is None else cfg.enter_score
+        self.stay_score = min(stay if cfg.stay_score is None else cfg.stay_score, self.enter_score)
+        self.memory_s = cfg.memory_s
+        self._skeleton = skeleton
+        self._sigmas = np.array(skeleton.sigmas, np.float32)
+        self._looseness = (2 * SIZE_OF_AREA * np.array(skeleton.sigmas)) ** 2
+        self._laws = np.array(list(LAWS.values()))
+        self._loops = _loops(kernels)
+        self._state: tuple[Bodies, Poses] | None = None
+        """Replaced as a whole, so that `expected` may be asked from another thread."""
+        self._t: float | None = None
+        self._next_id = 1
+        self._gone: list[int] = []
+        """Left with the tracker before this one, and not told yet."""
+        self._warm_up(len(skeleton.joints))
+
+    @property
+    def remembered(self) -> int:
+        """How many people it remembers, those without an identity included."""
+        return len(self._state[0]) if self._state else 0
+
+    def update(self, poses: Poses) -> Poses:
+        """The frame's people with identities; who entered and who left with it."""
+        step_s = self._step_s(poses.t)
+        least_size = SMALLEST * max(poses.size_wh)
+        seen, score, rows = self._seen(poses)
+        before = self._state[0] if self._state else newborn(seen[:0], score[:0], least_size)
+        left, self._gone = self._gone, []
+        if step_s is None:
+            left, before = [*left, *_identities(before)], before.rows([])
+        bodies, of = self._recognised(before, seen, score, step_s or 0.0, poses.size_wh)
+        bodies, of, gone = self._remembered(bodies, of)
+        bodies, of = self._joined(bodies, of, seen, score, least_size)
+        bodies, entered = self._named(bodies, of, at_once=step_s is None or step_s >= SLOW_S)
+        self._state = bodies, poses
+        return _told(poses, rows, bodies, of, entered, (*left, *gone))
+
+    def goes_on_from(self, before: Tracker) -> None:
+        """Take over from the tracker of another model: who is who if the joints are the same, else all have left.
+
+        An identity is never given twice.
+        """
+        self._next_id, self._t, self._gone = before._next_id, before._t, before._gone
+        if before._state is not None:
+            bodies, last = before._state
+            if last.skeleton == self._skeleton:
+                self._state = before._state
+            else:
+                self._gone = [*self._gone, *_identities(bodies)]
+
+    def expected(self, t: float) -> Poses | None:
+        """Everybody who may be in the picture at time `t`, where they should be then; None: nothing is known.
+
+        So also who is out of sight for a while and, with track_id -1, who was not seen often enough yet.
+        """
+        if self._state is None:
+            return None
+        bodies, last = self._state
+        step_s = t - last.t
+        if not abs(step_s) <= self._restart_s:
+            return None
+        bodies = self._moved(bodies, max(step_s, 0.0), last.size_wh)
+        xy = bodies.xy
+        inside = (xy >= 0) & (xy <= np.array(last.size_wh, np.float32))
+        shown = np.flatnonzero(np.any(np.all(inside, axis=2), axis=1))
+        shown = shown[np.argsort(-bodies.person_score[shown], kind="stable")]
+        known = ~np.isnan(xy[shown, :, 0])
+        return replace(
+            last,
+            t=t,
+            xy=xy[shown],
+            score=np.where(known, bodies.joints[shown, :, 4], 0.0).astype(np.float32),
+            person_score=bodies.person_score[shown].astype(np.float32),
+            track_id=bodies.track_id[shown],
+            xyz=None,
+            coarse_xy=None if last.coarse_xy is None else bodies.joints[shown, :, 2:4].astype(np.float32),
+            entered=(),
+            left=(),
+        )
+
+    @property
+    def _restart_s(self) -> float:
+        return max(RESTART_S, self.memory_s)
+
+    def _step_s(self, t: float) -> float | None:
+        """Seconds since the last frame; 0 where its stamp is not later; None where nothing from before it counts."""
+        last = self._t
+        if not math.isfinite(t):
+            return None if last is None else 0.0
+        self._t = t
+        if last is None or abs(t - last) > self._restart_s:
+            return None
+        return max(t - last, 0.0)
+
+    def _seen(self, poses: Poses) -> tuple[Floats, Floats, list[int]]:
+        """Who is sure enough to be followed and has a joint, their scores, and their rows in `poses`."""
+        xy, joint_score = (np.ascontiguousarray(values, np.float32) for values in (poses.xy, poses.score))
+        coarse_xy = xy if poses.coarse_xy is None else np.ascontiguousarray(poses.coarse_xy, np.float32)
+        seen, known = np.empty((*joint_score.shape, 5)), np.empty(len(poses), np.int64)
+        self._loops.read(xy, coarse_xy, joint_score, seen, known)
+        usable = (poses.person_score >= self.stay_score) & (known > 0)
+        rows: list[int] = np.flatnonzero(usable).tolist()
+        score = poses.person_score.astype(np.float64)
+        return (seen, score, rows) if len(rows) == len(score) else (seen[rows], score[rows], rows)
+
+    def _moved(self, bodies: Bodies, step_s: float, size_wh: tuple[int, int]) -> Bodies:
+        """The same people `step_s` later, nobody seen yet."""
+        joints, motion = bodies.joints.copy(), bodies.motion.copy()
+        width, height = size_wh
+        self._loops.move(joints, motion, bodies.unseen_s, step_s, float(width), float(height), self._laws)
+        age_s = max(step_s, LEAST_STEP_S)
+        return Bodies(
+            bodies.track_id, bodies.sightings, bodies.known_s + age_s, bodies.unseen_s + age_s, bodies.person_score,
+            joints, motion,
+        )  # fmt: skip
+
+    def _recognised(
+        self, before: Bodies, seen: Floats, score: Floats, step_s: float, size_wh: tuple[int, int]
+    ) -> tuple[Bodies, Index]:
+        """Everybody known, where they are now, and the index in `seen` of each, -1 for who is not seen."""
+        people, detections = len(before), len(seen)
+        of = np.full(people, UNSEEN, np.int64)
+        bodies = self._moved(before, step_s, size_wh)
+        if not people or not detections:
+            return bodies, of
+        firm = (before.unseen_s == 0) & (before.track_id >= 0)
+        value, common = np.empty((2, people, detections))
+        off = np.empty((people, detections, 2))
+        self._loops.alike(
+            bodies.joints, bodies.motion, bodies.unseen_s, np.where(firm, 1.0, UNSURE), seen, self._looseness,
+            self._laws, value, off, common,
+        )  # fmt: skip
+        for body, index in assign(value):
+            of[body] = index
+        doubtful = (of >= 0) & ~firm
+        if doubtful.any():
+            others = seen[of[firm & (of >= 0)]]
+            for body in np.flatnonzero(doubtful).tolist():
+                if self._is_one_of(seen[of[body]], others, SAME_AS_OTHER):
+                    of[body] = UNSEEN
+        self._loops.follow(bodies.joints, bodies.motion, bodies.unseen_s, seen, of, off, common, self._laws)
+        np.maximum(bodies.motion[:, 0], SMALLEST * max(size_wh), out=bodies.motion[:, 0])
+        here = of >= 0
+        found = np.where(here, score[of], bodies.person_score)
+        return Bodies(
+            bodies.track_id, bodies.sightings + (here & (found >= self.enter_score)), bodies.known_s,
+            np.where(here, 0.0, bodies.unseen_s), found, bodies.joints, bodies.motion,
+        ), of  # fmt: skip
+
+    def _is_one_of(self, one: Floats, others: Floats, same: float) -> bool:
+        """Whether a detection (K, 5) is of somebody in `others` (M, K, 5 or 6)."""
+        alike = oks.oks(one[:, :2].astype(np.float32), others[..., :2].astype(np.float32), self._sigmas)
+        return bool((alike > same).any())
+
+    def _remembered(self, bodies: Bodies, of: Index) -> tuple[Bodies, Index, list[int]]:
+        """Without those who were not seen for too long; the identities among them."""
+        if not bodies.unseen_s.any():
+            return bodies, of, []
+        memory_s = np.where(bodies.track_id >= 0, self.memory_s, CANDIDATE_S)
+        stays = (bodies.unseen_s == 0) | (bodies.unseen_s < memory_s - 1e-6)
+        if len(bodies) > MOST_UNSEEN and (bodies.unseen_s > 0).sum() > MOST_UNSEEN:
+            stays[np.argsort(bodies.unseen_s, kind="stable")[(bodies.unseen_s == 0).sum() + MOST_UNSEEN :]] = False
+        if stays.all():
+            return bodies, of, []
+        return bodies.rows(stays), of[stays], _identities(bodies.rows(~stays))
+
+    def _joined(
+        self, bodies: Bodies, of: Index, seen: Floats, score: Floats, least_size: float
+    ) -> tuple[Bodies, Index]:
+        """With those seen for the first time who may get an identity."""
+        taken = set(of.tolist())
+        for index, sure in enumerate((score >= self.enter_score).tolist()):
+            if index in taken or not sure:
+                continue
+            here = bodies.rows(of >= 0)
+            if not self._is_one_of(seen[index], here.joints, SAME) and not _is_rest_of(seen[index], here):
+                bodies = bodies.joined_by(newborn(seen[[index]], score[[index]], least_size))
+                of = np.append(of, index)
+        return bodies, of
+
+    def _named(self, bodies: Bodies, of: Index, at_once: bool) -> tuple[Bodies, tuple[int, ...]]:
+        """With identities for those seen often enough, best first; the new identities."""
+        ready = (bodies.track_id < 0) & (of >= 0)
+        if not ready.any():
+            return bodies, ()
+        if not at_once:
+            ready &= (bodies.sightings > 1) & (bodies.known_s >= TWICE_S)
+        ready &= (bodies.known_s >= NEAR_S) | ~_near_another(bodies, of)
+        who = np.flatnonzero(ready)
+        who = who[np.argsort(of[who])]
+        identities = np.arange(self._next_id, self._next_id + len(who), dtype=np.int32)
+        self._next_id += len(who)
+        track_id = bodies.track_id.copy()
+        track_id[who] = identities
+        return replace(bodies, track_id=track_id), tuple(identities.tolist())
+
+    def _warm_up(self, joints: int) -> None:
+        """Every kernel is compiled or read from its cache before the first frame."""
+        one = newborn(np.zeros((1, joints, 5)), np.zeros(1), 1.0)
+        self._recognised(one, np.zeros((1, joints, 5)), np.zeros(1), 0.0, (1, 1))
+
+
+def _loops(choice: Choice) -> ModuleType:
+    return kernels.family("track", choice)
+
+
+def _identities(bodies: Bodies) -> list[int]:
+    return sorted(identity for identity in bodies.track_id.tolist() if identity >= 0)
+
+
+def _near_another(bodies: Bodies, of: Index) -> NDArray[np.bool_]:
+    """(M,) who lies on somebody seen in this frame who has an identity or is the surer of the two."""
+    xy = bodies.joints[..., :2]
+    known = ~np.isnan(xy)
+    middle = np.where(known, xy, 0).sum(axis=1) / known.sum(axis=1)
+    near = ((middle[:, None] - middle) ** 2).sum(axis=2) < (NEAR * bodies.motion[:, 0]) ** 2
+    first = np.where(bodies.track_id >= 0, UNSEEN, of)
+    near &= (of >= 0) & (first < of[:, None])
+    np.fill_diagonal(near, False)
+    on_another: NDArray[np.bool_] = near.any(axis=1)
+    return on_another
+
+
+def _is_rest_of(one: Floats, others: Bodies) -> bool:
+    """Whether a detection (K, 5) is the other half of somebody: the joints that they lack, above or below theirs."""
+    if not len(others):
+        return False
+    mine, theirs = one[:, :2], others.joints[..., :2]
+    common = (~np.isnan(theirs[..., 0]) & ~np.isnan(mine[:, 0])).sum(axis=1)
+    low, high = np.fmin.reduce(mine), np.fmax.reduce(mine)
+    gap = np.maximum(np.fmin.reduce(theirs, axis=1) - high, low - np.fmax.reduce(theirs, axis=1))
+    near = (gap[:, 0] < 0) & (gap[:, 1] < 0.5 * np.maximum(others.motion[:, 0], (high - low).max()))
+    return bool(((common <= 1) & near).any())
+
+
+def _told(
+    poses: Poses, rows: list[int], bodies: Bodies, of: Index, entered: tuple[int, ...], left: tuple[int, ...]
+) -> Poses:
+    """Those of the frame who have an identity, in the frame's order."""
+    identity = dict(zip(of.tolist(), bodies.track_id.tolist(), strict=True))
+    kept = [(row, identity[index]) for index, row in enumerate(rows) if identity.get(index, UNSEEN) >= 0]
+    track_id = np.array([who for _, who in kept], np.int32)
+    if len(kept) == len(poses):
+        return replace(poses, track_id=track_id, entered=entered, left=left)
+    told = [row for row, _ in kept]
+    return replace(
+        poses,
+        xy=poses.xy[told],
+        score=poses.score[told],
+        person_score=poses.person_score[told],
+        track_id=track_id,
+        xyz=None if poses.xyz is None else poses.xyz[told],
+        coarse_xy=None if poses.coarse_xy is None else poses.coarse_xy[told],
+        entered=entered,
+        left=left,
+    )

@@ -1,0 +1,1 @@
+"""The loops compiled ahead of time into libraries that are loaded without numba."""

@@ -1,0 +1,1 @@
+"""Measure and show, never on the hot path."""

@@ -1,0 +1,170 @@
+"""How far one gets with the broker, step by step, by the sink's own checks; looked at in the child."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edgepose.core.config import Config
+from edgepose.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgepose.sink.mqtt.link import Link
+    from edgepose.sink.mqtt.target import Target
+
+ANSWER_S = 5.0
+"""Longest wait at each step."""
+
+
+def look(cfg: Config) -> dict[str, Any]:
+    """{"step": the last one reached, "kind", "why": what went wrong there, ...what was learnt on the way}.
+
+    Steps: settings, name, connect, tls, login, publish, done.
+    """
+    from edgepose.sink.mqtt.target import target
+
+    try:
+        aim = target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
+    except ConfigError as error:
+        return {"step": "settings", "why": str(error)}
+    told: dict[str, Any] = {"host": aim.host, "port": aim.port, "encrypted": aim.tls is not None, "root": aim.root}
+    for step in (_name, _connect, _tls):
+        if trouble := step(aim, told):
+            return told | trouble
+    return told | _login(cfg, aim)
+
+
+def _name(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
+    """The host's addresses; the system's resolver cannot be stopped, so it is left behind when it takes too long."""
+    answer: list[Any] = []
+
+    def resolve() -> None:
+        try:
+            answer.append(socket.getaddrinfo(aim.host, aim.port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=resolve, daemon=True)
+    thread.start()
+    thread.join(ANSWER_S)
+    if not answer:
+        return {"step": "name", "kind": "slow", "why": f"no name server answered in {ANSWER_S:g} s"}
+    if isinstance(answer[0], OSError):
+        return {"step": "name", "kind": "unknown host", "why": f"the name {aim.host} is not known"}
+    told["addresses"] = sorted({each[4][0] for each in answer[0]})
+    return None
+
+
+def _connect(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
+    started = time.monotonic()
+    try:
+        socket.create_connection((aim.host, aim.port), ANSWER_S).close()
+    except TimeoutError:
+        return {"step": "connect", "kind": "silent", "why": f"{aim.host}:{aim.port} does not answer"}
+    except ConnectionRefusedError:
+        return {"step": "connect", "kind": "refused", "why": f"nothing listens at {aim.host}:{aim.port}"}
+    except OSError as error:
+        return {"step": "connect", "kind": "away", "why": f"{aim.host}:{aim.port}: {error.strerror or error}"}
+    told["connect_ms"] = round((time.monotonic() - started) * 1e3, 1)
+    return None
+
+
+def _tls(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
+    if aim.tls is None:
+        return None
+    try:
+        with socket.create_connection((aim.host, aim.port), ANSWER_S) as plain:
+            plain.settimeout(ANSWER_S)
+            with aim.tls.wrap_socket(plain, server_hostname=aim.host) as secure:
+                told["tls"] = secure.version()
+                told["expires"] = (secure.getpeercert() or {}).get("notAfter", "")
+    except ssl.SSLCertVerificationError as error:
+        return {"step": "tls", "kind": "certificate", "why": error.verify_message, "code": error.verify_code}
+    except ssl.SSLError as error:
+        return {"step": "tls", "kind": "no tls", "why": (error.reason or str(error)).replace("_", " ").lower()}
+    except TimeoutError:
+        return {"step": "tls", "kind": "frozen", "why": f"took the connection and said nothing for {ANSWER_S:g} s"}
+    except OSError as error:
+        return {"step": "tls", "kind": "no tls", "why": error.strerror or str(error) or "it hung up"}
+    if told["expires"]:
+        told["expires_t"] = ssl.cert_time_to_seconds(told["expires"])
+    return None
+
+
+def _login(cfg: Config, aim: Target) -> dict[str, Any]:
+    """Log in under another client name than the service has, so that the broker does not end that one.
+
+    A message without people is published only if no edgepose is running here; its last will is then the truth.
+    """
+    from edgepose.lab.doctor.running import running
+    from edgepose.sink.mqtt.link import Link, LinkDown
+    from edgepose.sink.mqtt.sink import TOO_NEW
+
+    here = running()
+    own = replace(aim, client_id=f"{aim.client_id}-doctor", root=f"{aim.root}/doctor" if here else aim.root)
+    near, far = socket.socketpair()
+    with near, far:
+        for version in own.versions:
+            link = Link(own, version, ANSWER_S)
+            try:
+                link.open(near, lambda: False)
+            except LinkDown as down:
+                link.close()
+                if down.kind in TOO_NEW and version != own.versions[-1]:
+                    continue
+                return {"step": "login", "kind": down.kind, "why": str(down)}
+            told: dict[str, Any] = {"version": version}
+            try:
+                told |= {"tried": "running"} if here else _publish(cfg, link, near, f"{own.root}/poses")
+                link.leave(near, ANSWER_S)
+            except LinkDown as down:
+                return told | {"step": "publish", "kind": down.kind, "why": str(down)}
+            finally:
+                link.close()
+            return {"step": "done"} | told
+    raise AssertionError("unreachable: there is a last version")
+
+
+def _publish(cfg: Config, link: Link, wake: socket.socket, topic: str) -> dict[str, Any]:
+    """Whether a pose may be published: MQTT 5 says so, 3.1.1 does not, so there it is not tried."""
+    if link.version != "5":
+        return {"tried": "cannot tell"}
+    from edgepose import wire
+    from edgepose.sink.mqtt.lanes import Out, Traits
+
+    link.publish(Out(topic, _nobody(cfg), 1, False, Traits(wire.SCHEMA, expiry_s=cfg.sink.mqtt.expiry_s)))
+    deadline = time.monotonic() + ANSWER_S
+    while time.monotonic() < deadline:
+        for settled in link.turn(0.25, wake):
+            if settled.denied:
+                return {"step": "publish", "kind": "denied", "why": settled.denied}
+            return {"tried": "allowed"}
+    return {"step": "publish", "kind": "frozen", "why": f"did not answer a message for {ANSWER_S:g} s"}
+
+
+def _nobody(cfg: Config) -> bytes:
+    """A message of a frame with no people."""
+    import numpy as np
+
+    from edgepose import wire
+    from edgepose.core.poses import COCO17, Poses
+
+    joints = len(COCO17.joints)
+    now = time.monotonic()
+    nobody = Poses(
+        t=now,
+        taken_t=now,
+        seq=0,
+        size_wh=cfg.source.size_wh,
+        xy=np.zeros((0, joints, 2), np.float32),
+        score=np.zeros((0, joints), np.float32),
+        person_score=np.zeros(0, np.float32),
+        track_id=np.zeros(0, np.int32),
+        skeleton=COCO17,
+        name="edgepose doctor",
+    )
+    return wire.encode(nobody, cfg.device_name, cfg.camera, now, time.time())

@@ -1,0 +1,221 @@
+"""The report: one HTML file with everything in it, for a screen of any colour and for paper."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import edgepose
+from edgepose.core import config
+from edgepose.lab.eval import cards, charts
+from edgepose.lab.eval.compare import DRAWS, LESS_IS_BETTER, SURE, Difference
+from edgepose.lab.eval.measure import MEANINGS, NEAR, RIGHT
+
+if TYPE_CHECKING:
+    from edgepose.lab.eval.command import Run
+
+STYLE = Path(__file__).with_name("style.css")
+
+TILES = (
+    ("AP", "average precision", "COCO, OKS .50 to .95"),
+    ("AP50", "AP at OKS .50", "roughly the right pose"),
+    ("AR", "average recall", "with 20 candidates a picture"),
+    ("mean_oks", "mean OKS", "of people with 8 joints or more"),
+    ("pck", f"PCK @ {NEAR}", "joints within a fifth of the torso"),
+    ("precision", "precision", f"of poses told of, at OKS {RIGHT}"),
+    ("recall", "recall", f"of people, at OKS {RIGHT}"),
+    ("false_people_per_empty", "false people", "a picture without people"),
+    ("ece", "calibration error", "of the person score"),
+    ("ms_per_picture", "time", "median of a picture"),
+)
+"""Metric, what it is called here, what it is."""
+
+
+def document(title: str, body: str) -> str:
+    """A page of our style around `body`."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body><main>{body}{_foot()}</main></body></html>\n"
+    )
+
+
+def page(runs: Sequence[Run], apart: Mapping[str, Difference], command: str) -> str:
+    """The report of one run, or of two side by side."""
+    first = runs[0]
+    parts = [_head(runs), _tiles(runs, apart)]
+    if len(runs) == 2:
+        parts.append(
+            section(
+                "What differs",
+                f"B minus A; the line holds {SURE:.0%} of {DRAWS} draws of the pictures with replacement, the same for "
+                "both. "
+                "Green and red lie on one side of zero; grey may be chance.",
+                f'<div class="panel">{charts.forest(apart)}</div>',
+            )
+        )
+    parts.append(_joints_and_scores(runs))
+    parts += _people(runs)
+    spent = charts.times([run.measured.ms_of for run in runs])
+    parts.append(section("Speed", _speed(runs), f'<div class="panel">{spent}</div>' if spent else ""))
+    parts.append(section("All numbers", "", f'<div class="panel">{_table(runs)}</div>'))
+    notes = [*first.notes]
+    if first.truth.missing:
+        notes.insert(0, f"{len(first.truth.missing)} pictures were not there: {', '.join(first.truth.missing[:20])}")
+    if first.truth.absent:
+        notes.insert(0, f"Joints that nobody is asked for, as a model lacks them: {', '.join(first.truth.absent)}")
+    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    parts.append(
+        section(
+            "How it was made", "",
+            f"<pre>{escape(command)}</pre>{_settings(runs)}" + (f'<ul class="notes">{listed}</ul>' if notes else ""),
+        )
+    )  # fmt: skip
+    return document(" and ".join(run.name for run in runs) + ": evaluation", "".join(parts))
+
+
+def section(title: str, lead: str, body: str) -> str:
+    """A heading, a sentence, and what it is about."""
+    return f"<section><h2>{escape(title)}</h2>{f'<p>{lead}</p>' if lead else ''}{body}</section>"
+
+
+def _head(runs: Sequence[Run]) -> str:
+    counts = runs[0].measured.counts
+    names = " <small>and</small> ".join(
+        _key(side, runs) + escape(run.name) for side, run in zip(charts.SIDES, runs, strict=False)
+    )
+    ran = "".join(f"<p>{escape(run.described)}</p>" for run in runs)
+    return (
+        f'<header><p class="eyebrow">Pose evaluation</p><h1>{names}</h1>{ran}'
+        f"<p>{counts['pictures']} pictures, {counts['people']} people, {counts['pictures_empty']} pictures without "
+        f"anybody</p></header>"
+    )
+
+
+def _key(side: str, runs: Sequence[Run]) -> str:
+    """The colour of one of two runs."""
+    return f'<span class="key {side}"></span>' if len(runs) > 1 else ""
+
+
+def number(key: str, value: float | None) -> str:
+    """A metric as it is told."""
+    if value is None:
+        return "&ndash;"
+    if key in ("precision", "recall"):
+        return f"{value * 100:.0f}<small> %</small>"
+    if key.startswith("ms"):
+        return f"{value:.1f}<small> ms</small>"
+    if value == 0:
+        return "0"
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+
+
+def _tiles(runs: Sequence[Run], apart: Mapping[str, Difference]) -> str:
+    tiles = []
+    for key, name, note in TILES:
+        values = [run.measured.numbers[key] for run in runs]
+        if all(value is None for value in values):
+            continue
+        shown = "".join(
+            f'<div class="value">{_key(side, runs)}{number(key, value)}</div>'
+            for side, value in zip(charts.SIDES, values, strict=False)
+        )
+        if len(runs) > 1:
+            shown = f'<div class="pair">{shown}</div>'
+            one = apart.get(key)
+            if one and one.sure:
+                better = (one.b > one.a) != (key in LESS_IS_BETTER)
+                note = f"{'B' if better else 'A'} is better; {note}"
+        first = " first" if key == "AP" else ""
+        tiles.append(
+            f'<div class="tile{first}"><div class="name">{escape(name)}</div>{shown}'
+            f'<div class="note">{escape(note)}</div></div>'
+        )
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _joints_and_scores(runs: Sequence[Run]) -> str:
+    joints = section(
+        "Joints",
+        f"Share within {NEAR} of the torso's diagonal, missed people included; the median error is of people found.",
+        charts.bars([run.measured.joints for run in runs]),
+    )
+    rows = [run.measured.reliability for run in runs]
+    curve = section(
+        "Can the score be trusted?",
+        f"Candidates by score, and how many of them are right at OKS {RIGHT}. "
+        "On the dashed line a score means what it says.",
+        charts.reliability(rows),
+    )
+    right = f'<div class="panel">{curve}</div>' if any(rows) else ""
+    return f'<section class="panels"><div class="panel">{joints}</div>{right}</section>'
+
+
+def _people(runs: Sequence[Run]) -> list[str]:
+    skeleton = runs[0].truth.skeleton
+    if len(runs) == 2:
+        pairs = cards.gains(runs[0].measured, runs[1].measured)
+        duos = "".join(
+            f'<div class="duo">{cards.card(a, skeleton, "a", b)}{cards.card(b, skeleton, "b", a)}</div>'
+            for a, b in pairs
+        )
+        shown = (
+            f'<div class="wall wide">{duos}</div>' if duos else '<p class="none">Both say the same of everybody.</p>'
+        )
+        return [section("Where they differ most", "A on the left, B on the right; dotted: annotated.", shown)]
+    measured = runs[0].measured
+    kinds = (
+        ("Best", "Dotted white is what was annotated, the coloured lines are what was told.", cards.best(measured)),
+        ("Worst", "People with a pose that fits them badly.", cards.worst(measured)),
+        ("Missed", "The largest people that no pose was told of.", cards.missed(measured)),
+        ("False", "The surest poses where nobody was annotated.", cards.false(measured)),
+    )
+    return [
+        section(title, lead, cards.cards(cases, skeleton) if cases else '<p class="none">None.</p>')
+        for title, lead, cases in kinds
+    ]
+
+
+def _speed(runs: Sequence[Run]) -> str:
+    lines = []
+    for side, run in zip(charts.SIDES, runs, strict=False):
+        numbers = run.measured.numbers
+        if numbers["ms_per_picture"] is None:
+            continue
+        lines.append(
+            f"{_key(side, runs)}{numbers['ms_per_picture']:.1f} ms a picture (median, reading it not counted), "
+            f"{numbers['pictures_per_s']:.1f} pictures a second, {numbers['invokes_per_picture']:.2f} inferences each"
+        )
+    return "<br>".join(lines)
+
+
+def _table(runs: Sequence[Run]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("metric", *(run.name for run in runs), "meaning"))
+    rows = []
+    for key, meaning in MEANINGS.items():
+        values = [run.measured.numbers[key] for run in runs]
+        if all(value is None for value in values):
+            continue
+        cells = "".join(f'<td class="n">{"&ndash;" if value is None else f"{value:.4g}"}</td>' for value in values)
+        rows.append(f'<tr><td><code>{key}</code></td>{cells}<td class="m">{escape(meaning)}</td></tr>')
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _settings(runs: Sequence[Run]) -> str:
+    return "".join(
+        f"<details><summary>All settings of {escape(run.name)}</summary>"
+        f"<pre>{escape(config.to_toml(run.cfg))}</pre></details>"
+        for run in runs
+    )
+
+
+def _foot() -> str:
+    when = time.strftime("%Y-%m-%d %H:%M")
+    return (
+        f"<footer>edgepose {edgepose.__version__}, {when}, {escape(platform.machine())}, "
+        f"Python {platform.python_version()}</footer>"
+    )

@@ -1,0 +1,214 @@
+"""`edgepose eval --video`: the pipeline over a recording, and what it made of who is who."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
+from edgepose.core.opencv import cv2
+from edgepose.core.poses import Frame, Poses
+from edgepose.core.secret import masked
+from edgepose.lab.eval.output import say_table, write_text
+from edgepose.lab.eval.video import MEANINGS, Track, jitter, lag_ms, tracks_of
+from edgepose.lab.eval.video_truth import Film, Followed, followed, read_film
+from edgepose.pipeline import Pipeline, build, described
+from edgepose.sink.draw import bgr
+
+log = logging.getLogger("edgepose.lab.eval")
+
+STILLS = 8
+"""Frames shown in the report."""
+STILL_PX = 480
+"""Their longer side."""
+
+
+@dataclass(eq=False)
+class Stills:
+    """Frames evenly spread over a recording whose length is not known: every so often, ever more seldom."""
+
+    every: int = 1
+    seen: int = 0
+    kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    """Frame -> small picture."""
+
+    def add(self, frame: Frame) -> None:
+        """Look at one more frame."""
+        if self.seen % self.every == 0:
+            if len(self.kept) == 2 * STILLS:
+                self.kept = {seq: self.kept[seq] for seq in list(self.kept)[::2]}
+                self.every *= 2
+            if self.seen % self.every == 0:
+                image = bgr(frame)
+                scale = min(1.0, STILL_PX / max(image.shape[:2]))
+                size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+                self.kept[frame.seq] = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        self.seen += 1
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A video, seen."""
+
+    name: str
+    cfg: config.Config
+    described: str
+    told: list[Poses]
+    """As sent: smoothed."""
+    numbers: dict[str, float | None]
+    tracks: dict[int, Track]
+    people: NDArray[np.int64]
+    """(frames,) told of."""
+    stills: dict[int, NDArray[np.uint8]]
+    film: Followed | None
+
+
+def run_video(args: argparse.Namespace, cfg: config.Config) -> int:
+    """Do what the flags ask for; returns the exit code."""
+    for flag in ("compare", "results", "annotations"):
+        if getattr(args, flag):
+            raise ConfigError(f"--{flag} is for pictures, not for --video")
+    film = read_film(Path(args.truth)) if args.truth else None
+    watched = watch(cfg, args.video, args.limit, film)
+    command = "edgepose " + shlex.join(masked(word) for word in sys.argv[1:])
+    if args.json != "-":
+        sys.stdout.write(f"{args.video}: {watched.described}\n\n")
+        known = {key: value for key, value in watched.numbers.items() if value is not None}
+        say_table([(key, f"{value:.4g}", MEANINGS[key]) for key, value in known.items()])
+        for identity, track in watched.tracks.items():
+            spans = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in track.intervals)
+            sys.stdout.write(f"id {identity}: {spans}\n")
+    if args.json:
+        write_text(args.json, json.dumps(as_json(watched, command), indent=1, allow_nan=False) + "\n")
+    if args.report:
+        from edgepose.lab.eval.video_page import page
+
+        write_text(args.report, page(watched, command))
+    return 0
+
+
+def watch(cfg: config.Config, video: str, limit: int, film: Film | None) -> Watched:
+    """Run the pipeline over a video, from its start, and measure.
+
+    What is smoothed later is what the pipeline would have smoothed: crops and tracks never look at smoothed joints.
+
+    Raises:
+        ConfigError: the video is no recording.
+    """
+    source = msgspec.structs.replace(cfg.source, uri=video, loop=False)
+    plain = msgspec.structs.replace(cfg, source=source, smooth=config.Smooth(preset="off", predict="off"))
+    measured: list[Poses] = []
+    stills = Stills()
+
+    with build(plain, sinks=[]) as pipeline:
+        if pipeline.source.live:
+            raise ConfigError(f"--video {video}: is live; give a recording")
+        progress = _progress(pipeline, video)
+
+        def saw(poses: Poses, frame: Frame) -> None:
+            measured.append(poses)
+            stills.add(frame)
+            progress(len(measured))
+            if limit and len(measured) >= limit:
+                pipeline.stop()
+
+        try:
+            pipeline.run(saw)
+        except KeyboardInterrupt:
+            log.warning("interrupted after %d frames; a video starts over", len(measured))
+            raise
+        invokes = pipeline.estimate.counts["invokes"]
+        spent = pipeline.times.table_ms()
+        lost = pipeline.counts["lost"]
+        ran = " + ".join(described(engine) for engine in pipeline.estimate.engines)
+    measured = measured[:limit] if limit else measured
+    if not measured:
+        raise ConfigError(f"--video {video}: gives no frames")
+    told = _smoothed(cfg, measured)
+    tracks, before = tracks_of(told), tracks_of(measured)
+    numbers = _numbers(before, tracks, told)
+    numbers["invokes_per_frame"] = invokes / (len(measured) + lost)
+    numbers["ms_per_frame"] = spent["infer"].p50 + spent["decode"].p50
+    numbers["lost"] = lost
+    judged = followed(film, told) if film else None
+    if judged:
+        numbers |= judged.numbers
+    return Watched(
+        name=Path(video).name,
+        cfg=msgspec.structs.replace(cfg, source=source),
+        described=ran,
+        told=told,
+        numbers={key: numbers.get(key) for key in MEANINGS},
+        tracks=tracks,
+        people=np.array([len(poses) for poses in told]),
+        stills=stills.kept,
+        film=judged,
+    )
+
+
+def _smoothed(cfg: config.Config, measured: Sequence[Poses]) -> list[Poses]:
+    if cfg.track.mode == "off" or (cfg.smooth.preset == "off" and cfg.smooth.predict == "off"):
+        return list(measured)
+    from edgepose.follow.smooth import Smoother
+
+    smoother = Smoother(cfg.smooth, measured[0].skeleton, live=False)
+    return [smoother.update(poses) for poses in measured]
+
+
+def _numbers(before: dict[int, Track], tracks: dict[int, Track], told: Sequence[Poses]) -> dict[str, float | None]:
+    raw, calm, relative = jitter(before, tracks)
+    return {
+        "frames": len(told),
+        "seconds": told[-1].t - told[0].t,
+        "people_per_frame": sum(len(poses) for poses in told) / len(told),
+        "tracks": len(tracks),
+        "short_tracks": sum(bool(track.t[-1] - track.t[0] < 1) for track in tracks.values()),
+        "untracked": sum(int((poses.track_id < 0).sum()) for poses in told),
+        "jitter_px": float(np.median(calm)) if calm else None,
+        "jitter_px_unsmoothed": float(np.median(raw)) if raw else None,
+        "jitter_body": float(np.median(relative)) if relative else None,
+        "lag_ms": lag_ms(before, tracks),
+    }
+
+
+def _progress(pipeline: Pipeline, video: str) -> Any:
+    from edgepose.lab.eval.output import Progress
+
+    progress = Progress(video, pipeline.source.total or 0, "frames")
+    return lambda _: progress.saw()
+
+
+def as_json(watched: Watched, command: str) -> dict[str, Any]:
+    """Everything measured, as it is written."""
+    return {
+        **watched.numbers,
+        "ids": {
+            str(identity): {"intervals_s": track.intervals, "frames": len(track.t), "size_px": track.size}
+            for identity, track in watched.tracks.items()
+        },
+        "events": [] if watched.film is None else [list(event) for event in watched.film.events],
+        "ran": watched.described,
+        "video": watched.name,
+        "settings": msgspec.to_builtins(watched.cfg),
+        "command": command,
+    }
+
+
+def still(watched: Watched, seq: int) -> tuple[NDArray[np.uint8], Poses]:
+    """A kept frame and its people, in its pixels."""
+    image = watched.stills[seq]
+    poses = next(poses for poses in watched.told if poses.seq == seq)
+    scale = image.shape[1] / poses.size_wh[0]
+    return image, replace(poses, xy=(poses.xy * scale).astype(np.float32), size_wh=(image.shape[1], image.shape[0]))

@@ -1,0 +1,168 @@
+"""The report of a video: one HTML file."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepose.core import config
+from edgepose.core.opencv import cv2
+from edgepose.core.poses import Poses
+from edgepose.lab.eval.page import document, section
+from edgepose.lab.eval.video import MEANINGS
+from edgepose.sink.draw import colour_of, draw
+
+if TYPE_CHECKING:
+    from edgepose.lab.eval.video_command import Watched
+
+TILES = (
+    ("tracks", "identities", "", ""),
+    ("switches", "switches", "", "somebody got another identity"),
+    ("fragmentations", "fragmentations", "", "followed, not, and again"),
+    ("mota", "MOTA", "", "1 - all errors / people"),
+    ("mean_oks", "mean OKS", "", "of people followed"),
+    ("people_per_frame", "people", "", "told of a frame"),
+    ("jitter_px", "jitter", " px", "of joints at rest"),
+    ("lag_ms", "lag", " ms", "added by smoothing"),
+    ("lag_truth_ms", "lag", " ms", "behind the truth"),
+    ("invokes_per_frame", "inferences", "", "a frame"),
+    ("ms_per_frame", "time", " ms", "a frame, median"),
+)
+"""Metric, what it is called here, its unit, what it is."""
+
+LINES = 40
+"""Identities on the timeline."""
+QUALITY = 82
+
+
+def page(watched: Watched, command: str) -> str:
+    """Identities over time, pictures, all numbers, how it was made."""
+    numbers = watched.numbers
+    head = (
+        f'<header><p class="eyebrow">Poses in a video</p><h1>{escape(watched.name)}</h1>'
+        f"<p>{escape(watched.described)}</p><p>{numbers['frames']:.0f} frames, {numbers['seconds']:.1f} s</p></header>"
+    )
+    tiles = "".join(
+        f'<div class="tile{" first" if key == "tracks" else ""}"><div class="name">{escape(name)}</div>'
+        f'<div class="value">{_number(value)}<small>{unit}</small></div>'
+        f'<div class="note">{_note(watched, key, note)}</div></div>'
+        for key, name, unit, note in TILES
+        if (value := numbers[key]) is not None
+    )
+    rows = "".join(
+        f'<tr><td><code>{key}</code></td><td class="n">{value:.4g}</td><td class="m">{escape(MEANINGS[key])}</td></tr>'
+        for key, value in numbers.items()
+        if value is not None
+    )
+    made = (
+        f"<pre>{escape(command)}</pre><details><summary>All settings</summary>"
+        f"<pre>{escape(config.to_toml(watched.cfg))}</pre></details>"
+    )
+    body = [
+        head,
+        f'<div class="tiles film">{tiles}</div>',
+        section(
+            "Who was there when",
+            "A line for each identity, with gaps where it was not told of; below, how many people at a time.",
+            f'<div class="panel">{timeline(watched)}</div>',
+        ),
+        section("Frames", "Evenly spread; colour and number are the identity.", _stills(watched)),
+        section("All numbers", "", f'<div class="panel"><table>{rows}</table></div>'),
+        section("How it was made", "", made),
+    ]
+    return document(f"{watched.name}: poses in a video", "".join(body))
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+
+
+def _note(watched: Watched, key: str, note: str) -> str:
+    numbers = watched.numbers
+    if key == "jitter_px" and numbers["jitter_px_unsmoothed"]:
+        note += f", {numbers['jitter_px_unsmoothed']:.2f} before smoothing"
+    if key == "tracks":
+        note = f"{numbers['short_tracks']:.0f} shorter than a second"
+    return escape(note)
+
+
+def colour(identity: int) -> str:
+    """That of the identity on the pictures."""
+    blue, green, red = colour_of(identity)
+    return f"rgb({red},{green},{blue})"
+
+
+def timeline(watched: Watched) -> str:
+    """A line for each identity over the seconds of the video, marks where the truth says it went wrong, and a count."""
+    tracks = list(watched.tracks.items())[:LINES]
+    left, wide, row, tall = 60, 900, 22, 56
+    start, end = watched.told[0].t, max(watched.told[-1].t, watched.told[0].t + 1e-6)
+    events = [] if watched.film is None else watched.film.events
+    under = row * len(tracks) + (18 if events else 0)
+
+    def x(t: float) -> float:
+        return left + (t - start) / (end - start) * wide
+
+    parts = [
+        f'<svg viewBox="0 0 {left + wide + 30} {under + tall + 46}" role="img" aria-label="identities over time" '
+        'xmlns="http://www.w3.org/2000/svg">'
+    ]
+    for index, (identity, track) in enumerate(tracks):
+        y = index * row + row / 2
+        parts.append(f'<text x="{left - 10}" y="{y + 4}" text-anchor="end">#{identity}</text>')
+        parts.append(f'<line class="grid" x1="{left}" y1="{y}" x2="{left + wide}" y2="{y}"/>')
+        for begin, stop in track.intervals:
+            parts.append(
+                f'<rect x="{x(begin):.1f}" y="{y - 6}" width="{max(2.0, x(stop) - x(begin)):.1f}" height="12" rx="4" '
+                f'fill="{colour(identity)}"><title>#{identity}: {begin:.2f} to {stop:.2f} s</title></rect>'
+            )
+    for t, identity, kind in events:
+        at = "bad" if kind == "switch" else "soft"
+        parts.append(
+            f'<circle cx="{x(t):.1f}" cy="{under - 8}" r="4.5" style="fill: var(--{at})">'
+            f"<title>{kind} of person {identity} of the truth at {t:.2f} s</title></circle>"
+        )
+    most = max(1, int(watched.people.max(initial=1)))
+    base = under + tall + 14
+    points = [f"{x(poses.t):.1f},{base - tall * count / most:.1f}" for poses, count in _steps(watched)]
+    parts.append(
+        f'<polygon points="{left},{base} {" ".join(points)} {left + wide},{base}" '
+        'style="fill: var(--a); opacity: .35"/>'
+    )
+    parts.append(f'<text class="tick" x="{left - 10}" y="{base - tall + 5}" text-anchor="end">{most}</text>')
+    parts.append(f'<text class="tick" x="{left - 10}" y="{base}" text-anchor="end">0</text>')
+    parts += [
+        f'<text class="tick" x="{x(tick):.1f}" y="{base + 20}" text-anchor="middle">{tick:.1f} s</text>'
+        for tick in np.linspace(start, end, 6).tolist()
+    ]
+    return "".join([*parts, "</svg>"])
+
+
+def _steps(watched: Watched) -> list[tuple[Poses, int]]:
+    """Frames with their count of people, at most a thousand."""
+    every = max(1, len(watched.told) // 1000)
+    return [(watched.told[index], int(watched.people[index])) for index in range(0, len(watched.told), every)]
+
+
+def _stills(watched: Watched) -> str:
+    from edgepose.lab.eval.video_command import STILLS, still
+
+    numbers = sorted(watched.stills)
+    known = {poses.seq for poses in watched.told}
+    numbers = [seq for seq in numbers if seq in known]
+    spread = np.linspace(0, len(numbers) - 1, min(STILLS, len(numbers)))
+    chosen = [numbers[round(at)] for at in spread.tolist()]
+    figures = []
+    for seq in chosen:
+        image, poses = still(watched, seq)
+        done, data = cv2.imencode(".jpg", draw(image, poses), (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
+        if done:
+            address = f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+            figures.append(
+                f'<figure class="card"><img src="{address}" alt="frame {seq}"><figcaption><b>{poses.t:.1f} s</b>'
+                f"frame {seq}, {len(poses)} in view</figcaption></figure>"
+            )
+    return f'<div class="wall film">{"".join(figures)}</div>'

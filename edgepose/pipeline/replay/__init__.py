@@ -1,0 +1,1 @@
+"""A recording through the stages after the estimate, once more."""

@@ -1,0 +1,166 @@
+"""A recording through tracker, smoother and sinks: a pipeline for each session, as each run had its own."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgepose.core import config
+from edgepose.core.errors import SourceError
+from edgepose.pipeline import Pipeline
+from edgepose.pipeline.replay.estimate import Redecoded, Replayed
+from edgepose.pipeline.replay.source import ReplaySource
+from edgepose.pipeline.stages import Following
+from edgepose.wire.recording import Kept, Recording, Session
+
+if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
+    from edgepose.follow.track import Tracker
+    from edgepose.sink import Sink
+
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of a recording is played, and how."""
+
+    speed: float = 0.0
+    """1 as it happened; 0 at once."""
+    from_s: float = 0.0
+    to_s: float = FOREVER
+    """Seconds from the recording's start; runs that were appended count on from the one before."""
+    decode: bool = False
+    """Raw heads anew, instead of the poses that were found."""
+    as_recorded: bool = False
+    """With the tracker's and the smoother's settings of the recording."""
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is left out."""
+        return self.from_s <= 0 and self.to_s == FOREVER
+
+
+class Replay:
+    """Plays a recording; `run` once. The sinks stay open."""
+
+    def __init__(self, recording: Recording, cfg: config.Config, sinks: Sequence[Sink], plan: Plan) -> None:
+        self._recording, self._cfg, self._sinks, self._plan = recording, cfg, sinks, plan
+        self._stopping = False
+        self._pipeline: Pipeline | None = None
+        self.frames = 0
+        """Played so far."""
+        self.session: Session | None = None
+        """That is played right now."""
+        self.sessions = 0
+        """So far, that one included."""
+
+    def run(self, watch: Callable[[Poses, Frame], None] | None = None) -> None:
+        """Play all of it; `watch` sees what the sinks do.
+
+        Raises:
+            SourceError: there is nothing in it.
+            Exception: as Pipeline.run.
+        """
+        before: Tracker | None = None
+        placed = within(places(self._recording), self._plan)
+        for _, frames in groupby(placed, lambda one: id(one[1].session)):
+            if self._stopping:
+                return
+            before = self._play(frames, before, watch)
+        if not self.frames and not self._stopping:
+            raise SourceError(self._recording.warning or f"{self._recording.name}: has no frames there")
+
+    def _play(
+        self,
+        frames: Iterator[tuple[float, Kept]],
+        before: Tracker | None,
+        watch: Callable[[Poses, Frame], None] | None,
+    ) -> Tracker | None:
+        first = next(frames)
+        self.session = session = first[1].session
+        self.sessions += 1
+        cfg = as_recorded(self._cfg, session) if self._plan.as_recorded else self._cfg
+        estimate = Redecoded(cfg, session, self._recording.name) if self._plan.decode else Replayed(session)
+        source = ReplaySource(_rest(first, frames), still=session.still, speed=self._plan.speed)
+        following = Following(cfg, source)
+        tracker = following.tracker(estimate) if following.on else None
+        if session.continues and before is not None and tracker is not None:
+            tracker.goes_on_from(before)
+        smoother = following.smoother(estimate.skeleton) if following.on else None
+        with source:
+            self._pipeline = Pipeline(source, estimate, self._sinks, tracker, smoother, following)
+            if self._stopping:
+                return None
+            self._pipeline.run(watch)
+            self.frames += source.counts["frames"]
+        return tracker
+
+    def stop(self) -> None:
+        """End `run` soon; safe from a signal handler."""
+        self._stopping = True
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+
+@contextmanager
+def stops_on_signals(replay: Replay) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the replay after the frame it is at, the second at once."""
+
+    def first(number: int, _frame: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        replay.stop()
+
+    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _rest(first: tuple[float, Kept], others: Iterator[tuple[float, Kept]]) -> Iterator[tuple[float, Kept]]:
+    yield first
+    yield from others
+
+
+def places(kept: Iterable[Kept]) -> Iterator[tuple[float, Kept]]:
+    """Each frame with its place, seconds from the start of all."""
+    session: Session | None = None
+    place = start_t = began = 0.0
+    for one in kept:
+        if one.session is not session:
+            if session is None or not one.session.continues:
+                start_t, began = one.poses.t, place
+            session = one.session
+        place = began + one.poses.t - start_t
+        yield place, one
+
+
+def within(placed: Iterable[tuple[float, Kept]], plan: Plan) -> Iterator[tuple[float, Kept]]:
+    """Those that are played."""
+    return (one for one in placed if plan.from_s <= one[0] <= plan.to_s)
+
+
+def named_by(cfg: config.Config, session: Session) -> config.Config:
+    """With the recording's device and camera, where the settings name none."""
+    camera = session.camera if cfg.camera == config.Config().camera else cfg.camera
+    return msgspec.structs.replace(cfg, device=cfg.device or session.device, camera=camera)
+
+
+def as_recorded(cfg: config.Config, session: Session) -> config.Config:
+    """With the tracker's and the smoother's settings of the recording.
+
+    Raises:
+        ConfigError: it was recorded by another version that has others.
+    """
+    where = "the recording's settings"
+    track = config.convert(session.settings.get("track", {}), config.Track, f"{where} track")
+    smooth = config.convert(session.settings.get("smooth", {}), config.Smooth, f"{where} smooth")
+    return msgspec.structs.replace(cfg, track=track, smooth=smooth)

@@ -1,0 +1,236 @@
+"""Who entered and who left: each told once the disk has it, in order, until the broker has it."""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from edgepose import wire
+from edgepose.core.poses import Poses
+from edgepose.sink.mqtt.lanes import Out, Traits
+from edgepose.sink.mqtt.spool import Item, Spool
+from edgepose.wire.messages import EVENT
+
+log = logging.getLogger("edgepose.sink.mqtt.sink")
+
+IN_FLIGHT = 4
+WINDOW = 64
+"""Read ahead from the spool."""
+GRACE_S = 2.0
+"""An acknowledged event is sent once more if the connection ends that soon: mosquitto answers first and saves then."""
+INCOMING = 1024
+"""May wait for a disk that hangs."""
+
+
+class _Seen(NamedTuple):
+    """An event that has no number yet."""
+
+    type: Literal["entered", "left"]
+    id: int
+    poses: Poses
+    captured_wall: float
+
+
+class EventsLane:
+    """One thread of its own talks to the disk, so that neither the pipeline nor live poses ever wait for it.
+
+    Takes the spool over, and closes it.
+    """
+
+    def __init__(
+        self, spool: Spool, topic: str, run: str, device: str, camera: str, retry_s: float, nudge: Callable[[], None]
+    ) -> None:
+        self.sent = self.refused = 0
+        self._spool, self._topic = spool, topic
+        self._names = run, device, camera
+        self._retry_s, self._nudge = retry_s, nudge
+        self._changed = threading.Condition()
+        self._incoming: deque[_Seen] = deque()
+        self._overrun = 0
+        self._window: list[Item] = []
+        self._acked: deque[tuple[float, Item]] = deque()
+        self._done: list[int] = []
+        self._held: set[int] = set()
+        self._read = 0
+        self._openings = spool.openings
+        self._more, self._busy, self._closing = True, False, False
+        self._proven, self._blocked_t = False, 0.0
+        self._thread = threading.Thread(target=self._keep, name="edgepose-events", daemon=True)
+        self._thread.start()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The spool's kept, dropped, failed; and sent and refused ones."""
+        counts = self._spool.counts
+        return {
+            "kept": max(0, counts["kept"] + len(self._incoming) - len(self._acked) - len(self._done)),
+            "dropped": counts["dropped"] + self._overrun,
+            "failed": counts["failed"],
+            "sent": self.sent,
+            "refused": self.refused,
+        }
+
+    def add(self, poses: Poses) -> None:
+        """Note who entered and left; never waits."""
+        if not poses.entered and not poses.left:
+            return
+        now_wall = time.time()
+        captured_wall = now_wall - poses.age_s(time.monotonic(), now_wall)
+        with self._changed:
+            for id_ in poses.entered:
+                self._incoming.append(_Seen("entered", id_, poses, captured_wall))
+            for id_ in poses.left:
+                self._incoming.append(_Seen("left", id_, poses, captured_wall))
+            while len(self._incoming) > INCOMING:
+                self._incoming.popleft()
+                self._overrun += 1
+                if self._overrun == 1:
+                    log.warning("%s: takes nothing; the oldest events go, and are counted", self._spool.path)
+            self._changed.notify_all()
+
+    def close(self, timeout_s: float) -> None:
+        """Bring to the disk what is known so far, and let go of it."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            log.error("%s: hangs; %d events may be lost", self._spool.path, len(self._incoming))
+
+    # --------------------------------------------------------------------------------------- the thread of the disk
+
+    def _keep(self) -> None:
+        closing = False
+        while not closing:
+            with self._changed:
+                self._busy = False
+                self._changed.wait_for(self._has_work, 1.0)
+                self._busy = True
+                closing = self._closing and not self._incoming
+                seen = self._incoming.popleft() if self._incoming else None
+                done, self._done = self._done, []
+            try:
+                self._forget(done)
+                self._spool.recover()
+                if seen is not None:
+                    self._put(seen)
+                self._refill()
+            except Exception as error:  # noqa: BLE001 (a bug here must not end the events: tell, go on)
+                log.error("events: unexpected %r; going on", error)
+        waiting = self._spool.counts["kept"]
+        if waiting and self._spool.on_disk:
+            log.info("%s: %d events wait for the next start", self._spool.path, waiting)
+        self._spool.close()
+
+    def _has_work(self) -> bool:
+        hungry = self._more and len(self._window) < WINDOW // 2
+        return bool(self._incoming or self._done or self._closing or hungry)
+
+    def _put(self, seen: _Seen) -> None:
+        dropped = self._spool.counts["dropped"]
+        self._spool.put(
+            self._topic,
+            lambda number: wire.encode_event(
+                wire.event_of(seen.poses, seen.type, seen.id, number, *self._names, seen.captured_wall)
+            ),
+        )
+        self._more = True
+        if self._spool.counts["dropped"] > dropped:
+            oldest = self._spool.oldest
+            with self._changed:
+                self._held.difference_update(item.number for item in self._window if item.number < oldest)
+                self._window = [item for item in self._window if item.number >= oldest]
+
+    def _forget(self, done: list[int]) -> None:
+        if done:
+            self._spool.done(*done)
+            self._held.difference_update(done)
+
+    def _refill(self) -> None:
+        """Read on; from the start, past what is held here, where the spool has found its file again."""
+        if self._openings != self._spool.openings:
+            self._openings, self._read, self._more = self._spool.openings, 0, True
+        room = WINDOW - len(self._window)
+        if not self._more or room <= 0:
+            return
+        items = self._spool.pending(room + (len(self._held) if not self._read else 0), self._read)
+        fresh = [item for item in items if item.number not in self._held][:room]
+        self._more = len(items) >= room
+        if items:
+            self._read = fresh[-1].number if len(fresh) == room else items[-1].number
+        if not fresh:
+            return
+        with self._changed:
+            self._held.update(item.number for item in fresh)
+            self._window = sorted([*self._window, *fresh])
+        self._nudge()
+
+    # ------------------------------------------------------------------------------------- the thread of the sender
+
+    @property
+    def most(self) -> int:
+        """One until the broker took one, so that what it does not take stays in order."""
+        return IN_FLIGHT if self._proven else 1
+
+    def connected(self) -> None:
+        """Whether the broker takes events has to be proven anew."""
+        self._proven, self._blocked_t = False, 0.0
+
+    def take(self, now_t: float) -> Out | None:
+        """The oldest that is not on its way."""
+        with self._changed:
+            self._believe(now_t - GRACE_S)
+            if now_t < self._blocked_t or not self._window:
+                return None
+            item = self._window.pop(0)
+            if self._more and len(self._window) < WINDOW // 2:
+                self._changed.notify_all()
+        return Out(item.topic, item.payload, 1, False, Traits(schema=EVENT), item)
+
+    def handed(self, out: Out, now_t: float, written: bool) -> None:
+        """Nothing is sure yet."""
+
+    def settled(self, out: Out, denied: str, told: bool) -> None:  # noqa: ARG002 (every lane is told so)
+        """Forget it only if the broker has it."""
+        self._proven = not denied
+        if denied:
+            self.refused += 1
+            self._blocked_t = time.monotonic() + self._retry_s
+            with self._changed:
+                bisect.insort(self._window, out.key)
+            return
+        self.sent += 1
+        with self._changed:
+            self._acked.append((time.monotonic(), out.key))
+
+    def left(self) -> None:
+        """The connection ended as it should: nothing that was acknowledged is in doubt."""
+        with self._changed:
+            self._believe(float("inf"))
+
+    def lost(self, outs: Sequence[Out]) -> None:
+        """They are sent again, in their old order; so are those acknowledged just before: the broker may have died."""
+        with self._changed:
+            self._believe(time.monotonic() - GRACE_S)
+            for item in [out.key for out in outs] + [item for _, item in self._acked]:
+                bisect.insort(self._window, item)
+            self._acked.clear()
+
+    def _believe(self, until_t: float) -> None:
+        """Forget for good what was acknowledged before."""
+        before = len(self._done)
+        while self._acked and self._acked[0][0] <= until_t:
+            self._done.append(self._acked.popleft()[1].number)
+        if len(self._done) > before:
+            self._changed.notify_all()
+
+    def owes(self, now_t: float) -> bool:
+        """Something could go out now."""
+        with self._changed:
+            waiting = self._incoming or self._busy or self._window or self._more
+            return bool(waiting) and now_t >= self._blocked_t

@@ -1,7 +1,0 @@
-"""Who is who from frame to frame: the stage that fills Poses.track_id."""
-
-from __future__ import annotations
-
-from edgepose.track.tracker import Tracker
-
-__all__ = ["Tracker"]
