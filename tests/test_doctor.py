@@ -18,12 +18,12 @@ import pytest
 from edgepose.core import config
 from edgepose.core.config import Config
 from edgepose.lab.doctor import arguments, examine, page
-from edgepose.lab.doctor import visit as visit_module
+from edgepose.lab.doctor import context as context_module
 from edgepose.lab.doctor.command import run_doctor
+from edgepose.lab.doctor.context import Context
 from edgepose.lab.doctor.examine import Check, Found
 from edgepose.lab.doctor.finding import STATES, Finding, State, exit_code, fine
 from edgepose.lab.doctor.machine import Answer
-from edgepose.lab.doctor.visit import Visit
 from tests.boards import BOARDS, FIRMWARE, FakeCamera, Made, jetson, pc, pi4, pi5, zero2w
 
 EDGEPOSE = [sys.executable, "-m", "edgepose"]
@@ -36,8 +36,8 @@ def settings(**keys: Any) -> Config:
 
 def look(made: Made, cfg: Config | None = None, only: tuple[str, ...] = (), wrong: str = "") -> list[Finding]:
     """All findings on a board."""
-    visit = Visit(cfg or Config(), made.machine, wrong=wrong)
-    return [each.finding for each in examine.examine(visit, only)]
+    context = Context(cfg or Config(), made.machine, wrong=wrong)
+    return [each.finding for each in examine.examine(context, only)]
 
 
 def one(findings: list[Finding], topic: str) -> Finding:
@@ -213,7 +213,7 @@ def test_numpy_2_beside_apts_picamera2_gets_the_command_that_mends_it(tmp_path: 
     findings = look(made, settings(source__uri="picamera2"), only=("software", "cameras"))
     assert (one(findings, "picamera2").state, one(findings, "conflicts").state) == ("broken", "degraded")
     for topic in ("picamera2", "conflicts"):
-        assert one(findings, topic).do[-1] == Visit(Config(), made.machine).profile("numpy1")
+        assert one(findings, topic).do[-1] == Context(Config(), made.machine).profile("numpy1")
     findings = look(made, settings(source__uri="0"), only=("software",))
     assert (one(findings, "picamera2").state, one(findings, "conflicts").state) == ("fine", "fine")
 
@@ -222,14 +222,16 @@ def test_a_profile_is_a_constraints_file_where_there_is_one_and_the_packages_oth
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = pi4(tmp_path)
-    monkeypatch.setattr(visit_module, "__file__", str(tmp_path / "site" / "edgepose" / "doctor" / "visit.py"))
-    assert Visit(Config(), made.machine).profile("numpy1").startswith('$ pip install "numpy<2"')
+    monkeypatch.setattr(
+        context_module, "__file__", str(tmp_path / "site" / "edgepose" / "lab" / "doctor" / "context.py")
+    )
+    assert Context(Config(), made.machine).profile("numpy1").startswith('$ pip install "numpy<2"')
     file = tmp_path / "site" / "tools" / "constraints" / "tflite.txt"
     file.parent.mkdir(parents=True)
     file.write_text("")
-    assert Visit(Config(), made.machine).profile("tflite") == f"$ pip install -c {file} '{tmp_path / 'site'}[tflite]'"
+    assert Context(Config(), made.machine).profile("tflite") == f"$ pip install -c {file} '{tmp_path / 'site'}[tflite]'"
     made.env.clear()
-    assert Visit(Config(), made.machine).profile("numpy1").startswith("$ /env/bin/python -m pip install")
+    assert Context(Config(), made.machine).profile("numpy1").startswith("$ /env/bin/python -m pip install")
 
 
 def test_tflite_runtime_alone_with_numpy_2_is_broken_and_beside_litert_a_hint(tmp_path: Path) -> None:
@@ -603,16 +605,16 @@ def test_a_bare_machine_without_proc_sys_and_dev_is_looked_at_to_the_end(tmp_pat
 
 
 def test_a_check_that_fails_or_hangs_is_a_finding(tmp_path: Path) -> None:
-    visit = Visit(Config(), pi4(tmp_path).machine)
+    context = Context(Config(), pi4(tmp_path).machine)
 
-    def fails(_visit: Visit) -> Any:
+    def fails(_visit: Context) -> Any:
         yield fine("seen", "before")
         raise KeyError("gone")
 
-    seen, failed = examine.run_check(Check("board", "strange", fails, 5.0), visit)
+    seen, failed = examine.run_check(Check("board", "strange", fails, 5.0), context)
     assert (seen.topic, failed.topic, failed.state) == ("seen", "strange", "degraded")
     assert "KeyError('gone')" in failed.what
-    (late,) = examine.run_check(Check("board", "slow", lambda _visit: time.sleep(3) or [], 0.05), visit)  # type: ignore[func-returns-value]
+    (late,) = examine.run_check(Check("board", "slow", lambda _visit: time.sleep(3) or [], 0.05), context)  # type: ignore[func-returns-value]
     assert (late.state, "did not end" in late.what) == ("degraded", True)
 
 
@@ -731,7 +733,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 def test_every_kind_of_board_has_its_page_in_the_index() -> None:
     index = (DOCS / "boards" / "README.md").read_text()
     pages = {path.name for path in (DOCS / "boards").glob("*.md")} - {"README.md"}
-    assert {page for _, _, page in visit_module.BOARDS} | {"generic.md"} <= pages
+    assert {page for _, _, page in context_module.BOARDS} | {"generic.md"} <= pages
     for name in pages:
         assert f"]({name})" in index
         text = (DOCS / "boards" / name).read_text()
@@ -748,8 +750,8 @@ def test_every_topic_that_is_found_is_documented(tmp_path: Path) -> None:
     made.answers["broker"] |= {"expires_t": 1_900_000_000.0}
     keys = {"engine__delegate": "edgetpu", "sink__mqtt__broker": "mqtts://b", "sink__mqtt__username": "u"}
     paths = {"sink__mqtt__password_file": "/secret", "sink__jsonl__path": "/tmp/a", "sink__overlay__path": "/tmp"}
-    visit = Visit(settings(source__uri="0", **keys, **paths), made.machine)
-    found = {(group, finding.topic) for group, finding in examine.examine(visit)}
+    context = Context(settings(source__uri="0", **keys, **paths), made.machine)
+    found = {(group, finding.topic) for group, finding in examine.examine(context)}
     families = ("camera ", "delegate ", "disk: ")
     named = {
         (group, next((f"{each}..." for each in families if topic.startswith(each)), topic)) for group, topic in found

@@ -14,10 +14,10 @@ import pytest
 from edgepose.core import config
 from edgepose.core.config import Config
 from edgepose.lab.doctor import broker, broker_probe, models_probe, probe
+from edgepose.lab.doctor.context import Context
 from edgepose.lab.doctor.finding import Finding
 from edgepose.lab.doctor.machine import Machine, kernel_clock, run_command
 from edgepose.lab.doctor.running import running
-from edgepose.lab.doctor.visit import Visit
 from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file
 
 
@@ -114,7 +114,7 @@ def seen(url: str, **keys: Any) -> list[Finding]:
     """What the doctor says of a broker, without a child."""
     cfg = config.load(None, {"sink.mqtt.broker": url, **{f"sink.mqtt.{key}": value for key, value in keys.items()}})
     machine = replace(Machine(), ask=lambda name, given, _limit_s: probe.here(name, given))
-    return list(broker.check_broker(Visit(cfg, machine)))
+    return list(broker.check_broker(Context(cfg, machine)))
 
 
 @pytest.fixture(autouse=True)

@@ -15,12 +15,12 @@ from edgepose.core.errors import FrameLostError
 from edgepose.core.poses import COCO17, Poses, Skeleton
 from edgepose.estimate.boxes import BodyBox, around
 from edgepose.estimate.budget import Budget
-from edgepose.estimate.look import Counts
-from edgepose.estimate.one_step import OneStep
+from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.pairs import PAIRS, Pair, pair_of
+from edgepose.estimate.predictor import Counts
 from edgepose.estimate.score import Logistic, raw_of
-from edgepose.estimate.two_step import TwoStep
-from tests.fake_look import BODY, FakeLook, Scene, frame_at, poses_at
+from edgepose.estimate.single import SingleModel
+from tests.fake_predictor import BODY, FakeLook, Scene, frame_at, poses_at
 
 F = np.float32
 STEP_S = 0.1
@@ -37,7 +37,7 @@ class Run:
         cfg = config.Config(estimate=config.Estimate(**estimate), decode=config.Decode(max_people=10))
         budget = Budget(cfg.estimate, clock=lambda: self.find.now + self.refine.now)
         pair = Pair("finder", "refiner", worth=0.05, gate=0.5, enter=0.4, stay=0.3)
-        self.estimate = TwoStep(cfg, pair, self.find, self.refine, counts, budget)
+        self.estimate = FinderRefiner(cfg, pair, self.find, self.refine, counts, budget)
         self.expected: Poses | None = None
         self.t = 0.0
 
@@ -260,7 +260,7 @@ class Alone:
         self.look = FakeLook(self.scene, counts, 192)
         options = {"min_person_score": 0.2}
         self.look.engine.manifest = type("M", (), {"score": None, "decoder": type("D", (), {"options": options})})
-        self.estimate = OneStep(config.Config(), self.look, counts, follow=True)
+        self.estimate = SingleModel(config.Config(), self.look, counts, follow=True)
 
     def __call__(self, t: float, *expected: tuple[float, float]) -> Poses:
         return self.estimate(frame_at(t), poses_at(self.scene, [(place, 0.9) for place in expected], frame_at(t)))

@@ -10,62 +10,76 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
-LEAVES = {
-    "poses", "errors", "config", "wire", "oks", "opencv", "timing", "tuned", "recording", "vitals", "spool", "secret",
-}  # fmt: skip
-STAGES = {"source", "preprocess", "engine", "decode", "track", "smooth", "sink"}
-ESTIMATE = {"estimate"}
-"""One frame's people: puts preprocess, engine and decode together."""
-ABOVE = {
-    "pipeline", "overlap", "following", "pace", "progress", "models_command", "import_command", "kernels_command",
-    "demo", "cli", "doctor", "eval", "bench", "service", "commands", "recorder", "replay", "export",
-}  # fmt: skip
+CORE = {"config", "errors", "oks", "opencv", "places", "poses", "secret", "timing"}
+"""A closed list: what crosses rooms, and nothing that has a room."""
+FLOW = {"core", "kernels", "source", "engine", "estimate", "follow", "wire", "sink"}
+MAY_IMPORT = {
+    "core": set[str](),
+    "kernels": set[str](),
+    "source": {"core"},
+    "engine": {"core"},
+    "wire": {"core"},
+    "follow": {"core", "kernels"},
+    "estimate": {"core", "kernels", "engine"},
+    "sink": {"core", "wire"},
+    "pipeline": FLOW,
+    "service": FLOW | {"pipeline"},
+    "lab": FLOW | {"pipeline", "service"},
+    "commands": FLOW | {"pipeline", "service", "lab"},
+}
+"""Room -> the rooms it may import from, besides itself: docs/architecture.md draws it."""
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")
 
 
-def rooms_imported(path: Path) -> set[str]:
-    """Rooms of edgepose that a file imports, anywhere in it."""
-    rooms: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = []
+def modules_imported(path: Path, at_once: bool = False) -> set[str]:
+    """Modules of edgepose that a file imports: anywhere in it, or when it is loaded."""
+    found: set[str] = set()
+    for node in _when_loaded(path) if at_once else ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module] if node.module != "edgepose" else [f"edgepose.{alias.name}" for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("edgepose.")}
-    return rooms
+            found |= {alias.name for alias in node.names if alias.name.startswith("edgepose")}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "edgepose":
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if _file(name) else node.module for name in inside}
+    return found - {"edgepose"}
 
 
-def files_of(room: str) -> list[Path]:
-    single = PACKAGE / f"{room}.py"
-    return [single] if single.exists() else sorted((PACKAGE / room).rglob("*.py"))
+def _when_loaded(path: Path) -> list[ast.stmt]:
+    """Statements of the module itself; not those in functions, nor those for type checkers."""
+    return [node for node in ast.parse(path.read_text(encoding="utf-8")).body if not isinstance(node, ast.If)]
 
 
-@pytest.mark.parametrize("room", sorted(LEAVES))
-def test_a_leaf_imports_only_leaves(room: str) -> None:
-    for path in files_of(room):
-        assert rooms_imported(path) <= LEAVES, path  # itself too, where it is a folder
+def _file(module: str) -> Path | None:
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
 
-@pytest.mark.parametrize("room", sorted(STAGES))
-def test_a_stage_imports_leaves_kernels_and_itself(room: str) -> None:
-    for path in files_of(room):
-        assert rooms_imported(path) <= LEAVES | {"kernels", room}, path
-
-
-def test_estimate_imports_leaves_and_the_stages_it_puts_together() -> None:
-    for path in files_of("estimate"):
-        assert rooms_imported(path) <= LEAVES | {"preprocess", "engine", "decode", "estimate"}, path
-
-
-def test_kernels_import_nothing_else_of_ours() -> None:
-    for path in files_of("kernels"):
-        assert rooms_imported(path) <= {"kernels"}, path
-
-
-def test_every_room_has_its_place() -> None:
+def test_every_file_has_its_room() -> None:
     rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert rooms - {"__init__"} == LEAVES | STAGES | ESTIMATE | ABOVE | {"kernels"}
+    assert rooms - {"__init__", "__main__"} == set(MAY_IMPORT)
+
+
+def test_core_is_a_closed_list() -> None:
+    assert {path.stem for path in (PACKAGE / "core").glob("*.py")} - {"__init__"} == CORE
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_what_its_row_allows(room: str) -> None:
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        rooms = {name.split(".")[1] for name in modules_imported(path)}
+        assert rooms <= MAY_IMPORT[room] | {room}, path
+
+
+CIRCLES = {"engine", "service", "lab", "commands"}
+"""Rooms that still have one."""
+
+
+@pytest.mark.parametrize("room", sorted(set(MAY_IMPORT) - CIRCLES))
+def test_files_of_a_room_import_each_other_in_no_circle(room: str) -> None:
+    files = sorted(path for path in (PACKAGE / room).rglob("*.py") if path.name != "__init__.py")
+    arrows = {path: {_file(name) for name in modules_imported(path)} & set(files) for path in files}
+    while ends := [path for path, seen in arrows.items() if not seen]:
+        arrows = {path: seen - set(ends) for path, seen in arrows.items() if path not in ends}
+    assert not arrows, "a circle: " + ", ".join(str(path.relative_to(PACKAGE)) for path in arrows)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -78,7 +92,7 @@ def loaded_by(code: str) -> set[str]:
 QUIET = {
     "help": "from edgepose.commands.cli import main; sys.argv = ['edgepose']; main([])",
     "config": "from edgepose.commands.cli import main; main(['config'])",
-    "rooms": "from edgepose import source, sink, engine, decode, pipeline, wire",
+    "rooms": "from edgepose import source, sink, engine, estimate, pipeline, wire",
 }
 
 

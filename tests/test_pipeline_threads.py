@@ -17,7 +17,7 @@ from edgepose import wire
 from edgepose.core import config
 from edgepose.core.errors import EngineError, FrameLostError, SinkError, SourceError
 from edgepose.core.poses import COCO17, Crop, Frame, Poses
-from edgepose.estimate import Step, Stepwise
+from edgepose.estimate import InFlight, Staged
 from edgepose.lab.bench.source import scene_frames
 from edgepose.pipeline.loop import Pipeline, Seen, build, overtaken
 from edgepose.sink import MemorySink, Sink
@@ -60,16 +60,16 @@ class Steps(Looks):
         super().__init__(does, seconds)
         self.did: list[tuple[str, int]] = []
 
-    def prepare(self, frame: Frame, expected: Poses | None) -> Step:
+    def prepare(self, frame: Frame, expected: Poses | None) -> InFlight:
         self.did.append(("prepare", frame.seq))
-        return Step(frame, Crop((0.0, 0.0), (1.0, 1.0)), False, expected is None, 0)
+        return InFlight(frame, Crop((0.0, 0.0), (1.0, 1.0)), False, expected is None, 0)
 
-    def infer(self, step: Step) -> None:
+    def infer(self, step: InFlight) -> None:
         self.did.append(("infer", step.frame.seq))
         self._does(step.frame)
         time.sleep(self._seconds)
 
-    def finish(self, step: Step) -> Poses:
+    def finish(self, step: InFlight) -> Poses:
         self.did.append(("finish", step.frame.seq))
         return poses_of(step.frame)
 
@@ -353,7 +353,7 @@ def test_the_real_model_finds_the_same_in_three_steps_as_in_one() -> None:
     cfg = config.load(None, {"engine.model": "movenet_lightning_192", "track.mode": "off"})
     memory = MemorySink()
     with build(cfg, source=ListSource(frames), sinks=[memory]) as running:
-        assert isinstance(running.estimate, Stepwise)
+        assert isinstance(running.estimate, Staged)
         running.run()
         at_once = [running.estimate(frame, None) for frame in frames]
     for in_steps, poses in zip(memory.poses, at_once, strict=True):

@@ -28,7 +28,7 @@ from edgepose.core.errors import ModelError
 from edgepose.core.poses import Frame
 from edgepose.engine.zoo import shipped_dir
 from edgepose.service import control
-from edgepose.service.control import Allowance, Control
+from edgepose.service.control import Control, RateLimit
 from edgepose.service.models import check_name
 from edgepose.service.run import RESTART, Service
 from edgepose.service.snapshot import LONGEST_PX, MOST_BYTES, jpeg
@@ -484,7 +484,7 @@ def test_whatever_comes_gets_at_most_one_answer_and_raises_nothing(name: str, pa
 def test_a_flood_is_refused_with_one_answer_until_some_are_allowed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     taker, service = control_of(per_minute=10)
     now = [0.0]
-    taker._allowance = Allowance(10, lambda: now[0])
+    taker._allowance = RateLimit(10, lambda: now[0])
     answers: list[bytes] = []
 
     def send(times: int) -> None:

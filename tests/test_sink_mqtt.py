@@ -19,7 +19,7 @@ import pytest
 
 from edgepose import wire
 from edgepose.core.config import Mqtt
-from edgepose.sink.mqtt.link import Link
+from edgepose.sink.mqtt.connection import Connection
 from edgepose.sink.mqtt.sink import MqttSink, Timing
 from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file, wait_until
 from tests.people import frame, fresh
@@ -368,15 +368,15 @@ def test_a_version_that_is_demanded_is_not_replaced(tmp_path: Path, caplog: pyte
 
 def test_a_callback_that_raises_does_not_end_publishing(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    note = Link._on_publish
+    note = Connection._on_publish
 
-    def faulty(link: Link, *details: Any) -> None:
+    def faulty(connection: Connection, *details: Any) -> None:
         calls.append(1)
         if len(calls) == 20:
             raise RuntimeError("a bug")
-        note(link, *details)
+        note(connection, *details)
 
-    monkeypatch.setattr(Link, "_on_publish", faulty)
+    monkeypatch.setattr(Connection, "_on_publish", faulty)
     with Subscriber(broker.port) as subscriber, sink(broker.url) as publisher, camera(publisher):
         wait_until(lambda: len(calls) > 100, "publishing to go on after the bug")
         wait_until(lambda: len(subscriber.payloads()) > 90, "the poses of it")

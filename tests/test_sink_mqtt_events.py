@@ -21,9 +21,9 @@ from edgepose import wire
 from edgepose.core.config import Mqtt
 from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt import events as mqtt_events
+from edgepose.sink.mqtt.connection import Connection
 from edgepose.sink.mqtt.events import INCOMING
-from edgepose.sink.mqtt.lanes import Out, Traits
-from edgepose.sink.mqtt.link import Link
+from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 from edgepose.sink.mqtt.sink import MqttSink, Reply, Timing, _Sent
 from edgepose.sink.mqtt.spool import Spool, disk
 from tests.broker import PERSISTENT, Broker, Subscriber, free_port, python_broker, wait_until
@@ -212,13 +212,13 @@ def test_a_broker_that_keeps_nothing_loses_only_what_it_acknowledged_before_its_
 ) -> None:
     """What it acknowledged just before it died is sent again, what it had for longer nobody else has."""
     monkeypatch.setattr(mqtt_events, "GRACE_S", 0.1)
-    gate, connect = threading.Event(), Link.open
+    gate, connect = threading.Event(), Connection.open
 
-    def gated(link: Link, *rest: Any) -> None:
+    def gated(connection: Connection, *rest: Any) -> None:
         gate.wait(20)
-        connect(link, *rest)
+        connect(connection, *rest)
 
-    monkeypatch.setattr(Link, "open", gated)
+    monkeypatch.setattr(Connection, "open", gated)
     gate.set()
     with sink(broker.url) as publisher:
         with visitors(publisher) as entered:
@@ -549,7 +549,9 @@ def test_a_subscription_survives_a_broker_that_forgot_it_and_kept_commands_are_l
 def test_a_subscription_that_is_not_allowed_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """mosquitto grants every subscription, and then sends nothing; other brokers say so."""
     with sink(f"mqtt://127.0.0.1:{free_port()}") as publisher:
-        publisher._settle(_Sent(None, Out(f"{ROOT}/control/+", b"", 1, False, Traits()), 0.0), "Not authorized")
+        publisher._settle(
+            _Sent(None, Outgoing(f"{ROOT}/control/+", b"", 1, False, MessageProperties()), 0.0), "Not authorized"
+        )
 
     assert told(caplog, f"does not let us subscribe to {ROOT}/control/+: Not authorized") == 1
     assert publisher.subscribed == 0

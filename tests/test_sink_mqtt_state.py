@@ -14,7 +14,7 @@ import pytest
 
 from edgepose.core.config import Mqtt
 from edgepose.core.errors import ConfigError
-from edgepose.sink.mqtt.lanes import PosesLane, Traits
+from edgepose.sink.mqtt.lanes import MessageProperties, PosesLane
 from edgepose.sink.mqtt.state import MOST_IDS, Backoff, Changes, Outbox
 from edgepose.sink.mqtt.target import target
 from tests.broker import secret_file
@@ -118,7 +118,7 @@ def test_what_was_on_its_way_when_the_connection_ended_comes_again_live_only_the
     live: bool, again: list[int]
 ) -> None:
     outbox = Outbox(2, None) if live else Outbox(9, 1.0)
-    lane = PosesLane(outbox, lambda _poses, _t: b"", "poses", Traits(), 1, 0.0, 2.0 if live else None)
+    lane = PosesLane(outbox, lambda _poses, _t: b"", "poses", MessageProperties(), 1, 0.0, 2.0 if live else None)
     outs = []
     for seq in range(5):
         outbox.put(poses(0, seq=seq, entered=(seq,)))
@@ -127,7 +127,7 @@ def test_what_was_on_its_way_when_the_connection_ended_comes_again_live_only_the
         lane.handed(out, 0.0, written=True)
         outs.append(out)
     for at in (0, 2, 3):
-        lane.settled(outs[at], "", told=True)
+        lane.acknowledged(outs[at], "", told=True)
     lane.lost([outs[1], outs[4]])
 
     assert taken(outbox) == again

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgepose.core import places
 from edgepose.core.errors import ConfigError
-from edgepose.sink.mqtt.spool import Item, Spool, state_folder
+from edgepose.sink.mqtt.spool import Item, Spool
 from edgepose.sink.mqtt.spool import queue as queue_module
 from edgepose.sink.mqtt.spool.disk import ROW_BYTES, Disk
 
@@ -389,13 +390,13 @@ def test_a_process_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
 
 def test_the_folder_is_that_of_the_service_or_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/edgepose:/var/lib/more")
-    assert state_folder() == Path("/var/lib/edgepose")
+    assert places.state() == Path("/var/lib/edgepose")
     monkeypatch.delenv("STATE_DIRECTORY")
     monkeypatch.setenv("XDG_STATE_HOME", "/home/me/state")
-    assert state_folder() == Path("/home/me/state/edgepose")
+    assert places.state() == Path("/home/me/state/edgepose")
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert state_folder() == Path("/home/me/.local/state/edgepose")
+    assert places.state() == Path("/home/me/.local/state/edgepose")
 
 
 # ------------------------------------------------------------------------------------------- the end, at any moment

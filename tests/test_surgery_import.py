@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from edgepose.commands.cli import main
+from edgepose.core import places
 from edgepose.core.errors import ModelError
 from edgepose.engine.manifest import read_manifest
 from edgepose.engine.surgery import Plan, intake, make_plan
 from edgepose.engine.surgery.parts import Buffer
 from edgepose.engine.surgery.reading import read_model
 from edgepose.engine.surgery.writing import write_model
-from edgepose.engine.zoo import own_dir
 from edgepose.estimate.decode import DECODERS
 from tests.tiny_graphs import Quant, Tiny, posenet
 
@@ -134,7 +134,7 @@ def test_what_is_written_opens_runs_and_decodes(
     path.write_bytes(make())
     assert main(["models", "import", str(path)]) == 0
     assert "wrote" in capsys.readouterr().out
-    assert read_manifest(own_dir() / "some_model.toml").file == "some_model.tflite"
+    assert read_manifest(places.models() / "some_model.toml").file == "some_model.tflite"
 
 
 def test_every_decoder_a_family_names_is_there() -> None:
@@ -235,9 +235,9 @@ def test_an_imported_model_is_found_by_its_name(tmp_path: Path, capsys: pytest.C
     path.write_bytes(posenet())
     assert run("import", str(path), "--name", "mine") == 0
     assert "use it with: edgepose run --model mine" in capsys.readouterr().out
-    assert sorted(entry.name for entry in own_dir().iterdir()) == ["mine.tflite", "mine.toml"]
+    assert sorted(entry.name for entry in places.models().iterdir()) == ["mine.tflite", "mine.toml"]
     assert run("show", "mine") == 0
-    manifest = read_manifest(own_dir() / "mine.toml")
+    manifest = read_manifest(places.models() / "mine.toml")
     assert list(manifest.origin.files) == ["stock.tflite"]
 
 

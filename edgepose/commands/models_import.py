@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgepose.commands.models import run_once, say
-from edgepose.core import config
+from edgepose.core import config, places
 from edgepose.core.errors import ModelError
 from edgepose.engine import open_engine
 from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_graph
 from edgepose.engine.manifest import SUFFIX, read_file
 from edgepose.engine.surgery import DELEGATED, Plan, make_plan, name_of
-from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, own_dir, shipped_dir, unlike, verify_model
+from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, shipped_dir, unlike, verify_model
 
 EDGETPU = "needs a Coral Edge TPU"
 BUILT = "_edgetpu"
@@ -101,7 +101,7 @@ def import_one(path: Path, name: str, to: str) -> None:
     """
     plan = make_plan(read_file(path), path, name)
     plan, built, warning = with_build(plan, path)
-    folder = Path(to).expanduser() if to else own_dir()
+    folder = Path(to).expanduser() if to else places.models()
     _check_place(plan, built, folder)
     ran = _written(plan, built, folder)
     say(f"{path.name}: {plan.found.what}, {len(plan.dropped)} operators dropped, heads {', '.join(plan.found.heads)}")
@@ -111,7 +111,7 @@ def import_one(path: Path, name: str, to: str) -> None:
         say(f"took {path.stem}{BUILT}.tflite along as its Edge TPU build: engine.delegate = 'edgetpu' runs that")
     manifest = folder / f"{plan.manifest.name}{SUFFIX}"
     say(f"wrote {folder / plan.manifest.file} and {manifest.name}; {ran}")
-    by_name = folder.resolve() == own_dir().resolve()
+    by_name = folder.resolve() == places.models().resolve()
     how = " --engine.delegate edgetpu" if plan.graph.is_edgetpu else ""
     say(f"use it with: edgepose run --model {plan.manifest.name if by_name else manifest}{how}")
 

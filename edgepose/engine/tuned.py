@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from edgepose.core import places
 from edgepose.core.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -33,14 +34,6 @@ class Tuned(Struct, frozen=True):
     """Time of one frame with it, from taken to decoded."""
     measured: str
     """Day, ISO 8601."""
-
-
-def folders() -> list[Path]:
-    """Where the file may lie, first wins."""
-    given = os.environ.get("EDGEPOSE_CONFIG_DIR")
-    system = os.environ.get("CONFIGURATION_DIRECTORY", "").split(":")[0]
-    home = os.environ.get("XDG_CONFIG_HOME") or (os.environ.get("HOME", "") and f"{os.environ['HOME']}/.config")
-    return [Path(folder) for folder in (given, system, home and f"{home}/edgepose", "/etc/edgepose") if folder]
 
 
 def this_cpu() -> str:
@@ -65,7 +58,7 @@ def _name() -> str:
 
 def read() -> dict[str, Tuned]:
     """Model -> what was found best on this processor; empty where nothing was, or the file cannot be read."""
-    for folder in folders():
+    for folder in places.settings():
         try:
             text = (folder / FILE).read_text(encoding="utf-8")
             rows = msgspec.convert(tomllib.loads(text), dict[str, Tuned])
@@ -96,7 +89,7 @@ def write(rows: dict[str, Tuned]) -> Path:
             f"{key} = {msgspec.json.encode(value).decode()}" for key, value in msgspec.structs.asdict(row).items()
         ]
     said = ""
-    for folder in folders():
+    for folder in places.settings():
         path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)

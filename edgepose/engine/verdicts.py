@@ -12,6 +12,7 @@ import os
 import platform
 from pathlib import Path
 
+from edgepose.core import places
 from edgepose.engine.runtime import Runtime
 
 VERSION = 1
@@ -40,9 +41,7 @@ def processor() -> str:
 def _folders() -> list[Path]:
     if os.environ.get("EDGEPOSE_REMEMBER_TRIALS") == "no":
         return []
-    from edgepose.kernels.aot.native import caches
-
-    return [cache / "trials" for cache in caches()]
+    return [cache / "trials" for cache in places.caches()]
 
 
 def known_good(name: str) -> bool:

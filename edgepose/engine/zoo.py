@@ -6,6 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
+from edgepose.core import places
 from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_ends, read_graph
 from edgepose.engine.manifest import SUFFIX, Build, Manifest, read_manifest, read_model
@@ -22,12 +23,6 @@ def shipped_dir() -> Path:
     return checkout / "models" if in_checkout else package / "models"
 
 
-def own_dir() -> Path:
-    """The folder of the models that this user imported; need not be there."""
-    data = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "edgepose" / "models"
-
-
 def list_models(models_dir: str = "") -> list[Path]:
     """Manifests by name: those of `models_dir`, then the user's own, then the shipped ones that they do not replace.
 
@@ -42,7 +37,7 @@ def list_models(models_dir: str = "") -> list[Path]:
 
 
 def _folders(models_dir: str) -> list[Path]:
-    known = [own_dir(), shipped_dir()]
+    known = [places.models(), shipped_dir()]
     if not models_dir:
         return known
     folder = Path(models_dir).expanduser()

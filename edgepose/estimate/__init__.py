@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgepose.estimate.base import Estimate, Step, Stepwise
-from edgepose.estimate.one_step import OneStep
+from edgepose.estimate.base import Estimate, InFlight, Staged
+from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.opening import open_estimate
-from edgepose.estimate.two_step import TwoStep
+from edgepose.estimate.single import SingleModel
 
-__all__ = ["Estimate", "OneStep", "Step", "Stepwise", "TwoStep", "open_estimate"]
+__all__ = ["Estimate", "FinderRefiner", "InFlight", "SingleModel", "Staged", "open_estimate"]

@@ -10,7 +10,7 @@ from edgepose.engine import Engine
 
 
 @dataclass(slots=True)
-class Step:
+class InFlight:
     """A frame between its preparation and its people."""
 
     frame: Frame
@@ -58,18 +58,18 @@ class Estimate(Protocol):
 
 
 @runtime_checkable
-class Stepwise(Estimate, Protocol):
+class Staged(Estimate, Protocol):
     """An estimate whose call falls into three steps: the second may run while others are prepared and finished.
 
     Of two frames on their way the first is finished before a third is prepared. `prepare` and `finish` belong to one
     thread, `infer` to any, one frame at a time.
     """
 
-    def prepare(self, frame: Frame, expected: Poses | None) -> Step:
+    def prepare(self, frame: Frame, expected: Poses | None) -> InFlight:
         """What comes before inference."""
 
-    def infer(self, step: Step) -> None:
+    def infer(self, step: InFlight) -> None:
         """Inference; raises as a call does."""
 
-    def finish(self, step: Step) -> Poses:
+    def finish(self, step: InFlight) -> Poses:
         """What comes after it."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.poses import Skeleton
-from edgepose.estimate.look import Box
+from edgepose.estimate.predictor import Box
 
 F = np.float32
 LEAST_SIDE_PX = 8.0

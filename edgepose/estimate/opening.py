@@ -12,11 +12,11 @@ from edgepose.engine import Engine, open_engine
 from edgepose.engine.zoo import find_model
 from edgepose.estimate.base import Estimate
 from edgepose.estimate.decode import sees_one
-from edgepose.estimate.look import Counts, Look
-from edgepose.estimate.one_step import OneStep
+from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.pairs import Pair, pair_of
+from edgepose.estimate.predictor import Counts, Predictor
 from edgepose.estimate.score import raw_of
-from edgepose.estimate.two_step import TwoStep
+from edgepose.estimate.single import SingleModel
 
 LEAST_RAW = 0.01
 """Scores of candidates that are told of when nothing is held back."""
@@ -41,11 +41,11 @@ def _engine(cfg: config.Config, model: str, opened: ExitStack) -> Engine:
     return opened.enter_context(open_engine(msgspec.structs.replace(cfg.engine, model=model)))
 
 
-def _one(cfg: config.Config, name: str, opened: ExitStack) -> OneStep:
+def _one(cfg: config.Config, name: str, opened: ExitStack) -> SingleModel:
     return one_step(cfg, _engine(cfg, name, opened))
 
 
-def one_step(cfg: config.Config, engine: Engine, look: type[Look] = Look) -> OneStep:
+def one_step(cfg: config.Config, engine: Engine, look: type[Predictor] = Predictor) -> SingleModel:
     """What looks at each frame once with an opened model."""
     model, decode = engine.manifest, cfg.decode
     if model.score:
@@ -57,7 +57,7 @@ def one_step(cfg: config.Config, engine: Engine, look: type[Look] = Look) -> One
         decode = msgspec.structs.replace(decode, min_person_score=LEAST_RAW)
     counts = Counts()
     follow = cfg.estimate.crops and sees_one(model.decoder.name, model.decoder.options, cfg.decode.max_people)
-    return OneStep(cfg, look(engine, decode, counts), counts, follow)
+    return SingleModel(cfg, look(engine, decode, counts), counts, follow)
 
 
 def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
@@ -75,7 +75,7 @@ def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
     find = config.Decode(max_people=people, min_person_score=worth, min_joint_score=joint, kernels=cfg.decode.kernels)
     # a crop tells of whoever is in it; how sure that is comes later
     refine = config.Decode(max_people=1, min_person_score=0.0, min_joint_score=0.0, kernels=cfg.decode.kernels)
-    return TwoStep(cfg, pair, Look(finder, find, counts), Look(refiner, refine, counts), counts)
+    return FinderRefiner(cfg, pair, Predictor(finder, find, counts), Predictor(refiner, refine, counts), counts)
 
 
 def _check(finder: Engine, refiner: Engine) -> None:

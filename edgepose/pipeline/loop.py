@@ -17,10 +17,10 @@ from edgepose.core.errors import FrameLostError
 from edgepose.core.poses import Frame, Poses
 from edgepose.core.timing import StageTimes
 from edgepose.engine import Engine
-from edgepose.estimate import Estimate, Step, Stepwise, open_estimate
+from edgepose.estimate import Estimate, InFlight, Staged, open_estimate
 from edgepose.pipeline.pace import Pace
 from edgepose.pipeline.stages import Following
-from edgepose.pipeline.threads import IDLE_S, Aside, Outlet, read_ahead
+from edgepose.pipeline.threads import IDLE_S, Consumer, Worker, read_ahead
 
 if TYPE_CHECKING:
     from edgepose.follow.smooth import Smoother
@@ -91,7 +91,7 @@ class Pipeline:
         self._at_work = estimate
         """Whose frames are on their way; not `estimate` between a swap and the next frame."""
         self._lost = self._late = self._skipped = 0
-        self._outlets: list[Outlet[Any]] = []
+        self._outlets: list[Consumer[Any]] = []
         self._stopping = threading.Event()
 
     @property
@@ -193,7 +193,7 @@ class Pipeline:
                 self._at_work = estimate
                 self._follow_on(estimate)
             try:
-                if isinstance(estimate, Stepwise) and not self.source.live:
+                if isinstance(estimate, Staged) and not self.source.live:
                     yield from self._looks_ahead(part, estimate)
                 else:
                     yield from self._looks_now(part, estimate)
@@ -219,12 +219,12 @@ class Pipeline:
             self._stamp(estimate, frame, taken_t)
             yield frame, poses
 
-    def _looks_ahead(self, frames: Iterator[Frame], estimate: Stepwise) -> Generator[tuple[Frame, Poses], None, None]:
+    def _looks_ahead(self, frames: Iterator[Frame], estimate: Staged) -> Generator[tuple[Frame, Poses], None, None]:
         """The engine always has a frame: while one is in it, the one before is finished and the next prepared.
 
         So who is expected in a frame is known from the last but one before it, whatever the timing.
         """
-        engine, step = Aside(estimate.infer, "edgepose infer"), None
+        engine, step = Worker(estimate.infer, "edgepose infer"), None
         try:
             for frame in frames:
                 following = estimate.prepare(frame, self._expected(frame))
@@ -237,7 +237,7 @@ class Pipeline:
         finally:
             engine.close()
 
-    def _finished(self, estimate: Stepwise, step: Step, error: Exception | None) -> Iterator[tuple[Frame, Poses]]:
+    def _finished(self, estimate: Staged, step: InFlight, error: Exception | None) -> Iterator[tuple[Frame, Poses]]:
         if isinstance(error, FrameLostError):
             self._lose(error)
             return
@@ -290,9 +290,9 @@ class Pipeline:
         for error in self._flush():
             raise error
 
-    def _outlet(self, does: Callable[[T], object], name: str) -> Outlet[T]:
+    def _outlet(self, does: Callable[[T], object], name: str) -> Consumer[T]:
         live = self.source.live
-        return Outlet(does, self.stop, f"edgepose {name}", LIVE_AHEAD if live else AHEAD, overtaken if live else None)
+        return Consumer(does, self.stop, f"edgepose {name}", LIVE_AHEAD if live else AHEAD, overtaken if live else None)
 
     def _writing(self, sink: Sink) -> Callable[[Seen], object]:
         """Write to one sink; the first one's times are told."""

@@ -14,7 +14,7 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Poses
 from edgepose.estimate import Estimate
-from edgepose.estimate.one_step import OneStep
+from edgepose.estimate.single import SingleModel
 from edgepose.wire.recording import HeadShape, RawHeads, Session, Writer, text_of
 from edgepose.wire.recording.chunks import MOST_BYTES
 from edgepose.wire.recording.session import shape_of
@@ -54,7 +54,7 @@ class Recorder:
             self._writer.begin(session)
             self._estimate, self._with_heads = estimate, bool(session.heads)
         raw = None
-        if self._with_heads and isinstance(estimate, OneStep):
+        if self._with_heads and isinstance(estimate, SingleModel):
             raw = RawHeads(*estimate.look.latest, nothing_expected=estimate.nothing_expected)
         if not self._live:
             self._writer.add(poses, math.nan, raw)
@@ -88,7 +88,7 @@ class Recorder:
 
 def _heads(estimate: Estimate) -> list[HeadShape]:
     """Those that can be kept; empty: of a pair, whose crops depend on poses, or too large."""
-    if not isinstance(estimate, OneStep):
+    if not isinstance(estimate, SingleModel):
         return []
     heads = [shape_of(spec) for spec in estimate.look.engine.heads.values()]
     return heads if sum(head.size for head in heads) <= MOST_BYTES // 2 else []

@@ -22,7 +22,7 @@ JOIN_S = 2.0
 """Longest wait for a reader that hangs in a driver or on a network."""
 
 
-class Line(Generic[T]):
+class BoundedQueue(Generic[T]):
     """A queue of at most `size` from one thread to another.
 
     merge None  put() waits for room
@@ -108,7 +108,7 @@ def read_ahead(items: Iterable[T], name: str, idle: Callable[[], None]) -> Itera
 
     idle  called every IDLE_S by the reader's thread while it waits
     """
-    line: Line[T] = Line(READ_AHEAD)
+    line: BoundedQueue[T] = BoundedQueue(READ_AHEAD)
 
     def read() -> None:
         iterator = iter(items)
@@ -133,7 +133,7 @@ def read_ahead(items: Iterable[T], name: str, idle: Callable[[], None]) -> Itera
         thread.join(JOIN_S)
 
 
-class Aside(Generic[T]):
+class Worker(Generic[T]):
     """A thread that does one thing to item after item, while who started it does others."""
 
     def __init__(self, does: Callable[[T], object], name: str) -> None:
@@ -166,7 +166,7 @@ class Aside(Generic[T]):
         self._thread.join()
 
 
-class Outlet(Generic[T]):
+class Consumer(Generic[T]):
     """A thread that does one thing to every item handed over, in order.
 
     merge   as Line's: given where the newest wins
@@ -182,7 +182,7 @@ class Outlet(Generic[T]):
         merge: Callable[[T, T], T] | None = None,
     ) -> None:
         self._does, self._failed = does, failed
-        self.line: Line[T] = Line(size, merge)
+        self.line: BoundedQueue[T] = BoundedQueue(size, merge)
         self.put = self.line.put
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

@@ -37,7 +37,7 @@ SNAPSHOT_S = 5.0
 JOIN_S = 5.0
 
 
-class Allowance:
+class RateLimit:
     """So many a minute, in bursts of at most that."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -62,7 +62,7 @@ class Control:
         self._service, self._mqtt, self._reporter = service, mqtt, reporter
         cfg = service.cfg.control
         self._max_bytes, self._snapshots = cfg.max_bytes, cfg.snapshot
-        self._allowance = Allowance(cfg.per_minute)
+        self._allowance = RateLimit(cfg.per_minute)
         self._per_minute = cfg.per_minute
         self._refusing = False
         self._worker: threading.Thread | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 from edgepose.core.errors import ConfigError
 from edgepose.core.timing import STAGES, Histogram
 from edgepose.service.numbers import COUNTERS, Gauges
-from edgepose.service.standing import State
+from edgepose.service.state import State
 
 if TYPE_CHECKING:
     from edgepose import wire

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edgepose.service.notify import Notify
 from edgepose.service.reload import Reload
-from edgepose.service.standing import Standing
+from edgepose.service.state import ServiceState
 from edgepose.service.watchdog import Watchdog, watchdog_s
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Service:
         self.notify = notify or Notify({})
         pipeline.source.patient = self.notify.on  # nobody is there to plug the camera in and type it again
         self.started_t = time.monotonic()
-        self.standing = Standing(pipeline, cfg.service.stall_s)
+        self.standing = ServiceState(pipeline, cfg.service.stall_s)
         self.exit_code = 0
         """What the process should end with when the run ends as it should."""
         self.reload = Reload(self)

@@ -19,7 +19,7 @@ from edgepose.core import config
 from edgepose.core.poses import Frame
 from edgepose.engine import Engine
 from edgepose.engine.zoo import find_model, verify_model
-from edgepose.estimate import OneStep, open_estimate
+from edgepose.estimate import SingleModel, open_estimate
 from edgepose.lab.demo.scene import SceneSource
 from edgepose.pipeline import Pipeline, build
 from edgepose.sink import MemorySink
@@ -99,7 +99,7 @@ def decode_movenet() -> Row:
     """Microseconds to decode one real picture's heads, and how many times np.max over its heatmaps that is."""
     cfg = config.Config(engine=config.Engine(model=MODEL))
     with closing(open_estimate(cfg)) as estimate:
-        if not isinstance(estimate, OneStep):
+        if not isinstance(estimate, SingleModel):
             raise SkipRowError(f"{MODEL} is not looked through once")
         look, frame = estimate.look, frames()[0]
         tensor, crop = look.preprocess(frame)

@@ -21,7 +21,7 @@ from edgepose.engine.delegate import kinds as delegates
 from edgepose.engine.delegate.block import file_in_memory, open_block
 from edgepose.engine.delegate.child import FRAME, PICTURE
 from edgepose.engine.delegate.finding import Difference, Finding, State, TroubleError
-from edgepose.engine.delegate.guard import Guard, Means
+from edgepose.engine.delegate.guard import Guard, WorkerFactory
 from edgepose.engine.delegate.worker import START_LIMIT_S, BrokenError, Child, Inline, Work, Worker
 from edgepose.engine.model import Model
 from edgepose.engine.runtime import Runtime
@@ -192,7 +192,7 @@ def open_guard(cfg: config.Engine, model: Model, runtime: Runtime, threads: int)
     accelerator = make(cfg, model, runtime, threads)
     try:
         accelerator.learn()
-        means = Means(
+        means = WorkerFactory(
             accelerator.start,
             accelerator.stand_in if model.content else None,
             accelerator.check,

@@ -32,7 +32,7 @@ JOIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class WorkerFactory:
     """How the guard gets workers, and judges them."""
 
     start: Callable[[Callable[[], bool]], Worker]
@@ -51,7 +51,9 @@ class Means:
 class Guard:
     """A Memory whose `invoke` outlives what a delegate does."""
 
-    def __init__(self, cfg: config.Engine, tensor: NDArray[Any], heads: Sequence[NDArray[Any]], means: Means) -> None:
+    def __init__(
+        self, cfg: config.Engine, tensor: NDArray[Any], heads: Sequence[NDArray[Any]], means: WorkerFactory
+    ) -> None:
         """Start the delegate, or what stands in for it, and wait for either.
 
         Raises:

@@ -16,7 +16,7 @@ ALIGNMENT = 16
 """Bytes; what the schema asks of constants and custom options, so that kernels may map them in place."""
 
 
-class Lies(NamedTuple):
+class FieldLayout(NamedTuple):
     """How one field lies in a table."""
 
     how: Literal["scalar", "vector", "text", "table", "tables", "kind", "union", "unused"]
@@ -30,44 +30,44 @@ class Lies(NamedTuple):
     """Bytes to which a vector's items are aligned; 0: to one item."""
 
 
-def _part(lies: Lies, default: Any = None, make: Any = None) -> Any:
+def _part(lies: FieldLayout, default: Any = None, make: Any = None) -> Any:
     meta = {"lies": lies}
     return field(default_factory=make, metadata=meta) if make else field(default=default, metadata=meta)
 
 
 def scalar(size: int, default: int = 0) -> Any:
     """An integer of `size` bytes."""
-    return _part(Lies("scalar", size, default), default)
+    return _part(FieldLayout("scalar", size, default), default)
 
 
 def vector(size: int, align: int = 0) -> Any:
     """Items of `size` bytes each, kept as the bytes they are; None where absent."""
-    return _part(Lies("vector", size, align=align))
+    return _part(FieldLayout("vector", size, align=align))
 
 
 def text() -> Any:
     """A string, kept as bytes; None where absent."""
-    return _part(Lies("text", 1))
+    return _part(FieldLayout("text", 1))
 
 
 def table(of: str) -> Any:
     """Another record, or None."""
-    return _part(Lies("table", of=of))
+    return _part(FieldLayout("table", of=of))
 
 
 def tables(of: str) -> Any:
     """A list of records."""
-    return _part(Lies("tables", of=of), make=list)
+    return _part(FieldLayout("tables", of=of), make=list)
 
 
 def union() -> Any:
     """A record of one of several classes, told by the field before it; None where absent."""
-    return _part(Lies("union"))
+    return _part(FieldLayout("union"))
 
 
 def unused(size: int) -> Any:
     """A field with nothing in it that must survive: it is read past and not written."""
-    return _part(Lies("unused", size))
+    return _part(FieldLayout("unused", size))
 
 
 class Raw(NamedTuple):
@@ -125,7 +125,7 @@ class Quantisation:
     most: bytes | None = vector(4)
     scale: bytes | None = vector(4)
     zero_point: bytes | None = vector(8)
-    details_kind: int = _part(Lies("kind", 1, of="details"), 0)
+    details_kind: int = _part(FieldLayout("kind", 1, of="details"), 0)
     details: Raw | None = union()
     axis: int = scalar(4)
 
@@ -136,9 +136,9 @@ class Dimension:
 
     format: int = scalar(1)
     dense_size: int = scalar(4)
-    segments_kind: int = _part(Lies("kind", 1, of="indices"), 0)
+    segments_kind: int = _part(FieldLayout("kind", 1, of="indices"), 0)
     segments: Raw | None = union()
-    indices_kind: int = _part(Lies("kind", 1, of="indices"), 0)
+    indices_kind: int = _part(FieldLayout("kind", 1, of="indices"), 0)
     indices: Raw | None = union()
 
 
@@ -184,7 +184,7 @@ class Operator:
     code: int = scalar(4)
     inputs: bytes | None = vector(4)
     outputs: bytes | None = vector(4)
-    options_kind: int = _part(Lies("kind", 1, of="options"), 0)
+    options_kind: int = _part(FieldLayout("kind", 1, of="options"), 0)
     options: Raw | None = union()
     custom_options: bytes | None = vector(1, ALIGNMENT)
     custom_format: int = scalar(1)
@@ -192,7 +192,7 @@ class Operator:
     intermediates: bytes | None = vector(4)
     custom_start: int = scalar(8)
     custom_size: int = scalar(8)
-    options2_kind: int = _part(Lies("kind", 1, of="options2"), 0)
+    options2_kind: int = _part(FieldLayout("kind", 1, of="options2"), 0)
     options2: Raw | None = union()
     debug: None = unused(4)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgepose.engine.flatbuffer import FlatBuffer, Table
 from edgepose.engine.flatfile import IDENTIFIER, read_graph
-from edgepose.engine.surgery.parts import KINDS, PARTS, VECTORS, Buffer, Lies, Model, Operator, Raw
+from edgepose.engine.surgery.parts import KINDS, PARTS, VECTORS, Buffer, FieldLayout, Model, Operator, Raw
 
 
 def read_model(content: bytes, where: str) -> Model:
@@ -44,9 +44,9 @@ class Reader(FlatBuffer):
         if any(table.fields[len(found) :]):
             self.fail(f"{at} has a part that this edgepose does not know and would lose")
         values: dict[str, Any] = {}
-        before: Lies = Lies("scalar")
+        before: FieldLayout = FieldLayout("scalar")
         for number, entry in enumerate(found):
-            lies: Lies = entry.metadata["lies"]
+            lies: FieldLayout = entry.metadata["lies"]
             if lies.how == "union":
                 kind_number = values[found[number - 1].name]
                 values[entry.name] = self._union(before.of, kind_number, table, number, f"{at} {entry.name}")
@@ -55,7 +55,7 @@ class Reader(FlatBuffer):
             before = lies
         return kind(**values)
 
-    def _value(self, lies: Lies, table: Table, number: int, at: str) -> Any:
+    def _value(self, lies: FieldLayout, table: Table, number: int, at: str) -> Any:
         if lies.how in ("scalar", "kind"):
             return self.uint(table, number, lies.size, lies.default)
         if lies.how in ("vector", "text"):

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from edgepose.engine.flatfile import IDENTIFIER
-from edgepose.engine.surgery.parts import Lies, Model, Raw
+from edgepose.engine.surgery.parts import FieldLayout, Model, Raw
 
 LETTERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -53,7 +53,7 @@ class Writer:
         """Write a record with all it holds; returns where its table starts."""
         layout: list[int] = []
         body = bytearray(4)
-        later: list[tuple[int, Lies, Any]] = []
+        later: list[tuple[int, FieldLayout, Any]] = []
         for entry in sorted(_present(record), key=lambda row: -_width(row[1])):
             number, lies, value = entry
             width = _width(lies)
@@ -81,7 +81,7 @@ class Writer:
         struct.pack_into("<i", self.content, at, at - self._vtables[vtable])
         return at
 
-    def _target(self, lies: Lies, value: Any) -> int:
+    def _target(self, lies: FieldLayout, value: Any) -> int:
         if lies.how == "table":
             return self.part(value)
         if lies.how == "union":
@@ -109,11 +109,11 @@ class Writer:
         return start
 
 
-def _present(record: Any) -> list[tuple[int, Lies, Any]]:
+def _present(record: Any) -> list[tuple[int, FieldLayout, Any]]:
     """Number, layout and value of each field that differs from an absent one."""
     rows = []
     for number, entry in enumerate(fields(record)):
-        lies: Lies = entry.metadata["lies"]
+        lies: FieldLayout = entry.metadata["lies"]
         value = getattr(record, entry.name)
         left_out = value == lies.default if lies.how in ("scalar", "kind") else value is None or value == []
         if not left_out:
@@ -121,5 +121,5 @@ def _present(record: Any) -> list[tuple[int, Lies, Any]]:
     return rows
 
 
-def _width(lies: Lies) -> int:
+def _width(lies: FieldLayout) -> int:
     return lies.size if lies.how in ("scalar", "kind") else 4

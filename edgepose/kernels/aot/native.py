@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 MAGIC = b"edgepose kernels"
 """Last bytes of a library file."""
 HERE = Path(__file__).parents[1]
-BUILDERS = ("native.py", "glue.py", "build.py", "elf.py")
+BUILDERS = ("aot/native.py", "aot/glue.py", "aot/build.py", "aot/elf.py")
 """Sources that decide what is in a library."""
 HEAD_SIZE = 16
 """Bytes of a Python object before its own fields; free-threaded Python has more and is not known here."""

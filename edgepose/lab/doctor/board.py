@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edgepose.lab.doctor.context import PIS, Context
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.lab.doctor.visit import PIS, Visit
 
 PARTS = {
     ("0x41", "0xd03"): "Cortex-A53",
@@ -53,22 +53,22 @@ def cpuinfo(text: str) -> list[dict[str, str]]:
     return [record for record in records if record]
 
 
-def check_model(visit: Visit) -> Iterator[Finding]:
+def check_model(context: Context) -> Iterator[Finding]:
     """What the board calls itself."""
-    root = visit.machine.root
-    name = visit.model
+    root = context.machine.root
+    name = context.model
     if not name:
         records = cpuinfo(root.text("/proc/cpuinfo") or "")
         name = next((each[key] for key in ("Model", "Hardware") for each in records if key in each), "")
     jetpack = re.match(r"# R(\d+) \(release\), REVISION: ([\d.]+)", root.text("/etc/nv_tegra_release") or "")
     linux = f", L4T {jetpack[1]}.{jetpack[2]}" if jetpack else ""
     what = f"{name}{linux}" if name else "tells no name: a virtual machine, a container, or a PC without DMI"
-    yield fine("board", what, name=name, kind=visit.kind, page=visit.page)
+    yield fine("board", what, name=name, kind=context.kind, page=context.page)
 
 
-def check_processor(visit: Visit) -> Iterator[Finding]:
+def check_processor(context: Context) -> Iterator[Finding]:
     """Cores, and what their instructions mean for int8 models."""
-    machine = visit.machine
+    machine = context.machine
     records = cpuinfo(machine.root.text("/proc/cpuinfo") or "")
     cores = [each for each in records if "processor" in each]
     if not cores:
@@ -111,11 +111,11 @@ def os_release(text: str) -> dict[str, str]:
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
 
-def check_system(visit: Visit) -> Iterator[Finding]:
+def check_system(context: Context) -> Iterator[Finding]:
     """The distribution and its age."""
-    told = os_release(visit.machine.root.text("/etc/os-release") or "")
+    told = os_release(context.machine.root.text("/etc/os-release") or "")
     name = told.get("PRETTY_NAME", "")
-    pi = visit.kind in PIS and visit.machine.root.exists("/etc/rpi-issue")
+    pi = context.kind in PIS and context.machine.root.exists("/etc/rpi-issue")
     issue = " (Raspberry Pi OS)" if pi else ""
     data = {"id": told.get("ID", ""), "version": told.get("VERSION_ID", ""), "pi_os": pi}
     if not name:
@@ -129,13 +129,13 @@ def check_system(visit: Visit) -> Iterator[Finding]:
         )
     else:
         yield fine(
-            "system", f"{name}{issue}, Linux {visit.machine.root.text('/proc/sys/kernel/osrelease') or '?'}", **data
+            "system", f"{name}{issue}, Linux {context.machine.root.text('/proc/sys/kernel/osrelease') or '?'}", **data
         )
 
 
-def check_python(visit: Visit) -> Iterator[Finding]:
+def check_python(context: Context) -> Iterator[Finding]:
     """Version, environment, and the C library underneath."""
-    python = visit.machine.python
+    python = context.machine.python
     version = ".".join(map(str, python.version))
     where = f"environment {python.prefix}" if python.in_venv else "the system's own"
     data = {"version": version, "bits": python.bits, "venv": python.in_venv, "prefix": python.prefix}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from edgepose.lab.doctor.context import Context
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.lab.doctor.visit import Visit
 
 SOON_S = 21 * 86400.0
 """A certificate that ends within this is worth telling of."""
@@ -27,9 +27,9 @@ CERTIFICATE = {
 """X509_V_ERR_... -> what it means."""
 
 
-def check_network(visit: Visit) -> Iterator[Finding]:
+def check_network(context: Context) -> Iterator[Finding]:
     """Whether there is a way out at all; a matter of those who need one."""
-    root = visit.machine.root
+    root = context.machine.root
     up = []
     for path in root.glob("/sys/class/net/*/operstate"):
         name = path.split("/")[-2]
@@ -50,7 +50,7 @@ def check_network(visit: Visit) -> Iterator[Finding]:
         return
     what += "" if route else ", no way out (default route)"
     do = ("$ ip -brief address", "$ nmtui   (or sudo raspi-config: choose the network)")
-    needs = _host(visit.cfg.sink.mqtt.broker) or (visit.source == "stream" and not visit.wants_pipeline)
+    needs = _host(context.cfg.sink.mqtt.broker) or (context.source == "stream" and not context.wants_pipeline)
     yield (degraded if needs else fine)("network", what, *(do if needs else ()), **data)
 
 
@@ -60,26 +60,26 @@ def _host(broker: str) -> bool:
     return bool(name) and not name.startswith(("localhost", "127.", "[::1]"))
 
 
-def check_broker(visit: Visit) -> Iterator[Finding]:
+def check_broker(context: Context) -> Iterator[Finding]:
     """Every step as far as one gets."""
-    if not visit.cfg.sink.mqtt.broker:
+    if not context.cfg.sink.mqtt.broker:
         yield fine("broker", "sink.mqtt.broker is not set; nothing is published")
         return
-    told = visit.ask("broker", 45.0)
-    url = visit.cfg.sink.mqtt.broker
+    told = context.ask("broker", 45.0)
+    url = context.cfg.sink.mqtt.broker
     if "failed" in told:
-        yield broken("broker", f"{url}: cannot be tried: {told['failed']}", f"{visit.pip} install paho-mqtt", **told)
+        yield broken("broker", f"{url}: cannot be tried: {told['failed']}", f"{context.pip} install paho-mqtt", **told)
         return
     if "expires_t" in told:
-        yield _certificate(visit, told)
-    yield STEPS[told["step"]](visit, url, told)
+        yield _certificate(context, told)
+    yield STEPS[told["step"]](context, url, told)
 
 
-def _settings(_visit: Visit, _url: str, told: dict[str, Any]) -> Finding:
+def _settings(_visit: Context, _url: str, told: dict[str, Any]) -> Finding:
     return broken("broker", told["why"], "correct the setting it names; `edgepose config` prints them all", **told)
 
 
-def _name(_visit: Visit, url: str, told: dict[str, Any]) -> Finding:
+def _name(_visit: Context, url: str, told: dict[str, Any]) -> Finding:
     host = told["host"]
     local = host.endswith(".local")
     return broken(
@@ -91,7 +91,7 @@ def _name(_visit: Visit, url: str, told: dict[str, Any]) -> Finding:
     )
 
 
-def _connect(_visit: Visit, url: str, told: dict[str, Any]) -> Finding:
+def _connect(_visit: Context, url: str, told: dict[str, Any]) -> Finding:
     host, port = told["host"], told["port"]
     do = {
         "refused": (
@@ -104,7 +104,7 @@ def _connect(_visit: Visit, url: str, told: dict[str, Any]) -> Finding:
     return broken("broker", f"{url}: {told['why']}", *do, **told)
 
 
-def _tls(_visit: Visit, url: str, told: dict[str, Any]) -> Finding:
+def _tls(_visit: Context, url: str, told: dict[str, Any]) -> Finding:
     if told["kind"] == "certificate":
         meaning = CERTIFICATE.get(told["code"], told["why"])
         do = {
@@ -131,8 +131,8 @@ def _tls(_visit: Visit, url: str, told: dict[str, Any]) -> Finding:
     )
 
 
-def _login(visit: Visit, url: str, told: dict[str, Any]) -> Finding:
-    kind, user = told["kind"], visit.cfg.sink.mqtt.username
+def _login(context: Context, url: str, told: dict[str, Any]) -> Finding:
+    kind, user = told["kind"], context.cfg.sink.mqtt.username
     do: tuple[str, ...]
     if kind == "refused" and not user:
         do = ("it wants a login: set sink.mqtt.username and sink.mqtt.password_file",)
@@ -159,8 +159,8 @@ def _other(url: str) -> str:
     return f"{'mqtts' if scheme == 'mqtt' else 'mqtt'}://{re.sub(':(1883|8883)$', '', rest)}"
 
 
-def _publish(visit: Visit, url: str, told: dict[str, Any]) -> Finding:
-    topic, user = f"{told['root']}/poses", visit.cfg.sink.mqtt.username
+def _publish(context: Context, url: str, told: dict[str, Any]) -> Finding:
+    topic, user = f"{told['root']}/poses", context.cfg.sink.mqtt.username
     where = f"under `user {user}`" if user else "above the first `user`"
     if told["kind"] == "denied":
         return broken(
@@ -179,22 +179,22 @@ def _publish(visit: Visit, url: str, told: dict[str, Any]) -> Finding:
     )
 
 
-def _done(visit: Visit, url: str, told: dict[str, Any]) -> Finding:
+def _done(context: Context, url: str, told: dict[str, Any]) -> Finding:
     how = f"{told['tls']}, " if told.get("tls") else ""
-    as_whom = f" as {visit.cfg.sink.mqtt.username}" if visit.cfg.sink.mqtt.username else ", no login"
+    as_whom = f" as {context.cfg.sink.mqtt.username}" if context.cfg.sink.mqtt.username else ", no login"
     may = {
         "allowed": f"may publish {told['root']}/poses",
         "cannot tell": "MQTT 3.1.1 cannot tell whether we may publish",
         "running": "an edgepose runs here, so nothing was published: its log tells whether it may",
     }[told["tried"]]
     what = f"{url}: MQTT {told['version']}, {how}{told['connect_ms']:g} ms to connect{as_whom}; {may}"
-    secret = visit.cfg.sink.mqtt.username and not told.get("tls") and _host(url)
+    secret = context.cfg.sink.mqtt.username and not told.get("tls") and _host(url)
     hint = ("the password goes over the network in the open: mqtts:// hides it",) if secret else ()
     return fine("broker", what, *hint, **told)
 
 
-def _certificate(visit: Visit, told: dict[str, Any]) -> Finding:
-    left_s = told["expires_t"] - visit.machine.now()
+def _certificate(context: Context, told: dict[str, Any]) -> Finding:
+    left_s = told["expires_t"] - context.machine.now()
     day = datetime.fromtimestamp(told["expires_t"], timezone.utc)
     data = {"expires": day.isoformat(), "days_left": round(left_s / 86400, 1)}
     what = f"the broker's ends on {day:%Y-%m-%d}, in {left_s / 86400:.0f} days"
@@ -215,18 +215,18 @@ STEPS = {
 """Step that was reached -> what to say of it."""
 
 
-def check_secrets(visit: Visit) -> Iterator[Finding]:
+def check_secrets(context: Context) -> Iterator[Finding]:
     """Files with secrets that everybody on this board may read."""
     from edgepose.core.config import Mqtt
     from edgepose.core.secret import CREDENTIAL
 
-    settings: Mqtt = visit.cfg.sink.mqtt
+    settings: Mqtt = context.cfg.sink.mqtt
     for key in ("password_file", "key_file"):
         path = getattr(settings, key)
         if not path or path.startswith(CREDENTIAL):  # which systemd sees to
             continue
         try:
-            mode = visit.machine.root.path(path).stat().st_mode
+            mode = context.machine.root.path(path).stat().st_mode
         except OSError:
             yield unknown("secrets", f"sink.mqtt.{key} {path}: cannot be looked at", f"$ ls -l {path}")
             continue

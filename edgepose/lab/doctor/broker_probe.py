@@ -13,7 +13,7 @@ from edgepose.core.config import Config
 from edgepose.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edgepose.sink.mqtt.link import Link
+    from edgepose.sink.mqtt.connection import Connection
     from edgepose.sink.mqtt.target import Target
 
 ANSWER_S = 5.0
@@ -101,7 +101,7 @@ def _login(cfg: Config, aim: Target) -> dict[str, Any]:
     A message without people is published only if no edgepose is running here; its last will is then the truth.
     """
     from edgepose.lab.doctor.running import running
-    from edgepose.sink.mqtt.link import Link, LinkDown
+    from edgepose.sink.mqtt.connection import Connection, ConnectionDown
     from edgepose.sink.mqtt.sink import TOO_NEW
 
     here = running()
@@ -109,39 +109,41 @@ def _login(cfg: Config, aim: Target) -> dict[str, Any]:
     near, far = socket.socketpair()
     with near, far:
         for version in own.versions:
-            link = Link(own, version, ANSWER_S)
+            connection = Connection(own, version, ANSWER_S)
             try:
-                link.open(near, lambda: False)
-            except LinkDown as down:
-                link.close()
+                connection.open(near, lambda: False)
+            except ConnectionDown as down:
+                connection.close()
                 if down.kind in TOO_NEW and version != own.versions[-1]:
                     continue
                 return {"step": "login", "kind": down.kind, "why": str(down)}
             told: dict[str, Any] = {"version": version}
             try:
-                told |= {"tried": "running"} if here else _publish(cfg, link, near, f"{own.root}/poses")
-                link.leave(near, ANSWER_S)
-            except LinkDown as down:
+                told |= {"tried": "running"} if here else _publish(cfg, connection, near, f"{own.root}/poses")
+                connection.leave(near, ANSWER_S)
+            except ConnectionDown as down:
                 return told | {"step": "publish", "kind": down.kind, "why": str(down)}
             finally:
-                link.close()
+                connection.close()
             return {"step": "done"} | told
     raise AssertionError("unreachable: there is a last version")
 
 
-def _publish(cfg: Config, link: Link, wake: socket.socket, topic: str) -> dict[str, Any]:
+def _publish(cfg: Config, connection: Connection, wake: socket.socket, topic: str) -> dict[str, Any]:
     """Whether a pose may be published: MQTT 5 says so, 3.1.1 does not, so there it is not tried."""
-    if link.version != "5":
+    if connection.version != "5":
         return {"tried": "cannot tell"}
     from edgepose import wire
-    from edgepose.sink.mqtt.lanes import Out, Traits
+    from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 
-    link.publish(Out(topic, _nobody(cfg), 1, False, Traits(wire.SCHEMA, expiry_s=cfg.sink.mqtt.expiry_s)))
+    connection.publish(
+        Outgoing(topic, _nobody(cfg), 1, False, MessageProperties(wire.SCHEMA, expiry_s=cfg.sink.mqtt.expiry_s))
+    )
     deadline = time.monotonic() + ANSWER_S
     while time.monotonic() < deadline:
-        for settled in link.turn(0.25, wake):
-            if settled.denied:
-                return {"step": "publish", "kind": "denied", "why": settled.denied}
+        for acknowledged in connection.turn(0.25, wake):
+            if acknowledged.denied:
+                return {"step": "publish", "kind": "denied", "why": acknowledged.denied}
             return {"tried": "allowed"}
     return {"step": "publish", "kind": "frozen", "why": f"did not answer a message for {ANSWER_S:g} s"}
 

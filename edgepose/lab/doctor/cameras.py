@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgepose.lab.doctor import v4l2
+from edgepose.lab.doctor.context import PIS, Context, plural
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.lab.doctor.visit import PIS, Visit, plural
 
 NODES = ("/dev/video*", "/dev/media*", "/dev/dma_heap/*", "/dev/vcio")
 """Nodes that cameras and their processors are used through; those of accelerators are told of with the delegates."""
@@ -21,12 +21,12 @@ CORAL_USB = frozenset((("1a6e", "089a"), ("18d1", "9302")))
 CONNECT_S = 3.0
 
 
-def scan(visit: Visit) -> tuple[list[v4l2.Camera], list[str]]:
+def scan(context: Context) -> tuple[list[v4l2.Camera], list[str]]:
     """V4L2 cameras, and nodes that could not be opened."""
     cameras, closed = [], []
-    for path in visit.machine.root.glob("/dev/video[0-9]*"):
+    for path in context.machine.root.glob("/dev/video[0-9]*"):
         try:
-            device = visit.machine.open(visit.machine.root.path(path))
+            device = context.machine.open(context.machine.root.path(path))
         except OSError:
             closed.append(path)
             continue
@@ -41,15 +41,19 @@ def scan(visit: Visit) -> tuple[list[v4l2.Camera], list[str]]:
     return cameras, closed
 
 
-def check_cameras(visit: Visit) -> Iterator[Finding]:
+def check_cameras(context: Context) -> Iterator[Finding]:
     """Every camera there is, then whether the configured one is among them."""
-    cameras, closed = scan(visit)
-    libcamera = visit.ask("picamera2").get("cameras", ()) if visit.kind in PIS or visit.source == "picamera2" else ()
+    cameras, closed = scan(context)
+    libcamera = (
+        context.ask("picamera2").get("cameras", ()) if context.kind in PIS or context.source == "picamera2" else ()
+    )
     for each in cameras:
         note = (
-            "; on a ribbon cable, so not read as V4L2: --source picamera2" if each.is_csi and visit.kind in PIS else ""
+            "; on a ribbon cable, so not read as V4L2: --source picamera2"
+            if each.is_csi and context.kind in PIS
+            else ""
         )
-        if each.is_csi and visit.kind == "jetson":
+        if each.is_csi and context.kind == "jetson":
             note = "; on a ribbon cable: its pictures come through nvarguscamerasrc"
         yield fine(
             f"camera {each.path}",
@@ -66,15 +70,15 @@ def check_cameras(visit: Visit) -> Iterator[Finding]:
     if not cameras and not libcamera:
         hidden = f"; {', '.join(closed)} cannot be opened" if closed else ""
         yield fine("cameras", f"none found{hidden}")
-    yield from _configured(visit, cameras, closed, list(libcamera))
+    yield from _configured(context, cameras, closed, list(libcamera))
 
 
 def _configured(
-    visit: Visit, cameras: list[v4l2.Camera], closed: list[str], libcamera: list[dict[str, object]]
+    context: Context, cameras: list[v4l2.Camera], closed: list[str], libcamera: list[dict[str, object]]
 ) -> Iterator[Finding]:
     """The source of the settings, judged."""
-    uri = visit.cfg.source.uri
-    if not visit.source:
+    uri = context.cfg.source.uri
+    if not context.source:
         ways = [f"--source {camera.path}" for camera in cameras if not camera.is_csi]
         ways += [f"--source picamera2:{found['number']}" for found in libcamera]
         yield fine(
@@ -82,11 +86,11 @@ def _configured(
             "source.uri is not set, so no camera was judged",
             f"$ edgepose doctor {(ways or ['--source FILE_OR_CAMERA'])[0]}",
         )
-    elif visit.source == "v4l2":
-        yield _v4l2(visit, cameras, closed)
-    elif visit.source == "picamera2":
+    elif context.source == "v4l2":
+        yield _v4l2(context, cameras, closed)
+    elif context.source == "picamera2":
         number = uri.partition(":")[2] or "0"
-        if "cameras" not in visit.ask("picamera2"):
+        if "cameras" not in context.ask("picamera2"):
             return  # why not is told in the software's part
         if any(str(found["number"]) == number for found in libcamera):
             yield fine("source", f"{uri}: there")
@@ -97,28 +101,28 @@ def _configured(
                 "check the cable: contacts towards the socket's, latch closed, board off while plugging",
                 "$ rpicam-hello --list-cameras   (libcamera-hello on older systems)",
             )
-    elif visit.source == "stream":
-        yield _stream(visit)
+    elif context.source == "stream":
+        yield _stream(context)
     else:
-        yield _file(visit)
+        yield _file(context)
 
 
-def _v4l2(visit: Visit, cameras: list[v4l2.Camera], closed: list[str]) -> Finding:
-    uri = visit.cfg.source.uri
+def _v4l2(context: Context, cameras: list[v4l2.Camera], closed: list[str]) -> Finding:
+    uri = context.cfg.source.uri
     path = f"/dev/video{int(uri)}" if uri.isdecimal() else uri
     path = next(
-        (each for each in (path, _link(visit, path)) if each in closed or any(each == c.path for c in cameras)), path
+        (each for each in (path, _link(context, path)) if each in closed or any(each == c.path for c in cameras)), path
     )
     camera = next((each for each in cameras if each.path == path), None)
     if camera is None:
         there = ", ".join(each.path for each in cameras)
         if path in closed:
-            if visit.machine.root.may(path, os.R_OK | os.W_OK):
+            if context.machine.root.may(path, os.R_OK | os.W_OK):
                 return broken(
                     "source", f"{path}: cannot be opened, though we may", f"$ sudo fuser -v {path}   (who has it)"
                 )
-            return broken("source", f"{path}: {visit.machine.user} may not open it", *_join(visit, path))
-        if not visit.machine.root.exists(path):
+            return broken("source", f"{path}: {context.machine.user} may not open it", *_join(context, path))
+        if not context.machine.root.exists(path):
             return broken(
                 "source",
                 f"{path}: not there; {f'there is {there}' if there else 'no camera is connected'}",
@@ -131,26 +135,26 @@ def _v4l2(visit: Visit, cameras: list[v4l2.Camera], closed: list[str]) -> Findin
             "$ v4l2-ctl --list-devices   (sudo apt install v4l-utils)",
         )
     if camera.is_csi:
-        how = "picamera2" if visit.kind in PIS else "'nvarguscamerasrc ! ... ! appsink' (see docs/boards/jetson.md)"
+        how = "picamera2" if context.kind in PIS else "'nvarguscamerasrc ! ... ! appsink' (see docs/boards/jetson.md)"
         return broken(
             "source",
             f"{path}: a sensor on a ribbon cable gives raw data here, no pictures",
             f"$ edgepose doctor --source {how}",
         )
-    return _mode(visit, camera)
+    return _mode(context, camera)
 
 
-def _link(visit: Visit, path: str) -> str:
+def _link(context: Context, path: str) -> str:
     """Where a name such as /dev/v4l/by-id/... leads."""
     try:
-        return "/dev/" + visit.machine.root.path(path).resolve().name
+        return "/dev/" + context.machine.root.path(path).resolve().name
     except OSError:
         return path
 
 
-def _mode(visit: Visit, camera: v4l2.Camera) -> Finding:
+def _mode(context: Context, camera: v4l2.Camera) -> Finding:
     """Whether a camera can do what is asked of it."""
-    (width, height), fps = visit.cfg.source.size_wh, visit.cfg.source.fps
+    (width, height), fps = context.cfg.source.size_wh, context.cfg.source.fps
     asked = f"{width}x{height} at {fps:g} Hz"
     same = [mode for mode in camera.modes if mode.size_wh == (width, height)]
     if camera.stepwise or not camera.modes:
@@ -173,19 +177,21 @@ def _mode(visit: Visit, camera: v4l2.Camera) -> Finding:
     return fine("source", f"{camera.path}: there, and has {asked}")
 
 
-def _stream(visit: Visit) -> Finding:
+def _stream(context: Context) -> Finding:
     """A pipeline's parts, or whether a host answers."""
-    uri, told = visit.cfg.source.uri, visit.ask("source")
-    if visit.wants_pipeline:
-        return _pipeline(visit)
+    uri, told = context.cfg.source.uri, context.ask("source")
+    if context.wants_pipeline:
+        return _pipeline(context)
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port or told["ports"].get(parts.scheme.lower())
     except ValueError:  # whose message may hold a piece of the password
-        return broken("source", f"{visit.source_shown}: no address", "correct source.uri")
+        return broken("source", f"{context.source_shown}: no address", "correct source.uri")
     if not host or not port or parts.scheme in ("udp", "rtp"):
         return unknown(
-            "source", f"{visit.source_shown}: shows only when it runs", f"$ edgepose run --source {visit.source_shown}"
+            "source",
+            f"{context.source_shown}: shows only when it runs",
+            f"$ edgepose run --source {context.source_shown}",
         )
     try:
         socket.create_connection((host, port), CONNECT_S).close()
@@ -199,9 +205,9 @@ def _stream(visit: Visit) -> Finding:
     return fine("source", f"{host}:{port} answers; whether it gives video shows when it runs")
 
 
-def _pipeline(visit: Visit) -> Finding:
+def _pipeline(context: Context) -> Finding:
     """Elements that GStreamer does not have here."""
-    uri = visit.cfg.source.uri
+    uri = context.cfg.source.uri
     if "appsink" not in uri.rsplit(" ! ", 1)[-1]:
         return broken(
             "source",
@@ -210,7 +216,7 @@ def _pipeline(visit: Visit) -> Finding:
         )
     names = [words.split()[0] for words in uri.split(" ! ") if words.split()]
     elements = [name for name in names if "/" not in name and name != "appsink"]
-    answers = {name: visit.machine.run(["gst-inspect-1.0", "--exists", name], 10.0) for name in elements}
+    answers = {name: context.machine.run(["gst-inspect-1.0", "--exists", name], 10.0) for name in elements}
     missing = [name for name, answer in answers.items() if answer is not None and answer.code]
     if missing:
         hint = ": JetPack brings it, a container needs --runtime nvidia" if missing[0].startswith("nv") else ""
@@ -227,24 +233,24 @@ def _pipeline(visit: Visit) -> Finding:
     return fine("source", f"a GStreamer pipeline of {plural(len(names), 'element')}, all there")
 
 
-def _file(visit: Visit) -> Finding:
-    told = visit.ask("source")
+def _file(context: Context) -> Finding:
+    told = context.ask("source")
     if why := told.get("failed"):
         return unknown("source", f"cannot be looked at: {why}", "mend what part `software` tells first")
     if told["wrong"]:
         return broken("source", told["wrong"], "correct source.uri")
-    path = Path(visit.cfg.source.uri).expanduser()
+    path = Path(context.cfg.source.uri).expanduser()
     if not os.access(path, os.R_OK):
-        return broken("source", f"{path}: may not be read by {visit.machine.user}", f"$ sudo chmod a+r {path}")
+        return broken("source", f"{path}: may not be read by {context.machine.user}", f"$ sudo chmod a+r {path}")
     return fine("source", f"{path}: a {told['kind']}, no camera needed", kind=told["kind"])
 
 
 # ------------------------------------------------------------------------------------------------ who may
 
 
-def check_permissions(visit: Visit) -> Iterator[Finding]:
+def check_permissions(context: Context) -> Iterator[Finding]:
     """Device nodes that are there and that we may not open, one line per group that would help."""
-    root = visit.machine.root
+    root = context.machine.root
     nodes = [path for pattern in NODES for path in root.glob(pattern)]
     refused: dict[str, list[str]] = {}
     for path in nodes:
@@ -253,25 +259,25 @@ def check_permissions(visit: Visit) -> Iterator[Finding]:
     if not nodes:
         yield fine("permissions", "no device nodes of cameras here")
     elif not refused:
-        yield fine("permissions", f"{visit.machine.user} may use {plural(len(nodes), 'device node')}", nodes=nodes)
+        yield fine("permissions", f"{context.machine.user} may use {plural(len(nodes), 'device node')}", nodes=nodes)
     for group, paths in refused.items():
         shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-        what = f"{visit.machine.user} may not open {shown} (group {group})"
-        say = degraded if any(_is_needed(visit, path) for path in paths) else fine
-        yield say("permissions", what, *_join(visit, paths[0]), group=group, nodes=paths)
+        what = f"{context.machine.user} may not open {shown} (group {group})"
+        say = degraded if any(_is_needed(context, path) for path in paths) else fine
+        yield say("permissions", what, *_join(context, paths[0]), group=group, nodes=paths)
 
 
-def _is_needed(visit: Visit, path: str) -> bool:
+def _is_needed(context: Context, path: str) -> bool:
     if path == "/dev/vcio":
         return False
-    return visit.source in ("", "v4l2", "picamera2") and (
-        not path.startswith("/dev/dma_heap") or visit.source == "picamera2"
+    return context.source in ("", "v4l2", "picamera2") and (
+        not path.startswith("/dev/dma_heap") or context.source == "picamera2"
     )
 
 
-def _join(visit: Visit, path: str) -> tuple[str, ...]:
+def _join(context: Context, path: str) -> tuple[str, ...]:
     """How our user gets into the group of a node."""
-    machine = visit.machine
+    machine = context.machine
     group = machine.root.group(path)
     if group in ("root", "0", ""):
         rule = f'KERNEL=="{path.rpartition("/")[2].rstrip("0123456789")}*", GROUP="video", MODE="0660"'
@@ -279,7 +285,7 @@ def _join(visit: Visit, path: str) -> tuple[str, ...]:
             f"$ echo '{rule}' | sudo tee /etc/udev/rules.d/99-edgepose.rules",
             "$ sudo udevadm control --reload && sudo udevadm trigger   (then plug it in again)",
         )
-    if machine.user in _members(visit, group) and group not in machine.groups:
+    if machine.user in _members(context, group) and group not in machine.groups:
         return (
             f"{machine.user} is in {group} since after this login: log out and in again, or restart the service",
             f"$ newgrp {group}   (for this terminal)",
@@ -289,17 +295,17 @@ def _join(visit: Visit, path: str) -> tuple[str, ...]:
     return (f"$ sudo usermod -aG {group} {machine.user}   (then log out and in again)",)
 
 
-def _members(visit: Visit, group: str) -> list[str]:
-    for line in (visit.machine.root.text("/etc/group") or "").splitlines():
+def _members(context: Context, group: str) -> list[str]:
+    for line in (context.machine.root.text("/etc/group") or "").splitlines():
         row = line.split(":")
         if len(row) == 4 and row[0] == group:
             return row[3].split(",")
     return []
 
 
-def coral_usb(visit: Visit) -> Iterator[str]:
+def coral_usb(context: Context) -> Iterator[str]:
     """Device nodes of Coral sticks."""
-    root = visit.machine.root
+    root = context.machine.root
     for path in root.glob("/sys/bus/usb/devices/*/idVendor"):
         folder = path.rpartition("/")[0]
         if (root.text(path), root.text(f"{folder}/idProduct")) in CORAL_USB:
@@ -307,21 +313,21 @@ def coral_usb(visit: Visit) -> Iterator[str]:
             yield f"/dev/bus/usb/{bus:03d}/{device:03d}"
 
 
-def check_accelerators(visit: Visit) -> Iterator[Finding]:
+def check_accelerators(context: Context) -> Iterator[Finding]:
     """Corals that are connected, used or not."""
-    root = visit.machine.root
-    found = [f"USB ({path})" for path in coral_usb(visit)] + [f"PCIe ({path})" for path in root.glob("/dev/apex_*")]
+    root = context.machine.root
+    found = [f"USB ({path})" for path in coral_usb(context)] + [f"PCIe ({path})" for path in root.glob("/dev/apex_*")]
     if not found:
         return
     what = f"{', '.join(found)} connected"
-    if visit.cfg.engine.delegate == "edgetpu":
+    if context.cfg.engine.delegate == "edgetpu":
         hot = [(root.text(path) or "") for path in root.glob("/sys/class/apex/apex_*/temp")]
         heat = f", {int(hot[0]) / 1000:.0f} °C" if hot and hot[0].isdigit() else ""
         yield fine("coral", what + heat)
     else:
         yield fine(
             "coral",
-            f"{what} and not used: engine.delegate is {visit.cfg.engine.delegate}",
+            f"{what} and not used: engine.delegate is {context.cfg.engine.delegate}",
             "docs/boards/coral.md tells how",
         )
 

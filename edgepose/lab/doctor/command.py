@@ -14,11 +14,11 @@ from typing import TextIO
 
 import edgepose
 from edgepose.core.config import Config
+from edgepose.lab.doctor.context import Context
 from edgepose.lab.doctor.examine import Found, examine
 from edgepose.lab.doctor.finding import exit_code
 from edgepose.lab.doctor.machine import Machine
 from edgepose.lab.doctor.page import Page, as_json, is_coloured, write
-from edgepose.lab.doctor.visit import Visit
 
 
 def run_doctor(args: argparse.Namespace, cfg: Config, wrong: str = "", machine: Machine | None = None) -> int:
@@ -27,32 +27,32 @@ def run_doctor(args: argparse.Namespace, cfg: Config, wrong: str = "", machine: 
     wrong  what is wrong with the settings; `cfg` is the default then
     """
     path = Path(args.config) if args.config else Path("edgepose.toml")
-    visit = Visit(cfg, machine, config_path=path if path.is_file() else None, wrong=wrong)
+    context = Context(cfg, machine, config_path=path if path.is_file() else None, wrong=wrong)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without "°" gets a question mark
     logging.disable(logging.WARNING)  # what libraries and stages tell on the way is not the page
     try:
-        found = _examine(visit, args.only, as_page=not args.json)
+        found = _examine(context, args.only, as_page=not args.json)
     finally:
         logging.disable(logging.NOTSET)
     if args.json:
-        write(sys.stdout, as_json(found, cfg.device_name, _now(visit).isoformat(timespec="seconds")) + "\n")
+        write(sys.stdout, as_json(found, cfg.device_name, _now(context).isoformat(timespec="seconds")) + "\n")
     return exit_code([each.finding for each in found])
 
 
-def _examine(visit: Visit, only: list[str], *, as_page: bool) -> list[Found]:
+def _examine(context: Context, only: list[str], *, as_page: bool) -> list[Found]:
     started = time.monotonic()
     progress = Waiting(sys.stderr)
     found: list[Found] = []
     page = Page(
         sys.stdout,
         shutil.get_terminal_size((100, 24)).columns,
-        coloured=is_coloured(sys.stdout, visit.machine.env),
+        coloured=is_coloured(sys.stdout, context.machine.env),
     )
     if as_page:
-        page.head(f"edgepose {edgepose.__version__} on {visit.cfg.device_name}, {_now(visit):%Y-%m-%d %H:%M} UTC")
+        page.head(f"edgepose {edgepose.__version__} on {context.cfg.device_name}, {_now(context):%Y-%m-%d %H:%M} UTC")
     try:
-        for each in examine(visit, only, progress.saw):
+        for each in examine(context, only, progress.saw):
             found.append(each)
             if as_page:
                 progress.clear()
@@ -64,8 +64,8 @@ def _examine(visit: Visit, only: list[str], *, as_page: bool) -> list[Found]:
     return found
 
 
-def _now(visit: Visit) -> datetime:
-    return datetime.fromtimestamp(visit.machine.now(), timezone.utc)
+def _now(context: Context) -> datetime:
+    return datetime.fromtimestamp(context.machine.now(), timezone.utc)
 
 
 class Waiting:

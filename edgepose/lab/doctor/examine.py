@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from edgepose.lab.doctor import board, broker, cameras, models, power, resources, settings, software
+from edgepose.lab.doctor.context import Context, NotTriedError
 from edgepose.lab.doctor.finding import Finding, degraded, unknown
-from edgepose.lab.doctor.visit import NotTriedError, Visit
 
-Look = Callable[[Visit], Iterable[Finding]]
+Predictor = Callable[[Context], Iterable[Finding]]
 
 
 class Check(NamedTuple):
@@ -19,11 +19,11 @@ class Check(NamedTuple):
 
     group: str
     name: str
-    look: Look
+    look: Predictor
     limit_s: float
 
 
-def _group(name: str, looks: Mapping[str, Look], limit_s: float = 15.0) -> list[Check]:
+def _group(name: str, looks: Mapping[str, Predictor], limit_s: float = 15.0) -> list[Check]:
     return [Check(name, key, look, limit_s) for key, look in looks.items()]
 
 
@@ -46,25 +46,25 @@ class Found(NamedTuple):
     finding: Finding
 
 
-def examine(visit: Visit, only: Iterable[str] = (), saw: Callable[[str], None] = lambda _: None) -> Iterator[Found]:
+def examine(context: Context, only: Iterable[str] = (), saw: Callable[[str], None] = lambda _: None) -> Iterator[Found]:
     """Run the checks of the groups in `only` (empty: all); `saw` hears the name of each before it starts."""
     wanted = set(only)
     for check in CHECKS:
         if wanted and check.group not in wanted:
             continue
         saw(f"{check.group}: {check.name}")
-        for finding in run_check(check, visit):
+        for finding in run_check(check, context):
             yield Found(check.group, finding)
 
 
-def run_check(check: Check, visit: Visit) -> list[Finding]:
+def run_check(check: Check, context: Context) -> list[Finding]:
     """What one check finds, or that it failed or took too long, which is a finding too."""
     findings: list[Finding] = []
     failures: list[Exception] = []
 
     def look() -> None:
         try:
-            for finding in check.look(visit):
+            for finding in check.look(context):
                 findings.append(finding)  # noqa: PERF402 (what came before a failure is kept)
         except NotTriedError as reason:
             findings.append(unknown(check.name, f"not tried: {reason}", "mend that first: part `software` tells how"))

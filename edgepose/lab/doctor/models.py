@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edgepose.lab.doctor.context import Context, plural
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.lab.doctor.visit import Visit, plural
 
 LOOPS = {
     "aot": "compiled ahead of time",
@@ -19,9 +19,9 @@ NO_FOLDER = ("Permission denied", "Read-only file system", "cannot be written to
 """What is said where libraries of loops cannot be put anywhere."""
 
 
-def check_models(visit: Visit) -> Iterator[Finding]:
+def check_models(context: Context) -> Iterator[Finding]:
     """The models in use: hash and a run; the others: hash."""
-    told = visit.ask("models", 120.0)
+    told = context.ask("models", 120.0)
     if "failed" in told:
         yield broken("models", f"cannot be tried: {told['failed']}", "$ edgepose models verify", **told)
         return
@@ -29,7 +29,7 @@ def check_models(visit: Visit) -> Iterator[Finding]:
         yield broken("models", told["wrong"], "$ edgepose models   (lists what there is)")
     for each in told["models"]:
         if each["name"] in told["used"]:
-            yield _used(visit, each)
+            yield _used(context, each)
     others = [each for each in told["models"] if each["name"] not in told["used"]]
     bad = [each for each in others if "why" in each]
     for each in bad:
@@ -45,17 +45,17 @@ def check_models(visit: Visit) -> Iterator[Finding]:
         yield fine("other models", f"{len(sound)} sound: {', '.join(sound)}", names=sound)
 
 
-def _used(visit: Visit, told: dict[str, Any]) -> Finding:
+def _used(context: Context, told: dict[str, Any]) -> Finding:
     name = told["name"]
     if "why" in told:
         do = ["$ edgepose models verify", "$ edgepose models   (lists what there is)"]
         return broken("model", f"{name}: {told['why']}", *do, **told)
     if told.get("edgetpu"):
-        if visit.cfg.engine.delegate == "edgetpu":
+        if context.cfg.engine.delegate == "edgetpu":
             return fine("model", f"{name}: sound, for the Edge TPU only", **told)
         return broken(
             "model",
-            f"{name} is compiled for the Edge TPU, and engine.delegate is {visit.cfg.engine.delegate}",
+            f"{name} is compiled for the Edge TPU, and engine.delegate is {context.cfg.engine.delegate}",
             "$ edgepose run --engine.delegate edgetpu   (or set it in edgepose.toml)",
             "or choose the build of it for the CPU: `edgepose models`",
             **told,
@@ -68,14 +68,14 @@ def _used(visit: Visit, told: dict[str, Any]) -> Finding:
     )
 
 
-def check_kernels(visit: Visit) -> Iterator[Finding]:
+def check_kernels(context: Context) -> Iterator[Finding]:
     """How the loops of each decoder run, judged by that of the models in use."""
-    told = visit.ask("kernels")
+    told = context.ask("kernels")
     if "failed" in told:
         yield degraded("kernels", f"cannot be looked at: {told['failed']}", "$ edgepose kernels", **told)
         return
     families: dict[str, dict[str, str]] = told["families"]
-    needed = _families_in_use(visit, families)
+    needed = _families_in_use(context, families)
     counts = {kind: [name for name, each in families.items() if each["kind"] == kind] for kind in LOOPS}
     said = "; ".join(f"{LOOPS[kind]}: {', '.join(names)}" for kind, names in counts.items() if names)
     data = {
@@ -83,54 +83,54 @@ def check_kernels(visit: Visit) -> Iterator[Finding]:
         "needed": needed,
         "numba": told.get("numba"),
     }
-    asked = visit.cfg.decode.kernels
+    asked = context.cfg.decode.kernels
     slow = [name for name in needed if families[name]["kind"] != "aot"]
     if asked == "numpy":
         yield fine("kernels", "decode.kernels = numpy: plain loops, as asked", **data)
     elif not slow:
         yield fine("kernels", said, **data)
     elif told.get("numba") is None:
-        yield _without_numba(visit, said, asked, data)
+        yield _without_numba(context, said, asked, data)
     else:
-        yield from _with_numba(visit, said, families[slow[0]]["why"], data)
+        yield from _with_numba(context, said, families[slow[0]]["why"], data)
 
 
-def _families_in_use(visit: Visit, families: dict[str, Any]) -> list[str]:
+def _families_in_use(context: Context, families: dict[str, Any]) -> list[str]:
     """Families of loops that a run needs: those of its models' decoders, of the tracker and the smoother."""
-    told = visit.ask("models", 120.0)
+    told = context.ask("models", 120.0)
     loops = {each.get("loops") for each in told.get("models", ()) if each["name"] in told.get("used", ())}
-    loops |= {"smooth"} if visit.cfg.smooth.preset != "off" else set()
-    loops |= {"track"} if visit.cfg.track.mode != "off" else set()
+    loops |= {"smooth"} if context.cfg.smooth.preset != "off" else set()
+    loops |= {"track"} if context.cfg.track.mode != "off" else set()
     return sorted(name for name in families if name in loops)
 
 
-def _without_numba(visit: Visit, said: str, asked: str, data: dict[str, Any]) -> Finding:
+def _without_numba(context: Context, said: str, asked: str, data: dict[str, Any]) -> Finding:
     if asked in ("aot", "numba"):
         return broken(
             "kernels",
             f"decode.kernels is {asked}, and there is no numba",
-            f"{visit.pip} install numba",
+            f"{context.pip} install numba",
             'or set decode.kernels = "auto"',
             **data,
         )
-    if visit.machine.python.bits == 32:
+    if context.machine.python.bits == 32:
         return fine("kernels", f"{said}: same poses, more time; numba is not made for 32-bit systems", **data)
     return degraded(
         "kernels",
         f"{said}: same poses, more time, as numba is not installed",
-        f"{visit.pip} install numba",
+        f"{context.pip} install numba",
         "$ edgepose kernels build   (numba can go again afterwards)",
         **data,
     )
 
 
-def _with_numba(visit: Visit, said: str, why: str, data: dict[str, Any]) -> Iterator[Finding]:
-    numba = visit.ask("numba", 60.0)
+def _with_numba(context: Context, said: str, why: str, data: dict[str, Any]) -> Iterator[Finding]:
+    numba = context.ask("numba", 60.0)
     if "failed" in numba:
         yield degraded(
             "kernels",
             f"{said}; numba is there and does not work: {numba['failed']}",
-            f'{visit.pip} install --upgrade "numba>=0.60"',
+            f'{context.pip} install --upgrade "numba>=0.60"',
             "$ edgepose kernels build",
             **data,
         )
@@ -142,7 +142,7 @@ def _with_numba(visit: Visit, said: str, why: str, data: dict[str, Any]) -> Iter
             **data,
         )
     else:
-        python = visit.machine.python
+        python = context.machine.python
         build = "$ edgepose kernels build"
         if any(sign in why for sign in NO_FOLDER):
             folder = f"{python.prefix}/lib/edgepose/kernels"
@@ -150,17 +150,17 @@ def _with_numba(visit: Visit, said: str, why: str, data: dict[str, Any]) -> Iter
         yield degraded("kernels", f"{said} (not better, as {why})", build, **data)
 
 
-def check_delegates(visit: Visit) -> Iterator[Finding]:
+def check_delegates(context: Context) -> Iterator[Finding]:
     """What the engine found out about each kind of delegate."""
-    told = visit.ask("delegates", 180.0)
-    asked = visit.cfg.engine.delegate
+    told = context.ask("delegates", 180.0)
+    asked = context.cfg.engine.delegate
     if "failed" in told:
         if asked == "cpu":
             yield unknown("delegates", f"cannot be tried: {told['failed']}", "$ edgepose models verify")
         else:
             yield broken("delegates", f"cannot be tried: {told['failed']}", "$ edgepose run --engine.delegate cpu")
         return
-    models = visit.ask("models", 120.0)
+    models = context.ask("models", 120.0)
     known = {models.get("wrong"), *(each.get("why") for each in models.get("models", ()))}
     for each in sorted(told["delegates"], key=lambda each: not each["asked"]):
         topic = f"delegate {each['name']}"
@@ -170,15 +170,15 @@ def check_delegates(visit: Visit) -> Iterator[Finding]:
         elif each["state"] != "ok" and each["reason"] in known:
             yield unknown(topic, "not tried, as the model cannot be used", "mend the model first", **each)
         else:
-            yield _asked(visit, each)
+            yield _asked(context, each)
 
 
-def _asked(visit: Visit, told: dict[str, Any]) -> Finding:
+def _asked(context: Context, told: dict[str, Any]) -> Finding:
     topic, name = f"delegate {told['name']}", told["name"]
     if told["state"] == "ok":
         return fine(topic, told["reason"], **told)
     do = [told["next_step"]] if told.get("next_step") else []
-    if visit.cfg.engine.on_failure == "cpu" and name != "cpu":
+    if context.cfg.engine.on_failure == "cpu" and name != "cpu":
         return degraded(
             topic,
             f"{told['reason']}; the CPU runs the model instead (engine.on_failure = cpu)",

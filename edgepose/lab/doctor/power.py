@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
+from edgepose.lab.doctor.context import PIS, Context
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.lab.doctor.visit import PIS, Visit
 
 THROTTLED = {
     0: "under-voltage",
@@ -32,15 +32,15 @@ NO_TEMPERATURE = frozenset(("PMIC-Die", "pmic-die"))
 """Zones that always say 100 degrees."""
 
 
-def check_temperature(visit: Visit) -> Iterator[Finding]:
+def check_temperature(context: Context) -> Iterator[Finding]:
     """The hottest zone against where it slows down."""
-    root = visit.machine.root
+    root = context.machine.root
     zones: list[tuple[float, float, str]] = []
     for folder in root.glob("/sys/class/thermal/thermal_zone*"):
         name = root.text(f"{folder}/type") or folder.rpartition("/")[2]
         celsius = _milli(root.text(f"{folder}/temp"))
         if celsius is not None and -40 < celsius < 150 and name not in NO_TEMPERATURE:
-            zones.append((celsius, _limit(visit, folder), name))
+            zones.append((celsius, _limit(context, folder), name))
     if not zones:
         yield fine("temperature", "no sensor here tells", zones={})
         return
@@ -56,7 +56,7 @@ def check_temperature(visit: Visit) -> Iterator[Finding]:
             **data,
         )
     else:
-        near = (f"close to the limit; under load it will pass it: see {visit.page}",) if celsius > limit - 5 else ()
+        near = (f"close to the limit; under load it will pass it: see {context.page}",) if celsius > limit - 5 else ()
         yield fine("temperature", what, *near, **data)
 
 
@@ -64,28 +64,28 @@ def _milli(text: str | None) -> float | None:
     return int(text) / 1000 if text and re.fullmatch(r"-?\d+", text) else None
 
 
-def _limit(visit: Visit, folder: str) -> float:
+def _limit(context: Context, folder: str) -> float:
     """Where a zone begins to slow the processor down, degrees."""
-    root = visit.machine.root
+    root = context.machine.root
     points = []
     for path in root.glob(f"{folder}/trip_point_*_type"):
         celsius = _milli(root.text(path.replace("_type", "_temp")))
         if root.text(path) in ("passive", "hot", "critical") and celsius is not None and 40 < celsius < 130:
             points.append(celsius)
-    if visit.kind in PIS:
+    if context.kind in PIS:
         points.append(HOT_C)
     return min(points, default=HOT_C)
 
 
-def check_throttling(visit: Visit) -> Iterator[Finding]:
+def check_throttling(context: Context) -> Iterator[Finding]:
     """Whether the supply and the heat let the processor run as it can: now, and since the start."""
-    bits, told_by = throttled(visit)
+    bits, told_by = throttled(context)
     if bits is None:
-        if visit.kind in PIS:
+        if context.kind in PIS:
             yield unknown(
                 "power supply",
                 "the firmware cannot be asked: vcgencmd is missing or may not open /dev/vcio",
-                f"$ sudo usermod -aG video {visit.machine.user}   (then log in again)",
+                f"$ sudo usermod -aG video {context.machine.user}   (then log in again)",
                 "$ sudo apt install raspi-utils   (or libraspberrypi-bin, on Bookworm and before)",
             )
         else:
@@ -100,16 +100,16 @@ def check_throttling(visit: Visit) -> Iterator[Finding]:
     said = [f"now: {', '.join(now)}"] * bool(now) + [f"earlier since the start: {', '.join(ever)}"] * bool(ever)
     do = []
     if "under-voltage" in now + ever:
-        do += [f"use {SUPPLIES.get(visit.kind, 'a stronger supply and a short, thick cable')}; unplug what USB feeds"]
+        do += [f"use {SUPPLIES.get(context.kind, 'a stronger supply and a short, thick cable')}; unplug what USB feeds"]
     if set(now + ever) & {"throttled", "the soft temperature limit reached", "the clock rate capped"}:
         do += ["fit a heat sink or a fan; under-voltage slows the processor down too"]
     do += ["$ vcgencmd get_throttled   (0x0 is good; the past is forgotten when the board starts again)"]
     yield degraded("power supply", "; ".join(said), *do, **data)
 
 
-def throttled(visit: Visit) -> tuple[int | None, str]:
+def throttled(context: Context) -> tuple[int | None, str]:
     """The firmware's bits and who told them: sysfs, vcgencmd, or the voltage alarm of hwmon, which knows bit 0 only."""
-    root = visit.machine.root
+    root = context.machine.root
     for pattern in (
         "/sys/devices/platform/soc*/soc*:firmware/get_throttled",
         "/sys/devices/platform/*firmware*/get_throttled",
@@ -117,8 +117,8 @@ def throttled(visit: Visit) -> tuple[int | None, str]:
         for path in root.glob(pattern):
             if re.fullmatch(r"(0x)?[0-9a-fA-F]+", root.text(path) or ""):
                 return int(root.text(path) or "0", 16), "sysfs"
-    if visit.kind in PIS:
-        answer = visit.machine.run(["vcgencmd", "get_throttled"], 5.0)
+    if context.kind in PIS:
+        answer = context.machine.run(["vcgencmd", "get_throttled"], 5.0)
         found = re.search(r"throttled=0x([0-9a-fA-F]+)", answer.out) if answer else None
         if found:
             return int(found[1], 16), "vcgencmd"
@@ -129,9 +129,9 @@ def throttled(visit: Visit) -> tuple[int | None, str]:
     return None, ""
 
 
-def check_supply(visit: Visit) -> Iterator[Finding]:
+def check_supply(context: Context) -> Iterator[Finding]:
     """What a Raspberry Pi 5 was promised by its supply: below 5 A all USB devices share 600 mA."""
-    path = visit.machine.root.path("/proc/device-tree/chosen/power/max_current")
+    path = context.machine.root.path("/proc/device-tree/chosen/power/max_current")
     try:
         promised = int.from_bytes(path.read_bytes()[:4], "big")
     except OSError:
@@ -140,7 +140,7 @@ def check_supply(visit: Visit) -> Iterator[Finding]:
     what = f"the supply promises {promised / 1000:g} A"
     if 0 < promised < 5000:
         text = f"{what}, not 5: all USB devices together get 600 mA"
-        if visit.cfg.engine.delegate == "edgetpu":
+        if context.cfg.engine.delegate == "edgetpu":
             yield degraded(
                 "usb current", f"{text}, and a Coral stick takes up to 900", f"use {SUPPLIES['pi5']}", **data
             )
@@ -150,9 +150,9 @@ def check_supply(visit: Visit) -> Iterator[Finding]:
         yield fine("usb current", what, **data)
 
 
-def check_governor(visit: Visit) -> Iterator[Finding]:
+def check_governor(context: Context) -> Iterator[Finding]:
     """Who decides how fast the cores run."""
-    root = visit.machine.root
+    root = context.machine.root
     folders = root.glob("/sys/devices/system/cpu/cpu*/cpufreq")
     governors = sorted({root.text(f"{folder}/scaling_governor") or "?" for folder in folders})
     if not folders:
@@ -171,7 +171,7 @@ def check_governor(visit: Visit) -> Iterator[Finding]:
             "clock rate",
             f"{what}: powersave holds the lowest rate",
             "$ echo ondemand | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
-            *(["$ sudo nvpmodel -m 0   (the board's mode without a power limit)"] if visit.kind == "jetson" else []),
+            *(["$ sudo nvpmodel -m 0   (the board's mode without a power limit)"] if context.kind == "jetson" else []),
             **data,
         )
     elif 0 < allowed < top:
@@ -179,7 +179,7 @@ def check_governor(visit: Visit) -> Iterator[Finding]:
             "clock rate",
             f"{what}: capped at {allowed} MHz",
             f"$ echo {top * 1000} | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq",
-            *(["$ sudo nvpmodel -m 0   (the board's mode without a power limit)"] if visit.kind == "jetson" else []),
+            *(["$ sudo nvpmodel -m 0   (the board's mode without a power limit)"] if context.kind == "jetson" else []),
             **data,
         )
     else:
@@ -190,9 +190,9 @@ OLDEST_TIME = datetime(2025, 1, 1, tzinfo=timezone.utc)
 """No clock that is right is before it."""
 
 
-def check_clock(visit: Visit) -> Iterator[Finding]:
+def check_clock(context: Context) -> Iterator[Finding]:
     """Whether the time that messages carry is right, and stays so after a power cut."""
-    machine = visit.machine
+    machine = context.machine
     now = datetime.fromtimestamp(machine.now(), timezone.utc)
     kept = machine.clock_kept()
     if kept is None:
@@ -210,7 +210,7 @@ def check_clock(visit: Visit) -> Iterator[Finding]:
         yield fine("time", f"synchronised{rtc}", **data)
     elif kept is None:
         yield unknown("time", f"nothing tells whether the clock is synchronised{rtc}", "$ timedatectl", **data)
-    elif visit.cfg.sink.mqtt.broker or visit.source in ("v4l2", "picamera2", "stream"):
+    elif context.cfg.sink.mqtt.broker or context.source in ("v4l2", "picamera2", "stream"):
         yield degraded(
             "time",
             f"{now:%Y-%m-%d %H:%M} UTC, not synchronised: `captured` in the messages may be wrong{rtc}",
@@ -219,7 +219,7 @@ def check_clock(visit: Visit) -> Iterator[Finding]:
             **data,
         )
     else:
-        use = "files do not need that" if visit.source else "messages of a camera will need that"
+        use = "files do not need that" if context.source else "messages of a camera will need that"
         yield fine("time", f"{now:%Y-%m-%d %H:%M} UTC, not synchronised; {use}{rtc}", set_it, **data)
 
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgepose.lab.doctor.context import Context, NotTriedError, plural, size
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
-from edgepose.lab.doctor.visit import NotTriedError, Visit, plural, size
 
 NEEDED = 200 * 2**20
 """Bytes a run may take: runtime, OpenCV, model, and numba while it compiles."""
@@ -25,9 +25,9 @@ def meminfo(text: str) -> dict[str, int]:
     return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) >= 2 and row[1].isdigit()}
 
 
-def check_memory(visit: Visit) -> Iterator[Finding]:
+def check_memory(context: Context) -> Iterator[Finding]:
     """What is free for a run, and what catches it when that is not enough."""
-    root = visit.machine.root
+    root = context.machine.root
     told = meminfo(root.text("/proc/meminfo") or "")
     if "MemTotal" not in told:
         yield unknown("memory", "/proc/meminfo says nothing", "$ free -m")
@@ -68,17 +68,17 @@ def _swap(told: dict[str, int], total: int) -> Finding:
     return fine("swap", "none, and none needed", **data)
 
 
-def check_disk(visit: Visit) -> Iterator[Finding]:
+def check_disk(context: Context) -> Iterator[Finding]:
     """The folders edgepose writes to: can it, and is there room."""
-    jsonl, overlay = visit.cfg.sink.jsonl.path, visit.cfg.sink.overlay.path
+    jsonl, overlay = context.cfg.sink.jsonl.path, context.cfg.sink.overlay.path
     if jsonl and jsonl != "-":
-        yield _output(visit, "disk: jsonl", str(Path(jsonl).parent), "sink.jsonl.path")
+        yield _output(context, "disk: jsonl", str(Path(jsonl).parent), "sink.jsonl.path")
     if overlay:
         folder = Path(overlay).parent if Path(overlay).suffix else Path(overlay)
-        yield _output(visit, "disk: overlay", str(folder), "sink.overlay.path")
-    yield _cache(visit)
-    temporary = visit.machine.env.get("TMPDIR") or "/tmp"  # noqa: S108 (looked at only)
-    if why := _not_writable(visit, temporary):
+        yield _output(context, "disk: overlay", str(folder), "sink.overlay.path")
+    yield _cache(context)
+    temporary = context.machine.env.get("TMPDIR") or "/tmp"  # noqa: S108 (looked at only)
+    if why := _not_writable(context, temporary):
         yield degraded(
             "disk: temporary",
             f"{why}: kernels cannot be built where a C compiler links them",
@@ -86,34 +86,34 @@ def check_disk(visit: Visit) -> Iterator[Finding]:
             path=temporary,
         )
     else:
-        yield _room(visit, "disk: temporary", temporary)
-    if visit.cfg.engine.delegate != "cpu" and visit.cfg.engine.delegate_process == "child":
-        yield _shared_memory(visit)
+        yield _room(context, "disk: temporary", temporary)
+    if context.cfg.engine.delegate != "cpu" and context.cfg.engine.delegate_process == "child":
+        yield _shared_memory(context)
 
 
-def _output(visit: Visit, topic: str, folder: str, setting: str) -> Finding:
+def _output(context: Context, topic: str, folder: str, setting: str) -> Finding:
     path = str(Path(folder).expanduser().absolute())
-    if why := _not_writable(visit, path):
+    if why := _not_writable(context, path):
         return broken(
             topic,
             f"{why}, and {setting} lies there",
-            f"set {setting} to a folder that {visit.machine.user} may write to, such as one made by",
-            f"$ sudo install -d -o {visit.machine.user} /var/lib/edgepose",
+            f"set {setting} to a folder that {context.machine.user} may write to, such as one made by",
+            f"$ sudo install -d -o {context.machine.user} /var/lib/edgepose",
             path=path,
         )
-    return _room(visit, topic, path)
+    return _room(context, topic, path)
 
 
-def _cache(visit: Visit) -> Finding:
+def _cache(context: Context) -> Finding:
     """Where compiled kernels go: the first folder that can be written to, as kernels.native looks for them."""
-    env, python = visit.machine.env, visit.machine.python
+    env, python = context.machine.env, context.machine.python
     home = env.get("XDG_CACHE_HOME") or (env.get("HOME", "") and env["HOME"] + "/.cache")
     caches = [f"{base}/edgepose/kernels" for base in (env.get("CACHE_DIRECTORY", "").split(":")[0], home) if base]
     folders = [*filter(None, [env.get("EDGEPOSE_KERNELS")]), *caches, f"{python.prefix}/lib/edgepose/kernels"]
-    reasons = {folder: _not_writable(visit, folder) for folder in folders}
+    reasons = {folder: _not_writable(context, folder) for folder in folders}
     usable = next((folder for folder, why in reasons.items() if not why), "")
     if usable:
-        return _room(visit, "disk: cache", usable)
+        return _room(context, "disk: cache", usable)
     return degraded(
         "disk: cache",
         f"{'; '.join(reasons.values())}: compiled kernels cannot be kept, so each start does that work again",
@@ -122,26 +122,28 @@ def _cache(visit: Visit) -> Finding:
     )
 
 
-def _nearest(visit: Visit, path: str) -> str:
+def _nearest(context: Context, path: str) -> str:
     """The folder itself, or the one above it in which it would be made."""
     there = Path(path)
-    while not visit.machine.root.exists(str(there)) and there != there.parent:
+    while not context.machine.root.exists(str(there)) and there != there.parent:
         there = there.parent
     return str(there)
 
 
-def _not_writable(visit: Visit, path: str) -> str:
+def _not_writable(context: Context, path: str) -> str:
     """Why a folder cannot be written to, or made; empty: it can."""
-    folder = _nearest(visit, path)
-    if visit.machine.root.may(folder, os.W_OK | os.X_OK):
+    folder = _nearest(context, path)
+    if context.machine.root.may(folder, os.W_OK | os.X_OK):
         return ""
     return (
-        f"{folder} is read-only" if _is_read_only(visit, folder) else f"{visit.machine.user} may not write to {folder}"
+        f"{folder} is read-only"
+        if _is_read_only(context, folder)
+        else f"{context.machine.user} may not write to {folder}"
     )
 
 
-def _room(visit: Visit, topic: str, path: str) -> Finding:
-    space = visit.machine.root.free(_nearest(visit, path))
+def _room(context: Context, topic: str, path: str) -> Finding:
+    space = context.machine.root.free(_nearest(context, path))
     if space is None:
         return unknown(topic, f"{path}: room cannot be told", f"$ df -h {path}", path=path)
     free, total = space
@@ -150,7 +152,7 @@ def _room(visit: Visit, topic: str, path: str) -> Finding:
         return degraded(
             topic,
             f"{what}: nearly full",
-            f"$ sudo du -xhd1 {_nearest(visit, path)} | sort -h",
+            f"$ sudo du -xhd1 {_nearest(context, path)} | sort -h",
             "$ sudo journalctl --vacuum-size=50M",
             path=path,
             free_bytes=free,
@@ -159,9 +161,9 @@ def _room(visit: Visit, topic: str, path: str) -> Finding:
     return fine(topic, what, path=path, free_bytes=free, total_bytes=total)
 
 
-def _is_read_only(visit: Visit, folder: str) -> bool:
+def _is_read_only(context: Context, folder: str) -> bool:
     best, options = "", ""
-    for line in (visit.machine.root.text("/proc/mounts") or "").splitlines():
+    for line in (context.machine.root.text("/proc/mounts") or "").splitlines():
         row = line.split()
         if len(row) < 4:
             continue
@@ -171,8 +173,8 @@ def _is_read_only(visit: Visit, folder: str) -> bool:
     return "ro" in options.split(",")
 
 
-def _shared_memory(visit: Visit) -> Finding:
-    root = visit.machine.root
+def _shared_memory(context: Context) -> Finding:
+    root = context.machine.root
     space = root.free(SHM) if root.exists(SHM) else None
     if space is None:
         return degraded(
@@ -191,15 +193,15 @@ def _shared_memory(visit: Visit) -> Finding:
     return fine("shared memory", f"{size(space[0])} free at {SHM}", free_bytes=space[0])
 
 
-def check_threads(visit: Visit) -> Iterator[Finding]:
+def check_threads(context: Context) -> Iterator[Finding]:
     """Threads of one inference against the cores there are."""
-    machine, threads = visit.machine, visit.cfg.engine.threads
+    machine, threads = context.machine, context.cfg.engine.threads
     cores: float = machine.cores
     quota = (machine.root.text("/sys/fs/cgroup/cpu.max") or "max").split()
     if len(quota) == 2 and quota[0].isdigit():
         cores = min(cores, int(quota[0]) / int(quota[1]))
     have = plural(int(cores), "core") if cores == int(cores) else f"{cores:.1f} cores"
-    kept = {} if threads else _kept(visit)
+    kept = {} if threads else _kept(context)
     used = threads or max(kept.values(), default=max(1, min(4, machine.cores - 1)))
     data = {"threads": used, "set": threads, "cores": cores, "tuned": kept}
     how = "engine.threads" if threads else "`edgepose bench --tune`" if kept else "engine.threads = 0"
@@ -212,16 +214,16 @@ def check_threads(visit: Visit) -> Iterator[Finding]:
             f"or set engine.threads = {max(1, int(cores) - 1)}",
             **data,
         )
-    elif not kept and visit.is_live:
+    elif not kept and context.is_live:
         yield fine("threads", what, "$ edgepose bench --tune   (finds the best with the camera running)", **data)
     else:
         yield fine("threads", what, **data)
 
 
-def _kept(visit: Visit) -> dict[str, int]:
+def _kept(context: Context) -> dict[str, int]:
     """Model -> threads that were found best on this board."""
     try:
-        kept: dict[str, int] = visit.ask("tuned").get("threads", {})
+        kept: dict[str, int] = context.ask("tuned").get("threads", {})
     except NotTriedError:
         return {}
     return kept

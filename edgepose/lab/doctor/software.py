@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgepose.lab.doctor.context import PIS, Context
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine
-from edgepose.lab.doctor.visit import PIS, Visit
 
 ABI = ("numpy.dtype size changed", "_ARRAY_API", "compiled using NumPy 1", "numpy.core.multiarray", "multiarray failed")
 """What extensions built for another numpy say."""
@@ -16,12 +16,12 @@ APT = "/usr/lib/python3/dist-packages"
 """Where apt puts Python packages."""
 
 
-def check_numpy(visit: Visit) -> Iterator[Finding]:
+def check_numpy(context: Context) -> Iterator[Finding]:
     """Which generation, as that decides what else works."""
-    told = visit.ask("numpy")
+    told = context.ask("numpy")
     if "failed" in told:
         yield broken(
-            "numpy", f"does not work: {told['failed']}", f"{visit.pip} install --force-reinstall numpy", **told
+            "numpy", f"does not work: {told['failed']}", f"{context.pip} install --force-reinstall numpy", **told
         )
         return
     major = _major(told["version"])
@@ -44,21 +44,21 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
-def _numpy(visit: Visit) -> int:
+def _numpy(context: Context) -> int:
     """Generation of numpy; 0: none works."""
-    return _major(visit.ask("numpy").get("version", "0"))
+    return _major(context.ask("numpy").get("version", "0"))
 
 
-def check_runtimes(visit: Visit) -> Iterator[Finding]:
+def check_runtimes(context: Context) -> Iterator[Finding]:
     """Each TFLite runtime was really tried; the settings decide which is needed."""
-    told = visit.ask("runtimes")
-    wanted = visit.cfg.engine.runtime
+    told = context.ask("runtimes")
+    wanted = context.cfg.engine.runtime
     runtimes: dict[str, dict[str, str]] = told.get("runtimes", {})
     works = {name: each["version"] for name, each in runtimes.items() if "version" in each}
     data = {"works": works, "fails": {name: each["why"] for name, each in runtimes.items() if "why" in each}}
     if "failed" in told:
         yield broken(
-            "tflite runtime", f"cannot be tried: {told['failed']}", f"{visit.pip} install ai-edge-litert", **data
+            "tflite runtime", f"cannot be tried: {told['failed']}", f"{context.pip} install ai-edge-litert", **data
         )
         return
     chosen = wanted if wanted != "auto" else next(iter(works), "")
@@ -70,35 +70,35 @@ def check_runtimes(visit: Visit) -> Iterator[Finding]:
             "tflite runtime",
             f"engine.runtime is {wanted}: {_short(runtimes[wanted]['why'])}",
             f'set engine.runtime = "auto", which takes {next(iter(works))}, or',
-            *_install(visit, wanted),
+            *_install(context, wanted),
             **data,
         )
     else:
         whys = "; ".join(f"{name}: {_short(each['why'])}" for name, each in runtimes.items())
-        yield broken("tflite runtime", f"none works: {whys}", *_install(visit, "litert"), **data)
+        yield broken("tflite runtime", f"none works: {whys}", *_install(context, "litert"), **data)
 
 
 def _short(why: str) -> str:
     return why.partition(", type:")[0]
 
 
-def _install(visit: Visit, name: str) -> list[str]:
-    python = visit.machine.python
+def _install(context: Context, name: str) -> list[str]:
+    python = context.machine.python
     if name == "litert" and python.bits == 64:
-        return [f"{visit.pip} install ai-edge-litert"]
+        return [f"{context.pip} install ai-edge-litert"]
     if python.version[:2] > (3, 11):
         return ["tflite-runtime ends at Python 3.11: make an environment with that", "$ uv venv --python 3.11"]
-    return [visit.profile("tflite")]
+    return [context.profile("tflite")]
 
 
-def check_opencv(visit: Visit) -> Iterator[Finding]:
+def check_opencv(context: Context) -> Iterator[Finding]:
     """Version, what it was built with, and which of several copies is in use."""
-    told = visit.ask("opencv")
+    told = context.ask("opencv")
     if "failed" in told:
         told = {"copies": [], "packages": [], "why": told["failed"]}
     packages, copies = told["packages"], told["copies"]
     if "why" in told:
-        yield broken("opencv", f"cannot be imported: {told['why']}", *_opencv_fix(visit, told["why"]), **told)
+        yield broken("opencv", f"cannot be imported: {told['why']}", *_opencv_fix(context, told["why"]), **told)
         return
     able: dict[str, bool] = told["able"]
     has = ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in able.items())
@@ -110,8 +110,8 @@ def check_opencv(visit: Visit) -> Iterator[Finding]:
         yield degraded(
             "opencv",
             f"{what}; {' and '.join(packages)} are installed over each other in one folder",
-            f"{visit.pip} uninstall -y {names}",
-            f"{visit.pip} install opencv-python-headless",
+            f"{context.pip} uninstall -y {names}",
+            f"{context.pip} install opencv-python-headless",
             **told,
         )
         return
@@ -120,103 +120,108 @@ def check_opencv(visit: Visit) -> Iterator[Finding]:
         yield degraded(
             "opencv",
             f"{what}: older than {oldest}, the oldest that edgepose is tested with",
-            f"{visit.pip} install --upgrade opencv-python-headless",
+            f"{context.pip} install --upgrade opencv-python-headless",
             **told,
         )
-    elif not able["GStreamer"] and visit.wants_pipeline:
+    elif not able["GStreamer"] and context.wants_pipeline:
         yield broken(
             "opencv",
             f"{what}: source.uri is a GStreamer pipeline, which no OpenCV from pip can run",
-            *_gstreamer_fix(visit, others),
+            *_gstreamer_fix(context, others),
             **told,
         )
-    elif not able["GStreamer"] and visit.kind == "jetson":
+    elif not able["GStreamer"] and context.kind == "jetson":
         yield fine(
             "opencv",
             f"{what}: good for USB and network cameras; a CSI camera of a Jetson comes only through GStreamer "
             "(nvarguscamerasrc), which no OpenCV from pip can run",
-            *_gstreamer_fix(visit, others),
+            *_gstreamer_fix(context, others),
             **told,
         )
-    elif not able["FFMPEG"] and visit.source in ("video", "stream") and not visit.wants_pipeline:
+    elif not able["FFMPEG"] and context.source in ("video", "stream") and not context.wants_pipeline:
         yield broken(
             "opencv",
             f"{what}: without FFmpeg it reads no videos and no streams",
-            f"{visit.pip} install --force-reinstall opencv-python-headless",
+            f"{context.pip} install --force-reinstall opencv-python-headless",
             **told,
         )
     else:
         yield fine("opencv", what, **told)
 
 
-def _gstreamer_fix(visit: Visit, others: list[str]) -> list[str]:
+def _gstreamer_fix(context: Context, others: list[str]) -> list[str]:
     """How to come to an OpenCV with GStreamer: the system's, with pip's out of its way."""
     do = []
     if not others:
-        from_jetpack = visit.kind == "jetson"
+        from_jetpack = context.kind == "jetson"
         do += [
             "$ sudo apt install nvidia-opencv   (JetPack's)" if from_jetpack else "$ sudo apt install python3-opencv"
         ]
-    if visit.machine.python.in_venv and not _sees_system(visit):
-        do += [f"$ sed -i 's/= false/= true/' {visit.machine.python.prefix}/pyvenv.cfg"]
-    do += [f"{visit.pip} uninstall -y opencv-python-headless opencv-python"]
-    if _numpy(visit) >= 2 and visit.machine.python.version[:2] < (3, 13):  # systems with 3.13 have numpy 2 themselves
-        do += [f'{visit.pip} install "numpy<2"   (the system\'s OpenCV is built for it)']
+    if context.machine.python.in_venv and not _sees_system(context):
+        do += [f"$ sed -i 's/= false/= true/' {context.machine.python.prefix}/pyvenv.cfg"]
+    do += [f"{context.pip} uninstall -y opencv-python-headless opencv-python"]
+    if _numpy(context) >= 2 and context.machine.python.version[:2] < (
+        3,
+        13,
+    ):  # systems with 3.13 have numpy 2 themselves
+        do += [f'{context.pip} install "numpy<2"   (the system\'s OpenCV is built for it)']
     return do
 
 
-def _opencv_fix(visit: Visit, why: str) -> list[str]:
+def _opencv_fix(context: Context, why: str) -> list[str]:
     if "libGL" in why or "libgthread" in why:
-        return [f"{visit.pip} uninstall -y opencv-python", f"{visit.pip} install opencv-python-headless"]
+        return [f"{context.pip} uninstall -y opencv-python", f"{context.pip} install opencv-python-headless"]
     if any(sign in why for sign in ABI):
         return [
-            visit.profile("numpy1") if _numpy(visit) < 2 else f"{visit.pip} install --upgrade opencv-python-headless"
+            context.profile("numpy1")
+            if _numpy(context) < 2
+            else f"{context.pip} install --upgrade opencv-python-headless"
         ]
     if "No module named" in why:
-        return [f"{visit.pip} install opencv-python-headless"]
-    return [f"{visit.pip} install --force-reinstall opencv-python-headless"]
+        return [f"{context.pip} install opencv-python-headless"]
+    return [f"{context.pip} install --force-reinstall opencv-python-headless"]
 
 
-def _sees_system(visit: Visit) -> bool:
+def _sees_system(context: Context) -> bool:
     """Whether the environment sees what apt installed."""
-    python = visit.machine.python
+    python = context.machine.python
     if not python.in_venv:
         return True
-    text = visit.machine.root.text(f"{python.prefix}/pyvenv.cfg") or ""
+    text = context.machine.root.text(f"{python.prefix}/pyvenv.cfg") or ""
     pairs = dict(line.replace(" ", "").lower().split("=", 1) for line in text.splitlines() if "=" in line)
     return pairs.get("include-system-site-packages") == "true"
 
 
-def check_picamera2(visit: Visit) -> Iterator[Finding]:
+def check_picamera2(context: Context) -> Iterator[Finding]:
     """Importable, or why not; only a problem where the camera is the source."""
-    if visit.kind not in PIS and visit.source != "picamera2":
+    if context.kind not in PIS and context.source != "picamera2":
         yield fine("picamera2", "not a Raspberry Pi, not needed")
         return
-    told = visit.ask("picamera2")
+    told = context.ask("picamera2")
     cameras = told.get("cameras")
     if cameras is not None:
         yield fine("picamera2", "can be imported")
         return
     why = told.get("why") or told["failed"]
-    do = _picamera2_fix(visit, why)
-    if visit.source == "picamera2":
+    do = _picamera2_fix(context, why)
+    if context.source == "picamera2":
         yield broken("picamera2", f"cannot be imported: {why}", *do, why=why)
     else:
         yield fine("picamera2", f"cannot be imported ({why}); only --source picamera2 needs it", *do, why=why)
 
 
-def _picamera2_fix(visit: Visit, why: str) -> list[str]:
+def _picamera2_fix(context: Context, why: str) -> list[str]:
     """The steps that lead from this error to a working camera stack."""
-    root, python = visit.machine.root, visit.machine.python
+    root, python = context.machine.root, context.machine.python
     if any(sign in why for sign in ABI):
         return [
             "apt's camera packages are built for numpy 1, and this environment has numpy 2",
-            visit.profile("numpy1"),
+            context.profile("numpy1"),
         ]
     do = []
     if not root.exists(f"{APT}/picamera2"):
         do += ["$ sudo apt install --no-install-recommends python3-picamera2"]
-    system = _system_python(visit)
+    system = _system_python(context)
     if python.in_venv and system and system != python.version[:2]:
         return [
             *do,
@@ -224,7 +229,7 @@ def _picamera2_fix(visit: Visit, why: str) -> list[str]:
             f"{system[0]}.{system[1]}, this is {python.version[0]}.{python.version[1]}: make an environment from that",
             "$ /usr/bin/python3 -m venv --system-site-packages edgepose-env",
         ]
-    if not _sees_system(visit):
+    if not _sees_system(context):
         do += [
             "this environment does not see what apt installs: let it, or make it with --system-site-packages",
             f"$ sed -i 's/= false/= true/' {python.prefix}/pyvenv.cfg",
@@ -232,23 +237,25 @@ def _picamera2_fix(visit: Visit, why: str) -> list[str]:
     return do or ["$ sudo apt install --reinstall python3-picamera2 python3-libcamera"]
 
 
-def _system_python(visit: Visit) -> tuple[int, int] | None:
+def _system_python(context: Context) -> tuple[int, int] | None:
     """Version of /usr/bin/python3, read off the link."""
     try:
-        name = visit.machine.root.path("/usr/bin/python3").resolve().name
+        name = context.machine.root.path("/usr/bin/python3").resolve().name
         major, minor = name.removeprefix("python").split(".")
         return int(major), int(minor)
     except (OSError, ValueError):
         return None
 
 
-def check_conflicts(visit: Visit) -> Iterator[Finding]:
+def check_conflicts(context: Context) -> Iterator[Finding]:
     """Triangles that pip does not see: packages that each are fine and do not go together."""
-    packages = visit.ask("packages")
-    opencv, generation = visit.ask("opencv"), _numpy(visit)
+    packages = context.ask("packages")
+    opencv, generation = context.ask("opencv"), _numpy(context)
     found = False
     if "failed" in packages:
-        yield degraded("conflicts", f"the list of packages cannot be read: {packages['failed']}", f"{visit.pip} check")
+        yield degraded(
+            "conflicts", f"the list of packages cannot be read: {packages['failed']}", f"{context.pip} check"
+        )
         return
     newer = _release(opencv.get("version", "0.0")) >= (4, 12)
     if generation == 1 and newer and any("opencv" in each for each in opencv.get("packages", ())):
@@ -256,34 +263,34 @@ def check_conflicts(visit: Visit) -> Iterator[Finding]:
         yield degraded(
             "conflicts",
             f"opencv {opencv['version']} asks for numpy 2, and numpy is 1: the next `pip install` changes one of them",
-            visit.profile("numpy1"),
+            context.profile("numpy1"),
         )
     if generation >= 2 and "tflite-runtime" in packages:
         found = True
-        works = "version" in visit.ask("runtimes").get("runtimes", {}).get("litert", {})
+        works = "version" in context.ask("runtimes").get("runtimes", {}).get("litert", {})
         what = f"tflite-runtime {packages['tflite-runtime']} dies with numpy 2"
         if works:
-            yield fine("conflicts", f"{what}; litert works here", f"{visit.pip} uninstall -y tflite-runtime")
+            yield fine("conflicts", f"{what}; litert works here", f"{context.pip} uninstall -y tflite-runtime")
         else:
             yield broken(
                 "conflicts",
                 what,
-                f"{visit.pip} install ai-edge-litert",
+                f"{context.pip} install ai-edge-litert",
                 "or go back to numpy 1:",
-                visit.profile("tflite"),
+                context.profile("tflite"),
             )
-    has_camera = visit.kind in PIS or visit.source == "picamera2"
-    if generation >= 2 and has_camera and any(sign in visit.ask("picamera2").get("why", "") for sign in ABI):
+    has_camera = context.kind in PIS or context.source == "picamera2"
+    if generation >= 2 and has_camera and any(sign in context.ask("picamera2").get("why", "") for sign in ABI):
         found = True
-        judged = degraded if visit.source in ("", "picamera2") else fine
-        yield judged("conflicts", "apt's picamera2 is built for numpy 1, and numpy is 2", visit.profile("numpy1"))
+        judged = degraded if context.source in ("", "picamera2") else fine
+        yield judged("conflicts", "apt's picamera2 is built for numpy 1, and numpy is 2", context.profile("numpy1"))
     if "pycoral" in packages:
         found = True
         yield degraded(
             "conflicts",
             f"pycoral {packages['pycoral']} is an unrelated program of that name, not Google's library; "
             "edgepose needs neither",
-            f"{visit.pip} uninstall -y pycoral",
+            f"{context.pip} uninstall -y pycoral",
         )
     if not found:
         yield fine("conflicts", "none of the known ones")

@@ -14,9 +14,9 @@ from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Frame, HeadSpec, InputSpec, Poses
 from edgepose.engine import Engine
 from edgepose.engine.manifest import Manifest, OwnSkeleton
-from edgepose.estimate.base import Step
-from edgepose.estimate.look import Look
+from edgepose.estimate.base import InFlight
 from edgepose.estimate.opening import one_step
+from edgepose.estimate.predictor import Predictor
 from edgepose.wire.recording import Kept, KeptFrame, RawHeads, Session, skeleton_of
 
 
@@ -66,7 +66,7 @@ class Redecoded:
     def __call__(self, frame: Frame, expected: Poses | None) -> Poses:  # noqa: ARG002 (was known when it was looked at)
         """As Estimate."""
         kept, raw = _kept(frame), _raw(frame)
-        poses = self._one.finish(Step(frame, raw.crop, raw.part, raw.nothing_expected, 0))
+        poses = self._one.finish(InFlight(frame, raw.crop, raw.part, raw.nothing_expected, 0))
         return replace(_at_its_time(poses, kept, frame), ran_on=kept.poses.ran_on, taken_wall=kept.poses.taken_wall)
 
     def close(self) -> None:
@@ -91,10 +91,10 @@ class _NoEngine:
         """Nothing is open."""
 
 
-class _KeptLook(Look):
+class _KeptLook(Predictor):
     """Looks at what was kept."""
 
-    def finish(self, step: Step) -> Poses:
+    def finish(self, step: InFlight) -> Poses:
         """As Look."""
         return self._seen(_raw(step.frame).heads, step.crop, step.frame, step.part, time.monotonic())
 

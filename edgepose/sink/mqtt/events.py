@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from edgepose import wire
 from edgepose.core.poses import Poses
-from edgepose.sink.mqtt.lanes import Out, Traits
+from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 from edgepose.sink.mqtt.spool import Item, Spool
 from edgepose.wire.messages import EVENT
 
@@ -181,7 +181,7 @@ class EventsLane:
         """Whether the broker takes events has to be proven anew."""
         self._proven, self._blocked_t = False, 0.0
 
-    def take(self, now_t: float) -> Out | None:
+    def take(self, now_t: float) -> Outgoing | None:
         """The oldest that is not on its way."""
         with self._changed:
             self._believe(now_t - GRACE_S)
@@ -190,12 +190,12 @@ class EventsLane:
             item = self._window.pop(0)
             if self._more and len(self._window) < WINDOW // 2:
                 self._changed.notify_all()
-        return Out(item.topic, item.payload, 1, False, Traits(schema=EVENT), item)
+        return Outgoing(item.topic, item.payload, 1, False, MessageProperties(schema=EVENT), item)
 
-    def handed(self, out: Out, now_t: float, written: bool) -> None:
+    def handed(self, out: Outgoing, now_t: float, written: bool) -> None:
         """Nothing is sure yet."""
 
-    def settled(self, out: Out, denied: str, told: bool) -> None:  # noqa: ARG002 (every lane is told so)
+    def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:  # noqa: ARG002 (every lane is told so)
         """Forget it only if the broker has it."""
         self._proven = not denied
         if denied:
@@ -213,7 +213,7 @@ class EventsLane:
         with self._changed:
             self._believe(float("inf"))
 
-    def lost(self, outs: Sequence[Out]) -> None:
+    def lost(self, outs: Sequence[Outgoing]) -> None:
         """They are sent again, in their old order; so are those acknowledged just before: the broker may have died."""
         with self._changed:
             self._believe(time.monotonic() - GRACE_S)
@@ -229,7 +229,7 @@ class EventsLane:
         if len(self._done) > before:
             self._changed.notify_all()
 
-    def owes(self, now_t: float) -> bool:
+    def pending(self, now_t: float) -> bool:
         """Something could go out now."""
         with self._changed:
             waiting = self._incoming or self._busy or self._window or self._more

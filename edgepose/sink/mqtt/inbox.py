@@ -6,8 +6,8 @@ import logging
 import re
 from collections.abc import Callable
 
+from edgepose.sink.mqtt.connection import Received, matches
 from edgepose.sink.mqtt.lanes import AnswerLane
-from edgepose.sink.mqtt.link import Received, matches
 
 log = logging.getLogger("edgepose.sink.mqtt.sink")
 

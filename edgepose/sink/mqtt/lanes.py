@@ -16,7 +16,7 @@ from edgepose.sink.mqtt.state import Outbox
 from edgepose.wire.messages import ANSWER
 
 
-class Traits(NamedTuple):
+class MessageProperties(NamedTuple):
     """What MQTT 5 tells about a message; earlier versions leave it away."""
 
     schema: str = ""
@@ -27,14 +27,14 @@ class Traits(NamedTuple):
     """Given back to who asked."""
 
 
-class Out(NamedTuple):
+class Outgoing(NamedTuple):
     """A message to hand over now."""
 
     topic: str
     payload: bytes
     qos: int
     retain: bool
-    traits: Traits
+    properties: MessageProperties
     key: Any = None
     """By which its lane knows it again."""
 
@@ -49,19 +49,19 @@ class Lane(Protocol):
     def connected(self) -> None:
         """A new connection is there."""
 
-    def take(self, now_t: float) -> Out | None:
+    def take(self, now_t: float) -> Outgoing | None:
         """What to hand over next; None: nothing for now."""
 
-    def handed(self, out: Out, now_t: float, written: bool) -> None:
+    def handed(self, out: Outgoing, now_t: float, written: bool) -> None:
         """It was handed over; `written`: to the kernel already."""
 
-    def settled(self, out: Out, denied: str, told: bool) -> None:
+    def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:
         """The broker took it, or `denied` says why not; told: `handed` said written."""
 
-    def lost(self, outs: Sequence[Out]) -> None:
+    def lost(self, outs: Sequence[Outgoing]) -> None:
         """The connection ended before these were settled; in the order they were taken."""
 
-    def owes(self, now_t: float) -> bool:
+    def pending(self, now_t: float) -> bool:
         """There is something that should go out before the end."""
 
 
@@ -71,13 +71,13 @@ class _Quiet:
     def connected(self) -> None:
         pass
 
-    def handed(self, out: Out, now_t: float, written: bool) -> None:
+    def handed(self, out: Outgoing, now_t: float, written: bool) -> None:
         pass
 
-    def settled(self, out: Out, denied: str, told: bool) -> None:
+    def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:
         pass
 
-    def lost(self, outs: Sequence[Out]) -> None:
+    def lost(self, outs: Sequence[Outgoing]) -> None:
         pass
 
 
@@ -95,7 +95,7 @@ class PosesLane(_Quiet):
         outbox: Outbox,
         encode: Callable[[Poses, float], bytes],
         topic: str,
-        traits: Traits,
+        properties: MessageProperties,
         qos: int,
         probe_s: float,
         stale_s: float | None,
@@ -103,7 +103,7 @@ class PosesLane(_Quiet):
         self.outbox = outbox
         self.on_sent: Callable[[Poses, float], None] = _untold
         self.sent = self.refused = 0
-        self._encode, self._topic, self._traits = encode, topic, traits
+        self._encode, self._topic, self._traits = encode, topic, properties
         self._qos, self._probe_s, self._stale_s = qos, probe_s, stale_s
         self._allowed, self._probe_t = False, float("-inf")
         self._newest: Poses | None = None
@@ -112,7 +112,7 @@ class PosesLane(_Quiet):
         """Whether the broker lets us publish has to be proven anew."""
         self._allowed = False
 
-    def take(self, now_t: float) -> Out | None:
+    def take(self, now_t: float) -> Outgoing | None:
         """Encode the oldest that waits; with QoS 1 where an answer is due."""
         if self._stale_s is not None:
             self.outbox.expire(now_t - self._stale_s)
@@ -122,15 +122,15 @@ class PosesLane(_Quiet):
         qos = self._qos
         if not self._allowed or now_t - self._probe_t >= self._probe_s:
             qos, self._probe_t = 1, now_t
-        return Out(self._topic, self._encode(poses, now_t), qos, False, self._traits, poses)
+        return Outgoing(self._topic, self._encode(poses, now_t), qos, False, self._traits, poses)
 
-    def handed(self, out: Out, now_t: float, written: bool) -> None:
+    def handed(self, out: Outgoing, now_t: float, written: bool) -> None:
         """Tell when it went out."""
         self._newest = out.key
         if written:
             self.on_sent(out.key, now_t)
 
-    def settled(self, out: Out, denied: str, told: bool) -> None:
+    def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:
         """Count it."""
         if not told:
             self.on_sent(out.key, time.monotonic())
@@ -140,7 +140,7 @@ class PosesLane(_Quiet):
         self.sent += not denied
         self.outbox.went_out()
 
-    def lost(self, outs: Sequence[Out]) -> None:
+    def lost(self, outs: Sequence[Outgoing]) -> None:
         """They wait again; live only the newest, for a reader may have had it, and must not see older ones after."""
         if self._stale_s is not None:
             kept = outs[-1:] if outs and outs[-1].key is self._newest else ()
@@ -148,7 +148,7 @@ class PosesLane(_Quiet):
             outs = kept
         self.outbox.put_back(out.key for out in outs)
 
-    def owes(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)
+    def pending(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)
         """Some wait."""
         return len(self.outbox) > 0
 
@@ -178,7 +178,7 @@ class KeptLane(_Quiet):
         with self._lock:
             self._due = OrderedDict.fromkeys(self._latest, 0.0)
 
-    def take(self, now_t: float) -> Out | None:
+    def take(self, now_t: float) -> Outgoing | None:
         """The first topic that is due."""
         with self._lock:
             topic = next((topic for topic, due_t in self._due.items() if due_t <= now_t), None)
@@ -186,9 +186,11 @@ class KeptLane(_Quiet):
                 return None
             del self._due[topic]
             payload = self._latest[topic]
-            return Out(topic, payload, 1, True, Traits(content="application/json" if payload[:1] == b"{" else ""))
+            return Outgoing(
+                topic, payload, 1, True, MessageProperties(content="application/json" if payload[:1] == b"{" else "")
+            )
 
-    def settled(self, out: Out, denied: str, told: bool) -> None:  # noqa: ARG002 (every lane is told so)
+    def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:  # noqa: ARG002 (every lane is told so)
         """A denied one is tried again after a while, one that cleared its topic is forgotten."""
         with self._lock:
             if denied:
@@ -198,13 +200,13 @@ class KeptLane(_Quiet):
                 self._due.pop(out.topic, None)
             self._put.discard(out.topic)
 
-    def lost(self, outs: Sequence[Out]) -> None:
+    def lost(self, outs: Sequence[Outgoing]) -> None:
         """They are due again."""
         with self._lock:
             for out in outs:
                 self._due[out.topic] = 0.0
 
-    def owes(self, now_t: float) -> bool:
+    def pending(self, now_t: float) -> bool:
         """Something was put that nobody has seen."""
         with self._lock:
             return any(due_t <= now_t and topic in self._put for topic, due_t in self._due.items())
@@ -225,16 +227,16 @@ class NowLane(_Quiet):
         with self._lock:
             self._newest[topic] = payload, time.monotonic()
 
-    def take(self, now_t: float) -> Out | None:
+    def take(self, now_t: float) -> Outgoing | None:
         """The first that is not too old."""
         with self._lock:
             while self._newest:
                 topic, (payload, put_t) = self._newest.popitem(last=False)
                 if now_t - put_t <= self._expiry_s:
-                    return Out(topic, payload, 0, False, Traits(expiry_s=self._expiry_s))
+                    return Outgoing(topic, payload, 0, False, MessageProperties(expiry_s=self._expiry_s))
             return None
 
-    def owes(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)
+    def pending(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)
         """Never: it would be old."""
         return False
 
@@ -247,15 +249,15 @@ class AnswerLane(_Quiet):
     SIZE = 64
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[float, Out]] = deque(maxlen=self.SIZE)
+        self._queue: deque[tuple[float, Outgoing]] = deque(maxlen=self.SIZE)
 
     def put(self, topic: str, payload: bytes, correlation: bytes | None) -> None:
         """Queue an answer."""
         now_t = time.monotonic()
-        traits = Traits(schema=ANSWER, expiry_s=self.EXPIRY_S, correlation=correlation)
-        self._queue.append((now_t, Out(topic, payload, 1, False, traits, now_t)))
+        properties = MessageProperties(schema=ANSWER, expiry_s=self.EXPIRY_S, correlation=correlation)
+        self._queue.append((now_t, Outgoing(topic, payload, 1, False, properties, now_t)))
 
-    def take(self, now_t: float) -> Out | None:
+    def take(self, now_t: float) -> Outgoing | None:
         """The oldest that is not too old."""
         while self._queue:
             put_t, out = self._queue.popleft()
@@ -263,11 +265,11 @@ class AnswerLane(_Quiet):
                 return out
         return None
 
-    def lost(self, outs: Sequence[Out]) -> None:
+    def lost(self, outs: Sequence[Outgoing]) -> None:
         """They wait again."""
         room = self.SIZE - len(self._queue)
         self._queue.extendleft((out.key, out) for out in reversed(outs[-room:] if room else ()))
 
-    def owes(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)
+    def pending(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)
         """Some wait."""
         return len(self._queue) > 0

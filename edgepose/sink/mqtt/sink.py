@@ -24,14 +24,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgepose import wire
+from edgepose.core import places
 from edgepose.core.config import Mqtt
 from edgepose.core.poses import Frame, Poses
 from edgepose.sink.base import Sink
+from edgepose.sink.mqtt.connection import Connection, ConnectionDown
 from edgepose.sink.mqtt.events import EventsLane
 from edgepose.sink.mqtt.inbox import Handler, Inbox, Reply
-from edgepose.sink.mqtt.lanes import AnswerLane, KeptLane, Lane, NowLane, Out, PosesLane, Traits
-from edgepose.sink.mqtt.link import Link, LinkDown
-from edgepose.sink.mqtt.spool import Spool, state_folder
+from edgepose.sink.mqtt.lanes import AnswerLane, KeptLane, Lane, MessageProperties, NowLane, Outgoing, PosesLane
+from edgepose.sink.mqtt.spool import Spool
 from edgepose.sink.mqtt.state import Backoff, Changes, Outbox, Timing
 from edgepose.sink.mqtt.target import target
 
@@ -51,7 +52,7 @@ class _Sent(NamedTuple):
 
     lane: Lane | None
     """None: a subscription."""
-    out: Out
+    out: Outgoing
     since: float
     told: bool = False
     """The kernel had it at once."""
@@ -206,7 +207,7 @@ class MqttSink(Sink):
                 try:
                     self._serve()
                     return
-                except LinkDown as down:
+                except ConnectionDown as down:
                     self._refused += down.kind == "refused"
                     if not self._over():
                         self._tell(down.kind, logging.WARNING, f"{down}; trying again")
@@ -219,47 +220,47 @@ class MqttSink(Sink):
         if not self._closed.is_set():
             return False
         now_t = time.monotonic()
-        return now_t > self._deadline or not (unsettled or any(lane.owes(now_t) for lane in self._lanes))
+        return now_t > self._deadline or not (unsettled or any(lane.pending(now_t) for lane in self._lanes))
 
     def _pause(self, pause_s: float) -> None:
         if not self._closed.wait(pause_s):
             return
         time.sleep(max(0.0, min(pause_s, 0.2, self._deadline - time.monotonic())))
 
-    def _connect(self) -> Link:
+    def _connect(self) -> Connection:
         """Connect with the best version of MQTT that the broker speaks; what worked once is kept."""
         *better, last = self._versions
         for version in better:
             try:
                 return self._open(version)
-            except LinkDown as down:
+            except ConnectionDown as down:
                 if down.kind not in TOO_NEW:
                     raise
         try:
             return self._open(last)
-        except LinkDown as down:
+        except ConnectionDown as down:
             if down.kind == "version":
                 self._versions = self._target.versions
             raise
 
-    def _open(self, version: str) -> Link:
-        link = Link(self._target, version, self._timing.answer_s)
+    def _open(self, version: str) -> Connection:
+        connection = Connection(self._target, version, self._timing.answer_s)
         try:
-            link.open(self._wake, self._over)
+            connection.open(self._wake, self._over)
         except BaseException:
-            link.close()
+            connection.close()
             raise
         self._versions = (version,)
-        return link
+        return connection
 
     def _serve(self) -> None:
-        """Connect and send until closed; LinkDown when the connection ends."""
-        link = self._connect()
+        """Connect and send until closed; ConnectionDown when the connection ends."""
+        connection = self._connect()
         self._connections += 1
         self._tell(
             "connected",
             logging.INFO,
-            f"connected, MQTT {link.version}; publishing {self.root}/poses{self._unsure(link)}",
+            f"connected, MQTT {connection.version}; publishing {self.root}/poses{self._unsure(connection)}",
         )
         unsettled: dict[int, _Sent] = {}
         subscribed = 0
@@ -271,48 +272,50 @@ class MqttSink(Sink):
             while not self._over(len(unsettled)):
                 if not unsettled:
                     progress_t = time.monotonic()
-                subscribed = self._subscribe(link, unsettled, subscribed)
-                self._fill(link, unsettled, turns)
-                for mid, denied in link.turn(0.25, self._wake):
+                subscribed = self._subscribe(connection, unsettled, subscribed)
+                self._fill(connection, unsettled, turns)
+                for mid, denied in connection.turn(0.25, self._wake):
                     self._settle(unsettled.pop(mid), denied)
                     progress_t = time.monotonic()
-                for message in link.received():
+                for message in connection.received():
                     self._inbox.take(message)
                 if time.monotonic() - progress_t > self._timing.stall_s:
-                    raise LinkDown("frozen", "does not answer any more")
-            link.publish(Out(f"{self.root}/availability", b"offline", 1, True, Traits(content="")))
-            link.leave(self._wake, self._timing.close_s / 2)
+                    raise ConnectionDown("frozen", "does not answer any more")
+            connection.publish(
+                Outgoing(f"{self.root}/availability", b"offline", 1, True, MessageProperties(content=""))
+            )
+            connection.leave(self._wake, self._timing.close_s / 2)
             if self._events:
                 self._events.left()
         finally:
             if time.monotonic() - connected_t > self._timing.healthy_s:
                 self._backoff.reset()
-            link.close()
+            connection.close()
             self.subscribed = 0
             for lane in self._lanes:
                 lane.lost([sent.out for sent in unsettled.values() if sent.lane is lane])
 
-    def _unsure(self, link: Link) -> str:
+    def _unsure(self, connection: Connection) -> str:
         """What this connection cannot promise."""
         events = self._events is not None
-        if link.qos_max < 1:
+        if connection.qos_max < 1:
             return f" (it has no QoS 1{': events may be lost' if events else ''})"
-        if link.version != "5":
+        if connection.version != "5":
             return f" (it cannot tell whether that is allowed{'; if not, events are lost' if events else ''})"
         return ""
 
-    def _subscribe(self, link: Link, unsettled: dict[int, _Sent], subscribed: int) -> int:
+    def _subscribe(self, connection: Connection, unsettled: dict[int, _Sent], subscribed: int) -> int:
         """Ask for what was not asked for on this connection; how many subscriptions there are now."""
         wanted = self._inbox.patterns
         for pattern in wanted[subscribed:]:
-            mid = link.subscribe(pattern)
-            unsettled[mid] = _Sent(None, Out(pattern, b"", 1, False, Traits()), time.monotonic())
+            mid = connection.subscribe(pattern)
+            unsettled[mid] = _Sent(None, Outgoing(pattern, b"", 1, False, MessageProperties()), time.monotonic())
         return len(wanted)
 
-    def _fill(self, link: Link, unsettled: dict[int, _Sent], turns: deque[Lane]) -> None:
+    def _fill(self, connection: Connection, unsettled: dict[int, _Sent], turns: deque[Lane]) -> None:
         """Hand over what the broker can take now; the lanes take turns, so that none keeps the others waiting."""
         idle = 0
-        while len(unsettled) < link.in_flight_max and idle < len(turns):
+        while len(unsettled) < connection.in_flight_max and idle < len(turns):
             now_t = time.monotonic()
             if self._live and any(now_t - sent.since > self._timing.hold_s for sent in unsettled.values()):
                 return
@@ -324,9 +327,9 @@ class MqttSink(Sink):
                 idle += 1
                 continue
             idle = 0
-            mid = link.publish(out)
-            unsettled[mid] = _Sent(lane, out, now_t, told=link.written)
-            lane.handed(out, time.monotonic(), link.written)
+            mid = connection.publish(out)
+            unsettled[mid] = _Sent(lane, out, now_t, told=connection.written)
+            lane.handed(out, time.monotonic(), connection.written)
 
     def _settle(self, sent: _Sent, denied: str) -> None:
         """Tell the lane; tell when the broker's mind about a topic changed."""
@@ -346,7 +349,7 @@ class MqttSink(Sink):
             self._tell("allowed", logging.DEBUG, f"takes {out.topic}", out.topic)
         if lane is self._poses and self._outbox.stuck:
             self._tell("flowing", logging.INFO, "takes poses again", "queue")
-        lane.settled(out, denied, sent.told)
+        lane.acknowledged(out, denied, sent.told)
 
 
 def _poses_lane(
@@ -361,9 +364,9 @@ def _poses_lane(
         return wire.binary.encode(poses, now_t, time.time())
 
     encode, content = {"json": (as_json, JSON), "binary": (as_binary, BINARY)}[settings.format]
-    traits = Traits(wire.SCHEMA, content, settings.expiry_s)
+    properties = MessageProperties(wire.SCHEMA, content, settings.expiry_s)
     qos = settings.qos if live else 1
-    return PosesLane(outbox, encode, f"{root}/poses", traits, qos, probe_s, settings.expiry_s if live else None)
+    return PosesLane(outbox, encode, f"{root}/poses", properties, qos, probe_s, settings.expiry_s if live else None)
 
 
 def _spool(settings: Mqtt, device: str, camera: str, root: str, live: bool) -> Spool:
@@ -373,5 +376,5 @@ def _spool(settings: Mqtt, device: str, camera: str, root: str, live: bool) -> S
         return Spool(None, max_bytes)
     names = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{device}-{camera}")[:80]
     unique = hashlib.sha256("\0".join((device, camera, root)).encode()).hexdigest()[:8]
-    folder = Path(settings.spool) if settings.spool else state_folder()
+    folder = Path(settings.spool) if settings.spool else places.state()
     return Spool(folder / f"events-{names}-{unique}.db", max_bytes)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from edgepose.sink.mqtt.spool.disk import Item
-from edgepose.sink.mqtt.spool.queue import Spool, state_folder
+from edgepose.sink.mqtt.spool.queue import Spool
 
-__all__ = ["Item", "Spool", "state_folder"]
+__all__ = ["Item", "Spool"]

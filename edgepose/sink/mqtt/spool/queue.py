@@ -281,15 +281,6 @@ class Spool:
         self._memory_bytes = sum(item.size for item in self._memory)
 
 
-def state_folder() -> Path:
-    """Where state lives: systemd's folder for the service, else the user's."""
-    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if given:
-        return Path(given)
-    home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home else Path("~/.local/state").expanduser()) / "edgepose"
-
-
 def _clock() -> int:
     return int(time.time() * 1e6)
 

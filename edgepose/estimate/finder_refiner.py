@@ -18,18 +18,18 @@ from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
 from edgepose.estimate.boxes import around, side_of
 from edgepose.estimate.budget import Budget
-from edgepose.estimate.look import Box, Counts, Look
-from edgepose.estimate.pairs import Pair
-from edgepose.estimate.people import (
+from edgepose.estimate.candidates import (
     SAME_COARSE,
-    STRANGER,
+    UNTRACKED,
+    Candidate,
     Joints,
-    Someone,
     expected_people,
     found_people,
     meet,
     where_of,
 )
+from edgepose.estimate.pairs import Pair
+from edgepose.estimate.predictor import Box, Counts, Predictor
 from edgepose.estimate.score import log
 
 F = np.float32
@@ -45,10 +45,10 @@ MARGIN_OF_JOINTS = 1.1
 
 
 @dataclass(slots=True, eq=False)
-class Told:
+class Detection:
     """One who is there, as surely as `chance` says."""
 
-    who: Someone
+    who: Candidate
     chance: float
     xy: NDArray[np.float32]
     score: NDArray[np.float32]
@@ -59,11 +59,17 @@ class Told:
     refined: bool
 
 
-class TwoStep:
+class FinderRefiner:
     """Finder and refiner; as Estimate."""
 
     def __init__(
-        self, cfg: config.Config, pair: Pair, find: Look, refine: Look, counts: Counts, budget: Budget | None = None
+        self,
+        cfg: config.Config,
+        pair: Pair,
+        find: Predictor,
+        refine: Predictor,
+        counts: Counts,
+        budget: Budget | None = None,
     ) -> None:
         self.pair, self.find, self.refine = pair, find, refine
         self.budget = budget or Budget(cfg.estimate)
@@ -112,29 +118,29 @@ class TwoStep:
 
     # --------------------------------------------------------------------------------------------- whom to look at
 
-    def _must_find(self, people: list[Someone], t: float) -> bool:
+    def _must_find(self, people: list[Candidate], t: float) -> bool:
         """Whether the finder has to look: nobody to follow, doubt, time for it, or more people than crops."""
         due = not 0 <= t - self.found_t < self.find_every_s
         doubt = any(who.track_id in self.doubtful for who in people)
         return due or doubt or not people or len(people) > self.budget.crops
 
-    def _found(self, frame: Frame) -> list[Someone]:
+    def _found(self, frame: Frame) -> list[Candidate]:
         """Whom the finder sees."""
         with self.budget.inference(crop=False):
             poses = self.find(frame)
         self.found_t = frame.t
         return found_people(poses, self.joints, self.coarse_sigmas)
 
-    def _forget(self, people: list[Someone], t: float) -> None:
+    def _forget(self, people: list[Candidate], t: float) -> None:
         """Drop what was remembered of those who left, and of nobodies long ago."""
         ids = {who.track_id for who in people}
-        self.turns = {identity: turn for identity, turn in self.turns.items() if identity in ids | {STRANGER}}
+        self.turns = {identity: turn for identity, turn in self.turns.items() if identity in ids | {UNTRACKED}}
         self.doubtful &= ids
         self.refused = [(then, where) for then, where in self.refused if 0 <= t - then < self.find_every_s]
 
     # ------------------------------------------------------------------------------------------------- look closer
 
-    def _tell(self, frame: Frame, who: Someone) -> Told | None:
+    def _tell(self, frame: Frame, who: Candidate) -> Detection | None:
         """What this frame says of somebody; None: nothing."""
         only_joints = np.isnan(who.where).any()
         box = around(who.where, self.margin * (MARGIN_OF_JOINTS if only_joints else 1.0))
@@ -147,7 +153,7 @@ class TwoStep:
         self._remember(who, frame.t, seen is not None and seen.chance >= self.pair.stay)
         return self._as_found(who) if seen is None else seen
 
-    def _worth(self, frame: Frame, who: Someone, box: Box) -> bool:
+    def _worth(self, frame: Frame, who: Candidate, box: Box) -> bool:
         """Whether a crop would tell more than is known."""
         if who.expected:
             return True
@@ -159,28 +165,28 @@ class TwoStep:
     def _same(self, where: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
         return bool(oks.oks(where, other[None], self.coarse_sigmas)[0] >= SAME_COARSE)
 
-    def _remember(self, who: Someone, t: float, there: bool) -> None:
+    def _remember(self, who: Candidate, t: float, there: bool) -> None:
         if not who.expected:
             if not there:
                 self.refused.append((t, who.where))
         elif there:
             self.doubtful.discard(who.track_id)
-        elif who.track_id != STRANGER:
+        elif who.track_id != UNTRACKED:
             self.doubtful.add(who.track_id)
 
-    def _as_found(self, who: Someone) -> Told | None:
+    def _as_found(self, who: Candidate) -> Detection | None:
         """What the finder alone says of somebody; None: nothing."""
         if who.xy is None or who.score is None:
             return None
         pair = self.pair
         chance = pair.found(log(who.raw)) if pair.found else who.raw
         known = who.where.shape == who.xy.shape
-        return Told(
+        return Detection(
             who, chance, who.xy, who.score, who.where if known else np.full_like(who.xy, np.nan),
             np.full((len(who.xy), 3), np.nan, F), refined=False,
         )  # fmt: skip
 
-    def _refined(self, poses: Poses, who: Someone) -> Told:
+    def _refined(self, poses: Poses, who: Candidate) -> Detection:
         """What a crop says of somebody, together with what the finder said."""
         pair, raw = self.pair, float(poses.person_score[0])
         if who.xy is None:
@@ -192,11 +198,11 @@ class TwoStep:
             chance = math.sqrt(who.raw * raw)
         xyz = np.full((poses.xy.shape[1], 3), np.nan, F) if poses.xyz is None else poses.xyz[0]
         coarse = np.full_like(poses.xy[0], np.nan) if poses.coarse_xy is None else where_of(poses)[0]
-        return Told(who, chance, poses.xy[0], poses.score[0], coarse, xyz, refined=True)
+        return Detection(who, chance, poses.xy[0], poses.score[0], coarse, xyz, refined=True)
 
     # ------------------------------------------------------------------------------------------------ put together
 
-    def _poses(self, frame: Frame, told: list[Told], least: float) -> Poses:
+    def _poses(self, frame: Frame, told: list[Detection], least: float) -> Poses:
         """The people of a frame, best first, each once."""
         told = sorted((seen for seen in told if seen.chance >= least), key=lambda seen: -seen.chance)
         if len(told) > 1:
@@ -220,7 +226,7 @@ class TwoStep:
             xy=xy,
             score=score,
             person_score=np.array([seen.chance for seen in told], F),
-            track_id=np.full(people, STRANGER, np.int32),
+            track_id=np.full(people, UNTRACKED, np.int32),
             xyz=xyz if people and not np.isnan(xyz).all(axis=(1, 2)).any() else None,
             coarse_xy=None if np.isnan(coarse).all() and people else coarse,
             ran_on=next((engine.ran_on for engine in self.engines if engine.ran_on), ""),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.poses import Crop, Frame, Heads, Poses
 from edgepose.engine import Engine
-from edgepose.estimate.base import Step
+from edgepose.estimate.base import InFlight
 from edgepose.estimate.decode import open_decoder
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Slot(NamedTuple):
     heads: dict[str, NDArray[Any]]
 
 
-class Look:
+class Predictor:
     """preprocess -> engine -> decode; two looks may share an engine."""
 
     def __init__(
@@ -79,15 +79,15 @@ class Look:
         heads = self.engine.run(tensor)
         return self._seen(heads, crop, frame, box is not None, time.monotonic())
 
-    def prepare(self, frame: Frame, box: Box | None, nothing_expected: bool) -> Step:
+    def prepare(self, frame: Frame, box: Box | None, nothing_expected: bool) -> InFlight:
         """Beside the engine's own memory, which an inference may be reading."""
         slot = self._next_slot = 1 - self._next_slot
         if not self._slots:
             self._slots = [self._slot(), self._slot()]
         _, crop = self._slots[slot].preprocess(frame, box)
-        return Step(frame, crop, box is not None, nothing_expected, slot)
+        return InFlight(frame, crop, box is not None, nothing_expected, slot)
 
-    def infer(self, step: Step) -> None:
+    def infer(self, step: InFlight) -> None:
         """Run the engine on what was prepared, and keep its heads: its next run overwrites its own.
 
         Raises:
@@ -104,7 +104,7 @@ class Look:
             else:
                 slot.heads[role] = head.copy()
 
-    def finish(self, step: Step) -> Poses:
+    def finish(self, step: InFlight) -> Poses:
         """The people in what was inferred."""
         return self._seen(self._slots[step.slot].heads, step.crop, step.frame, step.part, step.ended_t)
 

@@ -24,7 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgepose.sink.mqtt.lanes import Out, Traits
+from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 from edgepose.sink.mqtt.target import Target
 
 PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
@@ -45,17 +45,17 @@ REFUSED: dict[int, tuple[str, str]] = {
     138: ("refused", f"refused the login: banned; {LOGIN}"),
     140: ("refused", f"refused the login: bad authentication method; {LOGIN}"),
 }
-"""Reason code of a CONNACK -> kind of LinkDown, text. paho translates those of 3.1.1 to those of 5."""
+"""Reason code of a CONNACK -> kind of ConnectionDown, text. paho translates those of 3.1.1 to those of 5."""
 
 ENDED: dict[int, tuple[str, str]] = {
     135: ("refused", "ended the connection: not authorised; check what the broker allows"),
     141: ("frozen", "does not answer any more"),
     142: ("taken over", "ended the connection: another client is called the same; set sink.mqtt.client_id"),
 }
-"""Reason code of a DISCONNECT -> kind of LinkDown, text."""
+"""Reason code of a DISCONNECT -> kind of ConnectionDown, text."""
 
 
-class LinkDown(Exception):  # noqa: N818 (a state of the world, caught by the owner of the Link)
+class ConnectionDown(Exception):  # noqa: N818 (a state of the world, caught by the owner of the Link)
     """There is no connection (any more): what kind of trouble, and what to tell."""
 
     def __init__(self, kind: str, text: str) -> None:
@@ -93,7 +93,7 @@ class _Ear(logging.Logger):
             self.last = str(msg) % args if args else str(msg)
 
 
-class Link:
+class Connection:
     """Open, publish and turn from one thread."""
 
     def __init__(self, target: Target, version: str, answer_s: float) -> None:
@@ -102,7 +102,7 @@ class Link:
         """Messages the broker allows to be unanswered."""
         self.qos_max = 1
         self._target, self._answer_s = target, answer_s
-        self._down: LinkDown | None = None
+        self._down: ConnectionDown | None = None
         self._welcome = False
         self._leaving = False
         self._settled: list[Settled] = []
@@ -134,7 +134,7 @@ class Link:
         """Connect and log in, unless `gave_up`.
 
         Raises:
-            LinkDown: with the reason.
+            ConnectionDown: with the reason.
         """
         keepalive_s = math.ceil(self._target.keepalive_s / 2)  # silence until a ping, then as long for its answer
         limits = None
@@ -149,13 +149,15 @@ class Link:
         while not self._welcome:
             self.turn(min(deadline - time.monotonic(), 0.25), wake)
             if gave_up():
-                raise LinkDown("gave up", "did not answer in time")
+                raise ConnectionDown("gave up", "did not answer in time")
             if time.monotonic() > deadline and not self._welcome:
-                raise LinkDown("frozen", "takes the connection but does not answer; it hangs, or is no MQTT broker")
+                raise ConnectionDown(
+                    "frozen", "takes the connection but does not answer; it hangs, or is no MQTT broker"
+                )
 
-    def publish(self, out: Out) -> int:
+    def publish(self, out: Outgoing) -> int:
         """Hand over a message; its number."""
-        properties = _properties(out.traits) if self.version == "5" else None
+        properties = _properties(out.properties) if self.version == "5" else None
         return self._client.publish(out.topic, out.payload, min(out.qos, self.qos_max), out.retain, properties).mid
 
     def subscribe(self, pattern: str) -> int:
@@ -166,7 +168,7 @@ class Link:
             wanted = SubscribeOptions(1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
             number = self._client.subscribe(pattern, options=wanted)[1]
         if number is None:
-            raise LinkDown("lost", "closed the connection")
+            raise ConnectionDown("lost", "closed the connection")
         return number
 
     def received(self) -> list[Received]:
@@ -183,17 +185,17 @@ class Link:
         """Wait for traffic, `wake` or the timeout; move bytes; say which messages are settled since the last turn.
 
         Raises:
-            LinkDown: the connection ended.
+            ConnectionDown: the connection ended.
         """
         sock = self._client.socket()
         if sock is not None:
             self._move(sock, timeout_s, wake)
         elif not self._leaving:
-            raise self._down or LinkDown("lost", "closed the connection")
+            raise self._down or ConnectionDown("lost", "closed the connection")
         if self._down:
             raise self._down
-        settled, self._settled = self._settled, []
-        return settled
+        acknowledged, self._settled = self._settled, []
+        return acknowledged
 
     def _move(self, sock: Any, timeout_s: float, wake: socket.socket) -> None:
         buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
@@ -213,7 +215,7 @@ class Link:
                 self._client.loop_write()
             self._client.loop_misc()
         except (MQTTException, ValueError, LookupError, struct.error) as error:
-            raise LinkDown("no broker", f"sends what is not MQTT ({error}); is it the right port?") from None
+            raise ConnectionDown("no broker", f"sends what is not MQTT ({error}); is it the right port?") from None
 
     def leave(self, wake: socket.socket, timeout_s: float) -> None:
         """Say goodbye, so that the broker does not publish the last will."""
@@ -237,7 +239,7 @@ class Link:
     ) -> None:
         if reason.is_failure:
             kind, text = REFUSED.get(reason.value, ("refused", f"refused the connection: {reason}"))
-            self._down = LinkDown(kind, text)
+            self._down = ConnectionDown(kind, text)
             return
         self.in_flight_max = min(self.in_flight_max, getattr(properties, "ReceiveMaximum", self.in_flight_max))
         self.qos_max = min(self.qos_max, getattr(properties, "MaximumQoS", self.qos_max))
@@ -249,18 +251,18 @@ class Link:
         if self._down or self._leaving:
             return
         if reason.value in ENDED:
-            self._down = LinkDown(*ENDED[reason.value])
+            self._down = ConnectionDown(*ENDED[reason.value])
         elif flags.is_disconnect_packet_from_server:
-            self._down = LinkDown("lost", f"ended the connection: {reason}")
+            self._down = ConnectionDown("lost", f"ended the connection: {reason}")
         elif "alert" in self._ear.last:
             alert = self._ear.last.rpartition("] ")[2].partition(" (")[0]
-            self._down = LinkDown("tls", f"TLS failed: {alert}; check sink.mqtt.cert_file")
+            self._down = ConnectionDown("tls", f"TLS failed: {alert}; check sink.mqtt.cert_file")
         elif self._welcome:
             hint = f"it restarts, or another client is called {self._target.client_id} too"
-            self._down = LinkDown("lost", f"closed the connection; {hint}")
+            self._down = ConnectionDown("lost", f"closed the connection; {hint}")
         else:
             mixed_up = "without" if self._target.tls else "with"
-            self._down = LinkDown(
+            self._down = ConnectionDown(
                 "hung up", f"closed the connection before answering; does this port speak MQTT {mixed_up} TLS?"
             )
 
@@ -285,16 +287,16 @@ def matches(pattern: str, topic: str) -> bool:
     return topic_matches_sub(pattern, topic)
 
 
-def _properties(traits: Traits) -> Properties:
+def _properties(given: MessageProperties) -> Properties:
     made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    if traits.content:
-        made.ContentType = traits.content
-    if traits.schema:
-        made.UserProperty = ("schema", traits.schema)
-    if traits.expiry_s is not None:
-        made.MessageExpiryInterval = traits.expiry_s
-    if traits.correlation is not None:
-        made.CorrelationData = traits.correlation
+    if given.content:
+        made.ContentType = given.content
+    if given.schema:
+        made.UserProperty = ("schema", given.schema)
+    if given.expiry_s is not None:
+        made.MessageExpiryInterval = given.expiry_s
+    if given.correlation is not None:
+        made.CorrelationData = given.correlation
     return made
 
 
@@ -304,18 +306,18 @@ def _tune(_client: Client, _data: Any, sock: Any) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
 
-def _no_connection(error: OSError | UnicodeError) -> LinkDown:
+def _no_connection(error: OSError | UnicodeError) -> ConnectionDown:
     """Tell apart why a connection could not be made."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return LinkDown("tls", f"TLS failed: {error.verify_message}; check sink.mqtt.ca_file and the host's name")
+        return ConnectionDown("tls", f"TLS failed: {error.verify_message}; check sink.mqtt.ca_file and the host's name")
     if isinstance(error, ssl.SSLError):
-        return LinkDown("tls", f"TLS failed: {error.reason or error}; does this port speak TLS?")
+        return ConnectionDown("tls", f"TLS failed: {error.reason or error}; does this port speak TLS?")
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return LinkDown("unknown host", "the host's name is not known; check sink.mqtt.broker and the network")
+        return ConnectionDown("unknown host", "the host's name is not known; check sink.mqtt.broker and the network")
     if isinstance(error, TimeoutError) and "handshake" in str(error):
-        return LinkDown("frozen", "takes the connection but does not answer; it hangs, or does not speak TLS")
+        return ConnectionDown("frozen", "takes the connection but does not answer; it hangs, or does not speak TLS")
     if isinstance(error, TimeoutError):
-        return LinkDown("away", "does not answer; check the host, the port and the network")
+        return ConnectionDown("away", "does not answer; check the host, the port and the network")
     if isinstance(error, ConnectionRefusedError):
-        return LinkDown("away", "nothing listens there; is the broker running?")
-    return LinkDown("away", f"cannot be reached: {error.strerror or error}")
+        return ConnectionDown("away", "nothing listens there; is the broker running?")
+    return ConnectionDown("away", f"cannot be reached: {error.strerror or error}")

@@ -14,7 +14,7 @@ PATIENCE_S = 3.0
 """No frame for this long is a state; for less it is a slow camera."""
 
 
-class Standing:
+class ServiceState:
     """Looks at a pipeline now and then."""
 
     def __init__(self, pipeline: Pipeline, stall_s: float) -> None:

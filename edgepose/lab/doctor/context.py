@@ -42,7 +42,7 @@ class NotTriedError(Exception):
     """Something else has to be mended before this can be looked at."""
 
 
-class Visit:
+class Context:
     """One run of the doctor. Checks run one after another, so nothing here is locked."""
 
     def __init__(

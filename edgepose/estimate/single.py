@@ -7,19 +7,19 @@ from dataclasses import replace
 from edgepose.core import config
 from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
-from edgepose.estimate.base import Step
+from edgepose.estimate.base import InFlight
 from edgepose.estimate.boxes import BodyBox
-from edgepose.estimate.look import Box, Counts, Look
+from edgepose.estimate.predictor import Box, Counts, Predictor
 from edgepose.estimate.score import Logistic, chances
 
 MARGIN = 1.35
 """Of a crop around joints, where the skeleton has no torso."""
 
 
-class OneStep:
+class SingleModel:
     """One look at each frame; as Estimate."""
 
-    def __init__(self, cfg: config.Config, look: Look, counts: Counts, follow: bool) -> None:
+    def __init__(self, cfg: config.Config, look: Predictor, counts: Counts, follow: bool) -> None:
         """`follow`: the model sees one person, and its next crop comes from where that one is expected."""
         self.look, self._counts, self.counts = look, counts, counts.done
         self.skeleton = look.skeleton
@@ -51,16 +51,16 @@ class OneStep:
         """As Estimate."""
         return self._told(self.look(frame, self._box(expected)), expected is None)
 
-    def prepare(self, frame: Frame, expected: Poses | None) -> Step:
-        """As Stepwise."""
+    def prepare(self, frame: Frame, expected: Poses | None) -> InFlight:
+        """As Staged."""
         return self.look.prepare(frame, self._box(expected), expected is None)
 
-    def infer(self, step: Step) -> None:
-        """As Stepwise."""
+    def infer(self, step: InFlight) -> None:
+        """As Staged."""
         self.look.infer(step)
 
-    def finish(self, step: Step) -> Poses:
-        """As Stepwise."""
+    def finish(self, step: InFlight) -> Poses:
+        """As Staged."""
         return self._told(self.look.finish(step), step.nothing_expected)
 
     def _told(self, poses: Poses, nothing_expected: bool) -> Poses:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.errors import FrameLostError
 from edgepose.core.poses import COCO17, Frame, Poses, Skeleton
-from edgepose.estimate.look import Box, Counts, Look
+from edgepose.estimate.predictor import Box, Counts, Predictor
 
 F = np.float32
 SIZE_WH = (1000, 500)
@@ -49,7 +49,7 @@ class FakeEngine:
         """Nothing is open."""
 
 
-class FakeLook(Look):
+class FakeLook(Predictor):
     """Sees the whole scene, or whoever is nearest the middle of a box; each look takes `takes_s` on a fake clock."""
 
     def __init__(self, scene: Scene, counts: Counts, size: int, skeleton: Skeleton = COCO17) -> None:

@@ -13,17 +13,17 @@ from edgepose.core.poses import Poses, Skeleton
 F = np.float32
 SAME_COARSE = 0.3
 """Two candidates whose coarse poses are more alike (OKS) are one; so is a candidate and somebody expected."""
-STRANGER = -1
+UNTRACKED = -1
 """track_id of who has none."""
 
 
 @dataclass(slots=True, eq=False)
-class Someone:
+class Candidate:
     """One who may be there."""
 
     where: NDArray[np.float32]
     """(K', 2) what to look at: the coarse pose of the finder, or the one expected, or the pose itself."""
-    track_id: int = STRANGER
+    track_id: int = UNTRACKED
     expected: bool = False
     """By the tracker."""
     xy: NDArray[np.float32] | None = None
@@ -55,7 +55,7 @@ def where_of(poses: Poses) -> NDArray[np.float32]:
     return poses.xy if poses.coarse_xy is None else poses.coarse_xy
 
 
-def expected_people(expected: Poses | None) -> list[Someone]:
+def expected_people(expected: Poses | None) -> list[Candidate]:
     """Those whom the tracker expects."""
     if expected is None:
         return []
@@ -63,18 +63,18 @@ def expected_people(expected: Poses | None) -> list[Someone]:
     # a body whose coarse pose was never told is looked at where its joints are
     bare = np.isnan(where).all(axis=(1, 2), keepdims=True)
     where = np.where(bare, expected.xy, where)
-    return [Someone(where[row], int(expected.track_id[row]), expected=True) for row in range(len(expected))]
+    return [Candidate(where[row], int(expected.track_id[row]), expected=True) for row in range(len(expected))]
 
 
-def found_people(poses: Poses, joints: Joints, sigmas: NDArray[np.float32]) -> list[Someone]:
+def found_people(poses: Poses, joints: Joints, sigmas: NDArray[np.float32]) -> list[Candidate]:
     """Those whom a finder saw, each once, best first; `sigmas` are of its own joints."""
     where = where_of(poses)
     rows = oks.distinct(where, sigmas, SAME_COARSE) if len(poses) > 1 else range(len(poses))
     xy, score = joints(poses.xy, poses.score)
-    return [Someone(where[row], xy=xy[row], score=score[row], raw=float(poses.person_score[row])) for row in rows]
+    return [Candidate(where[row], xy=xy[row], score=score[row], raw=float(poses.person_score[row])) for row in rows]
 
 
-def meet(expected: list[Someone], found: list[Someone], sigmas: NDArray[np.float32]) -> list[Someone]:
+def meet(expected: list[Candidate], found: list[Candidate], sigmas: NDArray[np.float32]) -> list[Candidate]:
     """Hand what was found to those expected there; returns who was found and not expected.
 
     `sigmas` are of the joints in which poses are told.
@@ -91,7 +91,7 @@ def meet(expected: list[Someone], found: list[Someone], sigmas: NDArray[np.float
     return strangers
 
 
-def _alike(seen: Someone, who: Someone, sigmas: NDArray[np.float32]) -> float:
+def _alike(seen: Candidate, who: Candidate, sigmas: NDArray[np.float32]) -> float:
     pose = seen.where if seen.where.shape == who.where.shape else seen.xy
     if pose is None or who.where.shape != pose.shape:
         return 0.0
