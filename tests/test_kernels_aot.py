@@ -360,7 +360,7 @@ def test_a_library_of_another_user_is_never_loaded(cache: Path, monkeypatch: pyt
 
 CHANGES: dict[str, tuple[str, Any]] = {
     "another processor": ("processor", lambda: "x86_64\nflags : fpu avx512f"),
-    "another edgepose": ("BUILDERS", ("glue.py",)),
+    "another edgepose": ("BUILDERS", ("aot/glue.py",)),
     "another numba": ("installed_numba", lambda: "99.0"),
 }
 

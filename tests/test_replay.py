@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgepose import pipeline
 from edgepose.commands import cli
 from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Frame, Poses, Skeleton
 from edgepose.estimate import open_estimate
 from edgepose.pipeline import build
+from edgepose.pipeline import loop as pipeline
 from edgepose.pipeline.replay.play import Plan, Replay, named_by, places, stops_on_signals, within
 from edgepose.pipeline.replay.source import ReplaySource
 from edgepose.sink import MemorySink, open_sinks
