@@ -48,12 +48,13 @@ def test_a_pair_finds_one_small_person_and_looks_closer(name: str) -> None:
         poses = estimate(frame(wide), None)
         assert estimate.counts["crops"] >= 1
         assert len(estimate.engines) == (1 if name == "light" else 2)
+        beside = 0 if estimate.engines[0].runtime.name == "litert" else 1  # without XNNPACK one weak joint
     assert len(poses) == 1
     assert poses.person_score[0] > 0.5
     seen = poses.xy[0][~np.isnan(poses.xy[0, :, 0])]
     assert len(seen) >= 8
     inside = ((seen > [0, height]) & (seen < [width, 2 * height])).all(axis=1)
-    assert inside.sum() >= len(seen) - 1  # without XNNPACK one weak joint lies beside
+    assert inside.sum() >= len(seen) - beside
     assert poses.coarse_xy is not None
 
 

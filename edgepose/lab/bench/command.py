@@ -17,13 +17,14 @@ from typing import Any, TextIO
 import msgspec
 
 from edgepose.core import config
-from edgepose.core.errors import ConfigError, SinkError, SourceError
+from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.secret import masked
 from edgepose.lab.bench import board
 from edgepose.lab.bench.board import State
 from edgepose.lab.bench.measure import Measured, measure
 from edgepose.lab.bench.source import Again, AsCamera, first_frames, scene_frames
 from edgepose.lab.demo.broker import local_broker
+from edgepose.lab.eval.output import write_text
 from edgepose.source import open_source
 
 log = logging.getLogger("edgepose.lab.bench")
@@ -83,11 +84,11 @@ def run_bench(args: argparse.Namespace, cfg: config.Config) -> int:
         )
     say(report, sys.stderr if args.json == "-" else sys.stdout)
     if args.json:
-        _write(args.json, json.dumps(as_json(report), indent=1) + "\n")
+        write_text(args.json, json.dumps(as_json(report), indent=1) + "\n")
     if args.report:
         from edgepose.lab.bench.page import page
 
-        _write(args.report, page(report, SAYS))
+        write_text(args.report, page(report, SAYS))
     return 0
 
 
@@ -227,14 +228,3 @@ def _require_folder(flag: str, path: str | None) -> None:
     """Find out before a long run that a file cannot be written after it."""
     if path and path != "-" and (Path(path).is_dir() or not Path(path).parent.is_dir()):
         raise ConfigError(f"--{flag} {path}: not a file in a folder that exists")
-
-
-def _write(path: str, text: str) -> None:
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: {error.strerror}") from None
-    log.info("wrote %s", path)
