@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from edgepose.commands.cli import main
-from edgepose.core import config
+from edgepose.core import config, places
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Frame
 from edgepose.engine import tuned
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_as_none(own_folder: Path, text: str) -> None:
 
 def test_nowhere_to_keep_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(tuned.places, "settings", lambda: [tmp_path / "file" / "sub"])
+    monkeypatch.setattr(places, "settings", lambda: [tmp_path / "file" / "sub"])
     with pytest.raises(ConfigError, match="EDGEPOSE_CONFIG_DIR"):
         tuned.write({"a": row(2)})
 
