@@ -23,8 +23,8 @@ from edgepose.engine import Engine, open_engine
 from edgepose.engine.delegate import kinds as delegates
 from edgepose.engine.runtime import RUNTIMES, load_runtime
 from edgepose.engine.zoo import shipped_dir
-from tests import accelerator
-from tests.accelerator import CUSTOM, Scene, child_of, frame, gone, same, until
+from tests.helpers import accelerator
+from tests.helpers.accelerator import CUSTOM, Scene, child_of, frame, gone, same, until
 
 
 def installed() -> list[str]:
@@ -391,7 +391,7 @@ def test_a_build_that_is_not_of_this_model_is_refused(
 
 
 def test_a_build_with_other_heads_is_refused(tmp_path: Path, path: Path, scene: Scene, stick: Path) -> None:
-    from tests.tiny_graphs import Tiny
+    from tests.helpers.tiny_graphs import Tiny
 
     tiny = Tiny()
     source, middle = (tiny.tensor(accelerator.PICTURE, "int8", (1 / 127.5, -1)) for _ in range(2))

@@ -23,7 +23,7 @@ from edgepose.lab.bench.command import SAYS, changed
 from edgepose.lab.bench.page import page
 from edgepose.lab.bench.source import Again, AsCamera, scene_frames
 from edgepose.lab.bench.tune import Tried, choose
-from tests.broker import program
+from tests.helpers.broker import program
 
 BLACK = np.zeros((48, 64, 3), np.uint8)
 LIGHT = ("--model", "movenet_lightning_192", "--engine.threads", "1")

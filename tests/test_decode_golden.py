@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgepose.estimate.decode import DECODERS
-from tests import topdown_scene
-from tests.raw_heads import decode
-from tests.ways import KERNELS
+from tests.helpers import topdown_scene
+from tests.helpers.raw_heads import decode
+from tests.helpers.ways import KERNELS
 
 TESTS = Path(__file__).parent
 

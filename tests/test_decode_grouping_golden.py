@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests import grouping_scene
-from tests.crowds import match
-from tests.ways import KERNELS
+from tests.helpers import grouping_scene
+from tests.helpers.crowds import match
+from tests.helpers.ways import KERNELS
 
 
 @KERNELS

@@ -13,9 +13,9 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import AIC14, COCO17, Crop, Poses
 from edgepose.estimate.decode import open_decoder, topdown
-from tests.raw_heads import AS_IS, DTYPES, FRAME, decode, gaussians, head
-from tests.shared import shared
-from tests.ways import KERNELS
+from tests.helpers.raw_heads import AS_IS, DTYPES, FRAME, decode, gaussians, head
+from tests.helpers.shared import shared
+from tests.helpers.ways import KERNELS
 
 SIZE = (64, 48)
 OPTIONS = {"stride": 4.0, "min_person_score": 0.3, "min_joint_score": 0.3}

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, Poses
-from tests import reference_integral as reference
-from tests.raw_heads import DTYPES, decode, head
-from tests.ways import KERNELS
+from tests.helpers import reference_integral as reference
+from tests.helpers.raw_heads import DTYPES, decode, head
+from tests.helpers.ways import KERNELS
 
 OPTIONS = {"stride": 4.0, "min_person_score": 0.1, "min_joint_score": 0.1}
 K = 17

@@ -13,7 +13,7 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError, ModelError
 from edgepose.core.poses import COCO17, Crop, Frame, HeadSpec, Poses
 from edgepose.estimate.decode import open_decoder
-from tests.ways import KERNELS
+from tests.helpers.ways import KERNELS
 
 F = np.float32
 GOLDEN = Path(__file__).parent / "golden"

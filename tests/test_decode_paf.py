@@ -15,9 +15,9 @@ from edgepose.core.errors import ModelError
 from edgepose.core.poses import COCO17, OPENPOSE18, Crop, Frame, HeadSpec, Poses
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
-from tests.crowds import AS_IS, FRAME, crossings, crowd, fields, heatmaps, match, quantise, raw_heads
-from tests.shared import shared
-from tests.ways import KERNELS
+from tests.helpers.crowds import AS_IS, FRAME, crossings, crowd, fields, heatmaps, match, quantise, raw_heads
+from tests.helpers.shared import shared
+from tests.helpers.ways import KERNELS
 
 F = np.float32
 SIZE_WH = 108, 92

@@ -12,9 +12,9 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, Frame, HeadSpec, Poses
 from edgepose.estimate.decode import open_decoder
-from tests import personlab_scene, reference_personlab
-from tests.personlab_scene import QUANT, STANDING, raw_heads, real_heads, specs
-from tests.ways import KERNELS
+from tests.helpers import personlab_scene, reference_personlab
+from tests.helpers.personlab_scene import QUANT, STANDING, raw_heads, real_heads, specs
+from tests.helpers.ways import KERNELS
 
 F = np.float32
 AS_IS = Crop((0.0, 0.0), (1.0, 1.0))

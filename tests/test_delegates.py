@@ -20,7 +20,7 @@ from edgepose.engine.delegate.child import split
 from edgepose.engine.delegate.finding import Difference, OpShare, TroubleError
 from edgepose.engine.delegate.kinds import DELEGATES, explain, find_library, read_options
 from edgepose.engine.zoo import shipped_dir, verify_model
-from tests import accelerator
+from tests.helpers import accelerator
 
 MODEL = "movenet_lightning_192"
 

@@ -16,7 +16,7 @@ from edgepose.core.poses import COCO17
 from edgepose.lab.demo import broker, scene, show
 from edgepose.lab.demo.listener import Listener
 from edgepose.sink.mqtt.target import target
-from tests.broker import program
+from tests.helpers.broker import program
 
 
 def run_demo(cfg: config.Config, picture: Path, seconds: float = 2.0) -> int:

@@ -24,7 +24,7 @@ from edgepose.lab.doctor.context import Context
 from edgepose.lab.doctor.examine import Check, Found
 from edgepose.lab.doctor.finding import STATES, Finding, State, exit_code, fine
 from edgepose.lab.doctor.machine import Answer
-from tests.boards import BOARDS, FIRMWARE, FakeCamera, Made, jetson, pc, pi4, pi5, zero2w
+from tests.helpers.boards import BOARDS, FIRMWARE, FakeCamera, Made, jetson, pc, pi4, pi5, zero2w
 
 EDGEPOSE = [sys.executable, "-m", "edgepose"]
 

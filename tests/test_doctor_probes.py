@@ -18,7 +18,7 @@ from edgepose.lab.doctor.context import Context
 from edgepose.lab.doctor.finding import Finding
 from edgepose.lab.doctor.machine import Machine, kernel_clock, run_command
 from edgepose.lab.doctor.running import running
-from tests.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file
+from tests.helpers.broker import Broker, Subscriber, certificate, free_port, program, python_broker, secret_file
 
 
 def test_a_child_answers_with_json_whatever_libraries_print(monkeypatch: pytest.MonkeyPatch) -> None:

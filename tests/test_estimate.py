@@ -20,7 +20,7 @@ from edgepose.estimate.pairs import PAIRS, Pair, pair_of
 from edgepose.estimate.predictor import Counts
 from edgepose.estimate.score import Logistic, raw_of
 from edgepose.estimate.single import SingleModel
-from tests.fake_predictor import BODY, FakeLook, Scene, frame_at, poses_at
+from tests.helpers.fake_predictor import BODY, FakeLook, Scene, frame_at, poses_at
 
 F = np.float32
 STEP_S = 0.1

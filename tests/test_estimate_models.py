@@ -18,7 +18,7 @@ from edgepose.estimate import Estimate, open_estimate
 from edgepose.estimate.pairs import PAIRS
 from edgepose.follow.track import Tracker
 from edgepose.lab.demo import scene
-from tests.shared import shared
+from tests.helpers.shared import shared
 
 
 def opened(model: str, people: int = 6, **estimate: Any) -> Estimate:

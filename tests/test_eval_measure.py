@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgepose.core.poses import COCO17
 from edgepose.lab.eval.find import Seen
 from edgepose.lab.eval.match import IGNORED, WRONG, People, matches, pairs, similarity
-from tests.eval_scene import person, random_truth, truth_of
+from tests.helpers.eval_scene import person, random_truth, truth_of
 
 pytest.importorskip("pycocotools", reason="pycocotools judges here")
 

@@ -14,7 +14,7 @@ from edgepose.core.errors import ConfigError
 from edgepose.core.poses import AIC14, COCO17
 from edgepose.lab.eval.find import read_image
 from edgepose.lab.eval.truth import asked_of, read_truth, some
-from tests.eval_scene import CATEGORY, annotation, person, photographs, truth_of, write_set
+from tests.helpers.eval_scene import CATEGORY, annotation, person, photographs, truth_of, write_set
 
 
 def test_people_and_pictures_are_read_with_their_subfolders(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from edgepose.core import config
 from edgepose.wire.recording import reader
 from edgepose.wire.recording.chunks import HEAD, SYNC
-from tests.fuzz_targets import CORPUS, JSON_TARGETS, TARGETS, mutate, mutate_json
+from tests.helpers.fuzz_targets import CORPUS, JSON_TARGETS, TARGETS, mutate, mutate_json
 
 MUTATIONS = 2000
 """Of each target's inputs; `tools/fuzz` tries millions."""

@@ -10,8 +10,8 @@ import pytest
 from edgepose.commands.cli import main
 from edgepose.engine.manifest import read_manifest
 from edgepose.engine.zoo import verify_build, verify_model
-from tests.shared import shared
-from tests.tiny_graphs import Quant, Tiny, posenet
+from tests.helpers.shared import shared
+from tests.helpers.tiny_graphs import Quant, Tiny, posenet
 
 SIZE = 33
 HEADS: list[tuple[int, Quant]] = [(17, (0.05, 0)), (34, (0.4, 0)), (64, (1.4, -11))]

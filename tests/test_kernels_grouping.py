@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from edgepose import kernels
-from tests import reference_grouping as reference
+from tests.helpers import reference_grouping as reference
 
 F = np.float32
 MOST = 5

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgepose import kernels
 from edgepose.estimate.decode.refine import gaussian_taps
-from tests import reference_heatmap as reference
+from tests.helpers import reference_heatmap as reference
 
 F = np.float32
 BOTH: tuple[Literal["numba", "numpy"], ...] = ("numba", "numpy")

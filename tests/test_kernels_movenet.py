@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from edgepose import kernels
-from tests import reference
+from tests.helpers import reference
 
 F = np.float32
 ZERO = {"int8": -128, "uint8": 0, "float32": 0}

@@ -14,7 +14,7 @@ from edgepose.core import config
 from edgepose.core.poses import COCO17, HeadSpec
 from edgepose.estimate.decode.personlab import BONES, CHANNELS, Options, PersonLab, walk_of
 from edgepose.kernels import personlab_numpy
-from tests import personlab_scene, reference_personlab
+from tests.helpers import personlab_scene, reference_personlab
 
 F = np.float32
 DTYPES = sorted(personlab_scene.QUANT)

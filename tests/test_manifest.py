@@ -12,8 +12,8 @@ from edgepose.core.errors import ModelError
 from edgepose.core.poses import COCO17
 from edgepose.engine import open_engine
 from edgepose.engine.manifest import read_manifest
-from tests import tiny_models
-from tests.tiny_graphs import Tiny
+from tests.helpers import tiny_models
+from tests.helpers.tiny_graphs import Tiny
 
 FLY = '{ name = "fly", joints = ["head", "tail", "wing"], bones = [[0, 1], [1, 2]] }'
 

@@ -20,8 +20,8 @@ from edgepose.pipeline.stages import Following
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource, Source
 from edgepose.source.base import BaseSource
-from tests.broker import wait_until
-from tests.service import Camera, Looks, in_a_thread, picture
+from tests.helpers.broker import wait_until
+from tests.helpers.service import Camera, Looks, in_a_thread, picture
 
 SMALL = np.zeros((240, 320, 3), np.uint8)
 

@@ -37,7 +37,7 @@ from edgepose.wire.recording import (
 )
 from edgepose.wire.recording import session as sessions
 from edgepose.wire.recording.frames import Block
-from tests.people import poses
+from tests.helpers.people import poses
 
 OWN = Skeleton("hand3", ("wrist", "thumb", "ring"), ((0, 1), (0, 2)), (0.08, 0.035, 0.0251))
 HEADS = [
@@ -420,7 +420,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from edgepose.wire.recording import Writer
-from tests.people import poses
+from tests.helpers.people import poses
 from tests.test_recording import session
 made = Writer(Path(sys.argv[1]), wait=True)
 made.begin(session())

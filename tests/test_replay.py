@@ -31,7 +31,7 @@ from edgepose.pipeline.replay.source import ReplaySource
 from edgepose.sink import MemorySink, open_sinks
 from edgepose.source import ListSource
 from edgepose.wire.recording import Kept, Writer, read, text_of
-from tests.people import poses
+from tests.helpers.people import poses
 from tests.test_recording import OWN, session
 
 PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"

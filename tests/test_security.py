@@ -30,7 +30,7 @@ from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt.target import target
 from edgepose.source import open_source
 from edgepose.source.detect import address, masked
-from tests.broker import Broker, Subscriber, secret_file, wait_until
+from tests.helpers.broker import Broker, Subscriber, secret_file, wait_until
 
 PASSWORD = "br0ker-s3cret-%41"  # noqa: S105
 CAMERA_PASSWORD = "c@m/era:s3cret"  # noqa: S105

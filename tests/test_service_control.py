@@ -33,8 +33,8 @@ from edgepose.service.models import check_name
 from edgepose.service.run import RESTART, Service
 from edgepose.service.snapshot import LONGEST_PX, MOST_BYTES, jpeg
 from edgepose.source import ListSource
-from tests.broker import Broker, Subscriber, wait_until
-from tests.service import PICTURES, Asker, Camera, Looks, picture, running, settings
+from tests.helpers.broker import Broker, Subscriber, wait_until
+from tests.helpers.service import PICTURES, Asker, Camera, Looks, picture, running, settings
 
 
 @pytest.fixture(scope="module")

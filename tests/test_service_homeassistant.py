@@ -15,8 +15,8 @@ import pytest
 
 from edgepose.core import config
 from edgepose.service.homeassistant import device_id, discovery, discovery_topic
-from tests.broker import Broker, Subscriber, wait_until
-from tests.service import Camera, picture, running, settings
+from tests.helpers.broker import Broker, Subscriber, wait_until
+from tests.helpers.service import Camera, picture, running, settings
 
 LONG = {
     "dev": "device", "o": "origin", "cmps": "components", "p": "platform", "ids": "identifiers", "cns": "connections",

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.supervisor import PICTURES, Listener, Service, env
+from tests.helpers.supervisor import PICTURES, Listener, Service, env
 
 SETTINGS = f"""
 log = "info"

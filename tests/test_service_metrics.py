@@ -28,8 +28,8 @@ from edgepose.service.run import Service
 from edgepose.service.vitals import Board, Vitals, temperature_c, throttled
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource
-from tests.broker import Broker, free_port, wait_until
-from tests.service import Camera, picture, running, settings
+from tests.helpers.broker import Broker, free_port, wait_until
+from tests.helpers.service import Camera, picture, running, settings
 
 DASHBOARD = Path(__file__).resolve().parents[1] / "docs" / "grafana.json"
 DOCS = DASHBOARD.with_name("metrics.md")

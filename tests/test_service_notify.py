@@ -25,7 +25,7 @@ from edgepose.service.run import Service
 from edgepose.service.watchdog import READY_AFTER_S, SINKS, Watchdog, opening, watchdog_s
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource
-from tests.supervisor import Listener
+from tests.helpers.supervisor import Listener
 
 # ------------------------------------------------------------------------------------------------ notify
 

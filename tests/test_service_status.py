@@ -17,8 +17,8 @@ from edgepose.commands.top import bars, table
 from edgepose.service.fleet import Device, pattern
 from edgepose.service.reporting import Presence
 from edgepose.service.run import Service
-from tests.broker import Broker, Subscriber, wait_until
-from tests.service import Asker, Camera, picture, running, settings
+from tests.helpers.broker import Broker, Subscriber, wait_until
+from tests.helpers.service import Asker, Camera, picture, running, settings
 
 STATUS = wire.Status(
     schema="edgepose.status/1", version="1.2.3", device="kitchen", camera="door", run="0a1b2c3d",

@@ -14,8 +14,8 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.sink import SINKS, MemorySink, Sink, open_sinks
 from edgepose.sink.jsonl import JsonlSink
-from tests.broker import Broker
-from tests.people import frame, poses
+from tests.helpers.broker import Broker
+from tests.helpers.people import frame, poses
 
 
 def settings(name: str, folder: Path) -> config.Sink:

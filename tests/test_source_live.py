@@ -22,7 +22,7 @@ from edgepose.core.poses import Frame
 from edgepose.source import Source, open_source, stream, v4l2
 from edgepose.source.live import Grab, LiveSource, capture_time
 from edgepose.source.opencv import colour
-from tests.fake_capture import FakeCapture, plugged_in
+from tests.helpers.fake_capture import FakeCapture, plugged_in
 
 SOON_S = 20.0
 """Patience of a test with another thread; reached only by one that fails."""

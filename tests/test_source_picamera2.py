@@ -22,12 +22,12 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Frame
 from edgepose.source import Source, open_source, yuv
-from tests import fake_picamera2
-from tests.fake_picamera2 import Hardware
-from tests.picamera2_signatures import FILES, RELEASES, Signatures, signatures_in, signatures_of
+from tests.helpers import fake_picamera2
+from tests.helpers.fake_picamera2 import Hardware
+from tests.helpers.picamera2_signatures import FILES, RELEASES, Signatures, signatures_in, signatures_of
 
 RECORDED: Signatures = json.loads((Path(__file__).parent / "golden" / "picamera2_signatures.json").read_text())
-"""Of picamera2 0.3.38; tests/picamera2_signatures.py says how to record them anew."""
+"""Of picamera2 0.3.38; tests/helpers/picamera2_signatures.py says how to record them anew."""
 
 COLOURS_BGR = ((40, 60, 200), (200, 90, 30), (60, 180, 70), (128, 128, 128))
 """Of the four quarters of the test picture."""

@@ -18,7 +18,7 @@ from edgepose.engine.surgery.parts import Buffer
 from edgepose.engine.surgery.reading import read_model
 from edgepose.engine.surgery.writing import write_model
 from edgepose.estimate.decode import DECODERS
-from tests.tiny_graphs import Quant, Tiny, posenet
+from tests.helpers.tiny_graphs import Quant, Tiny, posenet
 
 STEP: Quant = (0.05, 0)
 

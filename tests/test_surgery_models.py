@@ -26,7 +26,7 @@ from edgepose.engine.zoo import verify_model
 from edgepose.estimate.preprocess import Preprocess
 from edgepose.pipeline import build
 from edgepose.source.memory import ListSource
-from tests.shared import shared
+from tests.helpers.shared import shared
 
 MOVENET = "movenet_single_pose_lightning_ptq"
 POSENETS = [

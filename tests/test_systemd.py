@@ -15,8 +15,8 @@ import pytest
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.service.run import RESTART
-from tests import sandbox
-from tests.supervisor import Listener, Service, env
+from tests.helpers import sandbox
+from tests.helpers.supervisor import Listener, Service, env
 
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = ROOT / "systemd"
@@ -121,7 +121,7 @@ def test_edgepose_works_within_the_units_system_calls_and_stops_in_them(tmp_path
     state, poses = tmp_path / "state", tmp_path / "poses.jsonl"
     given = {"STATE_DIRECTORY": str(state), "RUNTIME_DIRECTORY": str(tmp_path)}
     pictures = ["--source", str(ROOT / "edgepose/lab/demo/pictures"), "--source.loop", "true", "--track.mode", "on"]
-    within = [sys.executable, "-m", "tests.sandbox", str(UNIT)]
+    within = [sys.executable, "-m", "tests.helpers.sandbox", str(UNIT)]
     with Listener() as listener:
         there = env(listener, WATCHDOG_USEC="2000000", EDGEPOSE_REMEMBER_TRIALS="no", **given)
         with Service(*pictures, "--jsonl", str(poses), env=there, before=within) as service:
@@ -137,7 +137,7 @@ def test_a_delegates_process_is_started_and_ended_within_the_units_system_calls(
     within = [
         sys.executable,
         "-m",
-        "tests.sandbox",
+        "tests.helpers.sandbox",
         str(UNIT),
         sys.executable,
         "-m",
@@ -164,7 +164,7 @@ for call, *arguments in calls:
         print("refused")
 """
     told = subprocess.run(
-        [sys.executable, "-m", "tests.sandbox", str(UNIT), sys.executable, "-c", tried],
+        [sys.executable, "-m", "tests.helpers.sandbox", str(UNIT), sys.executable, "-c", tried],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert told.stdout.split() == ["refused"] * 3

@@ -19,7 +19,7 @@ from edgepose.core import config
 from edgepose.core.config import Mqtt
 from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt import MqttSink
-from tests.broker import Broker, program, secret_file, wait_until
+from tests.helpers.broker import Broker, program, secret_file, wait_until
 
 PAGE = (Path(__file__).parents[1] / "docs" / "threats.md").read_text(encoding="utf-8")
 PASSWORDS = {name: f"{name}-word" for name in ("porch", "hall", "dashboard", "operator")}

@@ -12,7 +12,7 @@ import pytest
 from edgepose.core import config
 from edgepose.core.poses import COCO17, SKELETONS, Poses
 from edgepose.follow.track import Tracker
-from tests.motion import Scene, Walker, at_rate, standing, swaying, walking
+from tests.helpers.motion import Scene, Walker, at_rate, standing, swaying, walking
 
 RATES = (1, 5, 10, 30, 60, 240)
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from edgepose.core import config
 from edgepose.core.poses import COCO17, Poses
 from edgepose.follow.track import Tracker
-from tests.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
+from tests.helpers.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
 from tests.test_track import film, identities, lefts, seen, tracker_of, watch
 
 TWO = Scene([Walker(standing(200)), Walker(standing(450), there=((0, 2),))])

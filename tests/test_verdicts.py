@@ -11,7 +11,7 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.engine import open_engine, verdicts
 from edgepose.engine.runtime import load_runtime
-from tests import accelerator, tiny_models
+from tests.helpers import accelerator, tiny_models
 
 
 @pytest.fixture

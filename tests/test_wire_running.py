@@ -19,7 +19,7 @@ import pytest
 from edgepose import wire
 from edgepose.lab.demo.scene import SIZE_WH, SceneSource
 from edgepose.wire import reference
-from tests.broker import Broker, program, wait_until
+from tests.helpers.broker import Broker, program, wait_until
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "docs" / "schema"
 ROOT = "edgepose/pi/door"

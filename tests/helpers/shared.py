@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(os.environ.get("EDGEPOSE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+FOLDER = Path(os.environ.get("EDGEPOSE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
 
 def shared(relative: str) -> Path:

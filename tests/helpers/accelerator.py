@@ -24,10 +24,10 @@ import pytest
 from edgepose.core import config
 from edgepose.core.errors import FrameLostError
 from edgepose.engine import Engine
-from tests import tiny_models
-from tests.tiny_graphs import Tiny
+from tests.helpers import tiny_models
+from tests.helpers.tiny_graphs import Tiny
 
-HERE = Path(__file__).parent / "delegate"
+HERE = Path(__file__).resolve().parents[1] / "delegate"
 RESHAPE = 22
 """TFLite's number of it."""
 CUSTOM = "edgetpu-custom-op"

@@ -1,6 +1,6 @@
 """Small drawn heads for the decoders that read one person, or answers as rows, and where their joints were drawn.
 
-`python -m tests.topdown_scene` writes tests/golden/FAMILY_drawn.npz: raw heads, and the poses decoded from them.
+`python -m tests.helpers.topdown_scene` writes tests/golden/FAMILY_drawn.npz: raw heads, and the poses decoded.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.poses import SKELETONS, HeadSpec, Poses
-from tests.raw_heads import Head, decode, gaussians, head
+from tests.helpers.raw_heads import Head, decode, gaussians, head
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SCORES = {"min_person_score": 0.1, "min_joint_score": 0.1}
 STRIDE = 4
 

@@ -1,6 +1,6 @@
 """PoseNet heads rendered from known skeletons: what a perfect network would say.
 
-`python -m tests.personlab_scene` writes tests/golden/personlab_three.npz anew; say in the commit what moved.
+`python -m tests.helpers.personlab_scene` writes tests/golden/personlab_three.npz anew; say in the commit what moved.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from edgepose.core.poses import HeadSpec
 from edgepose.estimate.decode.personlab import BONES, CHANNELS
-from tests import reference_personlab
+from tests.helpers import reference_personlab
 
 F = np.float32
-GOLDEN = Path(__file__).parent / "golden" / "personlab_three.npz"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "personlab_three.npz"
 STRIDE = 16
 CELLS = (23, 31)
 """Rows and columns of a 353x481 picture."""

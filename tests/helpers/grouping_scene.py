@@ -1,6 +1,6 @@
 """Golden heads of the decoders that group: int8 heads of small crowds, and what is found in them.
 
-`python -m tests.grouping_scene` writes tests/golden/NAME_crowd.npz anew; say in the commit what moved.
+`python -m tests.helpers.grouping_scene` writes tests/golden/NAME_crowd.npz anew; say in the commit what moved.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from edgepose.core.poses import COCO17, OPENPOSE18, HeadSpec, Poses, Skeleton
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
 from tests import test_decode_ae, test_decode_scmap
-from tests.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
+from tests.helpers.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).resolve().parents[1] / "golden"
 TRUNK = Skeleton(
     "trunk",
     ("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip"),

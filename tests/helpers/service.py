@@ -20,9 +20,9 @@ from edgepose.engine import Engine
 from edgepose.pipeline import Pipeline, build
 from edgepose.service.run import Service
 from edgepose.source.base import IDLE_S, BaseSource, Source
-from tests.broker import Subscriber, wait_until
+from tests.helpers.broker import Subscriber, wait_until
 
-PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
+PICTURES = Path(__file__).resolve().parents[2] / "edgepose" / "lab" / "demo" / "pictures"
 
 
 def picture(name: str = "astronaut.jpg") -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 Record them anew from the folder that holds the package (of `pip download picamera2 --no-deps`, unpacked):
 
-    python -m tests.picamera2_signatures FOLDER > tests/golden/picamera2_signatures.json
+    python -m tests.helpers.picamera2_signatures FOLDER > tests/golden/picamera2_signatures.json
 """
 
 from __future__ import annotations

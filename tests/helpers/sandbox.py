@@ -1,4 +1,4 @@
-"""A unit's sandbox without systemd as the first process: `python -m tests.sandbox UNIT COMMAND...`.
+"""A unit's sandbox without systemd as the first process: `python -m tests.helpers.sandbox UNIT COMMAND...`.
 
 What of it can be had here without rights: its system call filter and address families (seccomp, made from what
 systemd-analyze says is in its groups), NoNewPrivileges, UMask. Not: folders, devices, capabilities, memory limits.

@@ -1,0 +1,1 @@
+"""What tests share: made-up people, pictures, boards and brokers; slow references; runs of a service."""
