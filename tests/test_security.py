@@ -148,12 +148,63 @@ def test_outside_of_systemd_a_credential_says_what_to_do(monkeypatch: pytest.Mon
         ("rtsp://me:s3/cret@host", "s3/cret"),
         ("http://host/video?user=me&password=s3cret", "s3cret"),
         ("rtspsrc location=rtsp://host user-id=me user-pw=s3cret ! appsink", "s3cret"),
+        ("rtsp://me:a s3cret@host/x", "s3cret"),
+        ("rtsp://me:a's3cret@host/x", "s3cret"),
+        ('rtsp://me:a"s3cret@host/x', "s3cret"),
+        ("http://host/videostream.cgi?loginuse=admin&loginpas=s3cret", "s3cret"),
+        ("http://host/cgi?usr=admin&psw=s3cret", "s3cret"),
+        ("rtsp://host:554/11?usr=admin&pas=s3cret", "s3cret"),
+        ("rtsp://host:554/user=admin_password=s3cret_channel=1_stream=0.sdp", "s3cret"),
+        ("http://host/x;jsessionid=s3cret", "s3cret"),
+        ("http://host/x?token%3Ds3cret", "s3cret"),
+        ("rtspsrc location=rtsp://host/x user-pw = s3cret ! appsink", "s3cret"),
+        ('rtspsrc location=rtsp://host/x user-pw="a s3cret" ! appsink', "s3cret"),
+        ("rtspsrc location=rtsp://host/x user-pw=(string)s3cret ! appsink", "s3cret"),
+        ('souphttpsrc location=http://host extra-headers="h,Authorization=(string)Basic\\ s3cret" ! appsink', "s3cret"),
+        ("srt://host:9000?passphrase=s3cret&mode=caller", "s3cret"),
+        ("rtsp:\\\\me:s3cret@host", "s3cret"),
+        ("rtsp:/me:s3cret@host/x", "s3cret"),
+        ("rtsp//me:s3cret@host/x", "s3cret"),
     ],
 )
 def test_an_address_is_shown_without_its_password(shown: str, hidden: str) -> None:
     assert secret.holds_password(shown)
     assert hidden not in masked(shown)
     assert "host" in masked(shown)
+
+
+@pytest.mark.parametrize(
+    ("shown", "hidden"),
+    [
+        ("rtsps://192.168.1.1:7441/AbCdEfGhIjKl?enableSrtp", "AbCdEfGhIjKl"),
+        ("http://host/live/geheim77/index.m3u8", "geheim77"),
+        ("http://host/x?p=geheim", "geheim"),
+        ("http://host/x?c=admin:geheim", "geheim"),
+        ("http://host/x?pass:geheim", "geheim"),
+        ("http://host/x?geheim77", "geheim77"),
+    ],
+)
+def test_what_may_be_a_key_is_not_shown_either(shown: str, hidden: str) -> None:
+    assert hidden not in masked(shown)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://host/Streaming/Channels/101",
+        "rtsp://host:554/h264Preview_01_main",
+        "rtsp://host/cam/realmonitor?channel=1&subtype=0",
+        "http://host/axis-cgi/mjpg/video.cgi?resolution=640x480",
+        "http://host/walk20240501.mp4",
+        "/data/me@home/clip.mp4",
+        "user:data.mp4",
+        "2024-05-01T10:30:05.mp4",
+        "nvarguscamerasrc sensor-id=0 ! video/x-raw(memory:NVMM), format=NV12, framerate=30/1 ! appsink drop=true",
+    ],
+)
+def test_what_holds_no_secret_is_shown_as_it_is(address: str) -> None:
+    assert masked(address) == address
+    assert not secret.holds_password(address)
 
 
 @pytest.mark.parametrize(

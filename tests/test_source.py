@@ -477,7 +477,7 @@ def test_a_damaged_video_keeps_the_terminal_quiet(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     program = (
-        "import sys; from edgepose import config; from edgepose.source import open_source\n"
+        "import sys; from edgepose.core import config; from edgepose.source import open_source\n"
         "with open_source(config.Source(uri=sys.argv[1])) as source: print(len(list(source)))"
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)

@@ -38,10 +38,12 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
     from edgepose.commands.progress import Progress
     from edgepose.core.timing import Histogram
     from edgepose.pipeline.replay.play import Plan, Replay
+    from edgepose.sink.apart import require_apart
     from edgepose.sink.export import FORMATS
     from edgepose.wire.recording import read
 
     check_window(args.from_s, args.to_s)
+    require_apart([("OUT", args.out)], [("FILE", args.file)])
     plan = Plan(0.0, args.from_s, args.to_s, args.decode, args.as_recorded)
     with read(Path(args.file)) as recording:
         sink = FORMATS[args.kind](Path(args.out))

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
     from edgepose.core.timing import Histogram
     from edgepose.pipeline.replay.play import Plan, Replay, named_by, stops_on_signals
     from edgepose.sink import open_sinks
+    from edgepose.sink.apart import inputs_of, outputs_of, require_apart
     from edgepose.wire.recording import read
 
     plan = Plan(args.speed, args.from_s, args.to_s, args.decode, args.as_recorded)
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
         if first is not None:
             cfg = named_by(cfg, first.session)
         cfg = msgspec.structs.replace(cfg, sink=msgspec.structs.replace(cfg.sink, record=config.Record()))
+        require_apart(outputs_of(cfg), [("FILE", args.file), *inputs_of(cfg)])
         sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, live=False)]
         replay = Replay(recording, cfg, sinks, plan)
         progress = Progress(recording.frames() if plan.whole else None, live=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import msgspec
 from msgspec import Meta, Struct
 
-from edgepose.core.errors import ConfigError, one_line
+from edgepose.core import places
+from edgepose.core.errors import ConfigError, one_line, passes
 from edgepose.core.secret import masked
 
 if sys.version_info >= (3, 11):
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 LONGEST_SHOWN = 200
 """Characters of a wrong value."""
+LONGEST_MASKED = 1 << 14
+"""Of a wrong value that is looked through for secrets."""
 MAX_FILE_BYTES = 1 << 20
 
 
@@ -276,6 +280,7 @@ class Jsonl(Section, frozen=True, kw_only=True):
     """Write one JSON message a line; on when `path` is set."""
 
     path: Annotated[str, says("file to append to; - is standard output, empty is off")] = ""
+    overwrite: Annotated[bool, says("start the file anew instead of appending to an earlier run's lines")] = False
 
 
 class Overlay(Section, frozen=True, kw_only=True):
@@ -360,7 +365,8 @@ class Config(Section, frozen=True, kw_only=True):
         """The device's name: as set, or the host's."""
         import socket
 
-        return self.device or re.sub(r"[+#/\x00]", "-", socket.gethostname()) or "edgepose"
+        named = re.sub(r"[+#/\x00-\x1f\x7f]", "-", socket.gethostname())
+        return places.utf8(self.device or named) or "edgepose"
 
 
 # ------------------------------------------------------------------------------------------------ checked loading
@@ -394,7 +400,8 @@ def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
     expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
     if text.startswith("Invalid enum value"):
         expected = "one of " + ", ".join(repr(choice) for choice in _choices(type_, path))
-    shown = masked(repr(value))
+    shown = repr(value)
+    shown = masked(shown) if len(shown) <= LONGEST_MASKED else f"a {type(value).__name__} of {len(shown)} characters"
     return f"{path} is {shown[:LONGEST_SHOWN]}{'...' * (len(shown) > LONGEST_SHOWN)}, expected {expected}"
 
 
@@ -448,11 +455,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", passes=passes(error)) from None
+    except ValueError:  # a null byte
+        raise ConfigError(f"{str(path)!r}: no such file") from None
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: has more than {MAX_FILE_BYTES >> 20} MiB; is it the right file?")
     try:
-        raw: dict[str, Any] = tomllib.loads(content.decode())
+        raw: dict[str, Any] = tomllib.loads(places.text(content))
     except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: not UTF-8, a number too long, too deep
         raise ConfigError(one_line(f"{path}: not valid TOML: {error}")) from None
     return raw
@@ -472,6 +481,16 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
         put(merged, key, value)
         config = convert(merged, Config, f"--{key}")
     return config
+
+
+def to_json(config: Config) -> bytes:
+    """For a child process, in ASCII: names of files that are no text arrive as they are."""
+    return json.dumps(msgspec.to_builtins(config)).encode()
+
+
+def from_json(data: bytes | str) -> Config:
+    """What `to_json` wrote."""
+    return convert(json.loads(data), Config, "settings")
 
 
 def put(raw: dict[str, Any], key: str, value: Any) -> None:
@@ -517,6 +536,13 @@ def _settings(section: type[Section], prefix: str) -> Iterator[Setting]:
             yield from _settings(hint, f"{prefix}{field.name}.")
 
 
+PLACES = (
+    "uri", "path", "model", "models_dir", "delegate_library", "spool",
+    "password_file", "ca_file", "cert_file", "key_file",
+)  # fmt: skip
+"""Settings that name a file, whose name need not be text; all others go out in messages, where "?" stands for such."""
+
+
 def parse_value(text: str, setting: Setting) -> Any:
     """What a person typed for a setting: text as it is, sizes as 640x480, the rest as in TOML.
 
@@ -524,7 +550,7 @@ def parse_value(text: str, setting: Setting) -> Any:
         ConfigError: not a TOML value.
     """
     if isinstance(setting.default, str):
-        return text
+        return text if setting.key.rpartition(".")[2] in PLACES else places.utf8(text)
     size = re.fullmatch(r"(\d+)x(\d+)", text)
     try:
         return [int(size[1]), int(size[2])] if size else tomllib.loads(f"value = {text}")["value"]
@@ -559,4 +585,4 @@ def toml_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    return msgspec.json.encode(value).decode() if isinstance(value, str) else repr(value)
+    return msgspec.json.encode(places.utf8(value)).decode() if isinstance(value, str) else repr(value)

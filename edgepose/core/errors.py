@@ -14,6 +14,7 @@ Each message is one line: where it is, what is wrong, what to do next.
 
 from __future__ import annotations
 
+import errno
 import re
 
 LONGEST_LINE = 1000
@@ -44,15 +45,44 @@ class SinkError(EdgeposeError):
     quiet = False
     """True when whoever read the output simply left (`| head`): a clean end, nothing to complain about."""
 
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        """Opening the same sink again may work later: a disk that is full, away or read-only."""
+
 
 class ConfigError(EdgeposeError):
-    """A setting or a file named by one is wrong; restarting cannot help."""
+    """A setting or a file named by one is wrong; restarting cannot help, unless it `passes`: then exit 1."""
 
     exit_code = 78
+
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        super().__init__(message)
+        self.passes = passes
+        """What is in the way may go by itself: a disk that does not answer, too many open files."""
+        if passes:
+            self.exit_code = EdgeposeError.exit_code
 
 
 class ModelError(ConfigError):
     """A model file or its manifest is missing, damaged, or contradicts itself."""
+
+
+NEVER = frozenset((errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENXIO))
+"""What opening a file fails with for good: the name itself is wrong. All else may pass: a disk is mounted, freed."""
+
+WRONG_INPUT = NEVER | {errno.ENOENT, errno.EACCES, errno.EPERM}
+"""The same of a file that is read: one that is not there, or not for us, is a wrong setting."""
+
+
+def passes(error: OSError) -> bool:
+    """Whether reading a file may work later, although nobody changes the settings."""
+    return error.errno not in WRONG_INPUT
+
+
+def not_opened(message: str, error: OSError) -> ConfigError | SinkError:
+    """What to raise where an output cannot be opened: a wrong setting, or something that may pass."""
+    return ConfigError(message) if error.errno in NEVER else SinkError(message)
 
 
 def one_line(text: str) -> str:

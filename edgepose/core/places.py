@@ -1,12 +1,16 @@
 """Where edgepose keeps things: caches, settings, state and models of its own. Read from the environment at each call.
 
-A unit's folders come first (CacheDirectory, ConfigurationDirectory, StateDirectory), then the user's (XDG).
+A unit's folders come first (CacheDirectory, ConfigurationDirectory, StateDirectory), then the user's (XDG). And what
+comes with other people's files: names that are no text, texts in other encodings, two names of one file.
 """
 
 from __future__ import annotations
 
+import codecs
+import functools
 import os
 from pathlib import Path
+from typing import Any
 
 
 def caches() -> list[Path]:
@@ -48,3 +52,50 @@ def _home(variable: str, folder: str) -> str:
 
 def _named(*bases: str) -> list[Path]:
     return [Path(base) / "edgepose" for base in bases if base]
+
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""What a text file may begin with, and how it goes on; the mark of UTF-32 LE begins with that of UTF-16 LE."""
+
+
+def text(content: bytes) -> str:
+    """A text file's content: UTF-8, or what the mark at its start says, which Windows' editors and shells write.
+
+    Raises:
+        UnicodeDecodeError: it is another encoding.
+    """
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    return content.decode()
+
+
+@functools.lru_cache(maxsize=64)
+def utf8(name: str) -> str:
+    """The same for every name but one whose bytes are no text: "?" for what cannot be written."""
+    return name.encode(errors="replace").decode()
+
+
+def utf8_all(value: Any) -> Any:
+    """The same for what JSON is made of, with every text in it."""
+    if isinstance(value, str):
+        return utf8(value)
+    if isinstance(value, dict):
+        return {utf8_all(key): utf8_all(one) for key, one in value.items()}
+    return [utf8_all(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two names are of one file, by whatever link; of one that is not there yet by its resolved name."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+    except ValueError:  # a null byte
+        return False

@@ -7,7 +7,8 @@ import re
 import stat
 from pathlib import Path
 
-from edgepose.core.errors import ConfigError
+from edgepose.core import places
+from edgepose.core.errors import ConfigError, passes
 
 CREDENTIAL = "credential:"
 """Before the name of a credential that systemd hands to the service."""
@@ -16,18 +17,84 @@ MAX_BYTES = 1 << 20
 """Of a password, key or certificate file."""
 
 
+SCHEMES = "rtsps?|rtspu|https?|rtmps?|rtmpe|srt|udp|tcp|rtp|rist|mqtts?|wss?|ftps?"
+LOGIN = re.compile(rf"(?is)((?:(?<![^\s=(\"'\[,])(?:{SCHEMES}):?[\\/]+)|://).*@")
+"""From an address's start to its last @: the password may hold spaces, quotes, / and @; slashes may be mistyped."""
+
+HIDDEN = "pas|psw|pwd|pw|pin|token|key|auth|secret|sig|cred|cookie|session|access|header|passcode"
+NAME = "user|usr|login|account"
+NAMED = re.compile(
+    rf"(?is)([\w-]{{0,32}}(?:{HIDDEN}|{NAME})[\w-]{{0,32}}\s{{0,4}}(?:=|%3d)\s{{0,4}}(?:\([\w/-]{{1,32}}\)\s{{0,4}})?)"
+    r"(\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?|(?:\\.|[^&\s\\])+)"
+)
+"""NAME=VALUE where the name says that the value is nobody's business; it may be quoted, or have a GStreamer type."""
+
+HARMLESS_NAME = re.compile(
+    "(?i)action|bitrate|cam|camera|camid|ch|channel|codec|compression|format|fps|framerate|height|latency|mode|profile|"
+    "proto|protocol|quality|rate|res|resolution|size|stream|streamtype|subtype|transport|type|unicast|videocodec|width"
+)
+HARMLESS = re.compile(r"(?i)\d{0,4}|\d+x\d+|true|false|on|off|yes|no")
+"""Names and values of a query that cannot be a secret."""
+
+WORD = re.compile(
+    "av|axis|cam|camera|cgi|channels?|ch|h|hls|index|jpe?g|live|main|media|mjpe?g|mp|mpeg|onvif|picture|preview|profile|"
+    "rtsp|snapshot|stream|streaming|sub|track|unicast|video|vod|x"
+)
+"""What paths of cameras are made of, besides numbers."""
+TOKEN_LENGTH = 8
+"""Characters from which on letters with digits may be a key."""
+FILE = re.compile(r"(?i).{1,60}\.(?:mp4|mkv|avi|mov|webm|ts|m4v|mpe?g|jpe?g|png)")
+
+
 def masked(text: str) -> str:
-    """An address or pipeline as it may be shown and logged: no user name, password or token."""
-    text = re.sub(r"://[^\s\"']*@", "://***@", text)
-    return re.sub(r"(?i)\b([\w-]*(?:pass|pwd|pw|user|token|key|auth|secret|sig)[\w-]*=)[^&\s]+", r"\1***", text)
+    """An address or pipeline as it may be shown and logged: no user name, password or token.
+
+    What might be one is left out too: the value of an unknown parameter, a part of a path that looks like a key.
+    """
+    return " ! ".join(_masked(part) for part in text.split(" ! "))
+
+
+def _masked(text: str) -> str:
+    text = NAMED.sub(r"\1***", LOGIN.sub(r"\1***@", text))
+    return re.sub(r"(?<=://)([^\s/?\"']*)(/[^\s?\"']*)?(\?[^\s\"']*)?", _address, text)
+
+
+def _address(found: re.Match[str]) -> str:
+    """HOST/PATH?QUERY without what may be a token."""
+    host, path, query = (part or "" for part in found.groups())
+    path = "/".join(_part(part, host.endswith(":7441")) for part in path.split("/"))
+    return host + path + re.sub(r"([?&;])([^=&;]*)(=?)([^&;]*)", _parameter, query)
+
+
+def _part(part: str, secret: bool) -> str:
+    """A part of a path; `secret` where cameras of that port have nothing but a key there."""
+    if not part or "***" in part:
+        return part
+    key = secret or (not FILE.fullmatch(part) and any(map(_looks_like_a_key, re.split(r"[-_.,;:=]", part))))
+    return "***" if key else part
+
+
+def _looks_like_a_key(piece: str) -> bool:
+    words = [word for word in re.split(r"\d+", piece.lower()) if word]
+    digits = len(piece) - sum(map(len, words))
+    plain = digits < TOKEN_LENGTH and all(map(WORD.fullmatch, words))
+    return len(piece) >= TOKEN_LENGTH and 0 < digits < len(piece) and not plain
+
+
+def _parameter(found: re.Match[str]) -> str:
+    mark, name, equals, value = found.groups()
+    if not equals:
+        name, colon, rest = name.partition(":")
+        return mark + _part(name, secret=False) + colon + "***" * bool(rest)
+    shown = HARMLESS_NAME.fullmatch(name) or HARMLESS.fullmatch(value) or value == "***"
+    return f"{mark}{name}={value if shown else '***'}"
 
 
 def holds_password(text: str) -> bool:
     """Whether an address or pipeline holds a password or token; a user name alone is none."""
-    return bool(
-        re.search(r"://[^\s/@\"']*:[^\s\"']*@", text)
-        or re.search(r"(?i)\b[\w-]*(?:pass|pwd|pw|token|auth|secret|sig)[\w-]*=[^&\s]", text)
-    )
+    if re.search(rf"(?is)(?:(?:\A|[\s=\"'])(?:{SCHEMES}):?[\\/]+|://)[^/@]*:.*@", text):
+        return True
+    return any(re.search(rf"(?i)(?:{HIDDEN})[\w-]*\s*(?:=|%3d)", found[0]) for found in NAMED.finditer(text))
 
 
 def place(key: str, name: str) -> Path:
@@ -48,7 +115,7 @@ def place(key: str, name: str) -> Path:
     try:
         there = sorted(os.listdir(given))  # noqa: PTH208 (names, not paths)
     except OSError as error:
-        raise ConfigError(f"{key}: $CREDENTIALS_DIRECTORY {given}: {error.strerror}") from None
+        raise ConfigError(f"{key}: $CREDENTIALS_DIRECTORY {given}: {error.strerror}", passes=passes(error)) from None
     if name not in there:
         raise ConfigError(
             f"{key}: systemd hands over no credential {name!r}, only {', '.join(there) or 'none'}; "
@@ -74,7 +141,7 @@ def read(key: str, name: str, *, private: bool) -> bytes:
                 _check(key, path, status, private)
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{key} {name}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{key} {name}: cannot be read: {error.strerror}", passes=passes(error)) from None
     except ValueError:  # a null byte
         raise ConfigError(f"{key} {name!r}: no such file") from None
     if len(content) > MAX_BYTES:
@@ -89,9 +156,9 @@ def first_line(key: str, name: str) -> str:
         ConfigError: naming the setting and what to type.
     """
     try:
-        lines = read(key, name, private=True).decode().splitlines()
+        lines = places.text(read(key, name, private=True)).splitlines()
     except UnicodeDecodeError:
-        raise ConfigError(f"{key} {name}: not UTF-8 text") from None
+        raise ConfigError(f"{key} {name}: not UTF-8 text; save it as UTF-8") from None
     if not lines or not lines[0]:
         raise ConfigError(f"{key} {name}: its first line is empty; write the password there")
     return lines[0]

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from edgepose.core import config
 from edgepose.core.config import Section
-from edgepose.core.errors import ConfigError, ModelError
+from edgepose.core.errors import ConfigError, ModelError, passes
 from edgepose.core.poses import SKELETONS, Skeleton
 
 USUAL_SIGMA = 0.08
@@ -165,7 +165,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         manifest = config.convert(config.read_toml(path), Manifest, str(path))
     except ConfigError as error:
-        raise ModelError(str(error)) from None
+        raise ModelError(str(error), passes=error.passes) from None
     _check_skeleton(manifest.skeleton, str(path))
     roles = [head.role for head in manifest.heads]
     if len(set(roles)) != len(roles):
@@ -228,7 +228,9 @@ def read_file(path: Path, manifest: str = "") -> bytes:
     except FileNotFoundError:
         raise ModelError(f"{path}: {missing}") from None
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+        raise ModelError(
+            f"{path}: cannot be read: {error.strerror}; check its permissions", passes=passes(error)
+        ) from None
     except ValueError:  # a null byte
         raise ModelError(f"{str(path)!r}: {missing}") from None
     if not content:

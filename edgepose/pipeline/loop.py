@@ -365,8 +365,10 @@ def build(cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink
         SourceError: the source gives nothing.
     """
     from edgepose.sink import open_sinks
+    from edgepose.sink.apart import inputs_of, outputs_of, require_apart
     from edgepose.source import open_source
 
+    require_apart(outputs_of(cfg), inputs_of(cfg))
     with ExitStack() as opened:
         estimate = open_estimate(cfg)
         opened.callback(estimate.close)

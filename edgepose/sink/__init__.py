@@ -21,7 +21,8 @@ def _mqtt(config: Config, live: bool) -> Sink:
 def _jsonl(config: Config, live: bool) -> Sink:
     from edgepose.sink.jsonl import JsonlSink
 
-    return JsonlSink(config.sink.jsonl.path or "-", config.device_name, config.camera, live=live)
+    jsonl = config.sink.jsonl
+    return JsonlSink(jsonl.path or "-", config.device_name, config.camera, live=live, overwrite=jsonl.overwrite)
 
 
 def _overlay(config: Config, live: bool) -> Sink:

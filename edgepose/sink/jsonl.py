@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import select
@@ -11,15 +12,18 @@ import sys
 import time
 from io import RawIOBase
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from edgepose import wire
-from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.errors import ConfigError, SinkError, not_opened
 from edgepose.core.poses import Frame, Poses
 from edgepose.core.secret import private
 from edgepose.sink.base import Sink
 
 log = logging.getLogger("edgepose.sink.jsonl")
+
+LONGEST_LINE = 1 << 20
+"""Bytes of a line that is looked at."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -29,13 +33,18 @@ class JsonlSink(Sink):
 
     live  lines say when a frame was taken and how old it was; those of a recording tell nothing of when it was
           read, and are the same bytes each time
+    overwrite  an earlier run's lines go
+
+    Raises:
+        ConfigError: `path` cannot be a file of lines, or is one of something else.
+        SinkError: it cannot be opened now.
     """
 
-    def __init__(self, path: str, device: str, camera: str, *, live: bool = True) -> None:
+    def __init__(self, path: str, device: str, camera: str, *, live: bool = True, overwrite: bool = False) -> None:
         self._device, self._camera, self._live = device, camera, live
         self._is_stdout = path == "-"
         self._where = "standard output" if self._is_stdout else path
-        self._out = _stdout() if self._is_stdout else _append(path)
+        self._out = _stdout() if self._is_stdout else _append(path, overwrite)
         self._closed = False
         self._sent = 0
 
@@ -80,7 +89,7 @@ class JsonlSink(Sink):
     def _failed(self, error: OSError) -> SinkError:
         lines = f"after {self._sent} lines"
         if isinstance(error, BrokenPipeError):
-            failed = SinkError(f"{self._where}: closed by its reader {lines}")
+            failed = SinkError(f"{self._where}: closed by its reader {lines}", retryable=not self._is_stdout)
             failed.quiet = True
             return failed
         if error.errno in FULL:
@@ -102,14 +111,20 @@ def _stdout() -> RawIOBase:
     return cast(RawIOBase, getattr(sys.stdout.buffer, "raw", sys.stdout.buffer))
 
 
-def _append(path: str) -> RawIOBase:
+def _append(path: str, overwrite: bool) -> RawIOBase:
     """Open for appending; a last line that an earlier run left unfinished is ended first."""
     try:
-        out = open(path, "ab", buffering=0, opener=private)  # noqa: SIM115 (the sink closes it)
+        held = _held(path)
+        out = open(path, "wb" if overwrite else "ab", buffering=0, opener=private)  # noqa: SIM115 (the sink closes it)
     except OSError as error:
-        raise ConfigError(f"sink.jsonl.path {path}: {error.strerror}; set it to a file that can be written") from None
+        what = f"sink.jsonl.path {path}: {error.strerror}; set it to a file that can be written"
+        raise not_opened(what, error) from None
+    except ValueError:  # a null byte
+        raise ConfigError(f"sink.jsonl.path {path!r}: no name of a file") from None
+    if held.size and not overwrite:
+        log.info("%s: has %d bytes; lines are appended; sink.jsonl.overwrite starts it anew", path, held.size)
     try:
-        if not _ends_whole(path):
+        if not held.whole and not overwrite:
             out.write(b"\n")
     except OSError as error:
         out.close()
@@ -117,10 +132,36 @@ def _append(path: str) -> RawIOBase:
     return out
 
 
-def _ends_whole(path: str) -> bool:
+class _Held(NamedTuple):
+    """What a file holds before the run."""
+
+    size: int
+    whole: bool
+    """It ends with a line's end."""
+
+
+def _held(path: str) -> _Held:
+    """What is there; a ConfigError where it is anything but JSON lines."""
     file = Path(path)
-    if not file.is_file() or not file.stat().st_size:
-        return True
+    if not file.is_file() or not (size := file.stat().st_size):
+        return _Held(0, True)
     with file.open("rb") as lines:
-        lines.seek(-1, os.SEEK_END)
-        return lines.read(1) == b"\n"
+        first = lines.readline(LONGEST_LINE)
+        lines.seek(max(0, size - LONGEST_LINE))
+        last = lines.read(LONGEST_LINE)
+    ends = last.endswith(b"\n")
+    whole = [first] if first.endswith(b"\n") else []
+    whole += last.splitlines()[1 if size > LONGEST_LINE else 0 : None if ends else -1][-1:]
+    if not (any(map(_is_json, whole)) if whole else first.startswith(b"{")):
+        raise ConfigError(
+            f"sink.jsonl.path {path}: holds no JSON lines, and nothing is added to what is something else; "
+            "set it to another file"
+        )
+    return _Held(size, ends)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from edgepose.core.places import utf8, utf8_all
 from edgepose.core.poses import Poses
-from edgepose.wire.poses_json import Moment, iso_utc, utf8
+from edgepose.wire.poses_json import Moment, iso_utc
 
 EVENT = "edgepose.event/1"
 STATUS = "edgepose.status/1"
@@ -160,13 +161,16 @@ _T = TypeVar("_T", bound=Struct)
 
 
 def encode_struct(message: Struct) -> bytes:
-    """One JSON object of an Event, Status, Health or Answer."""
-    return _encoder.encode(message)
+    """One JSON object of an Event, Status, Health or Answer; "?" stands for what in it is no text."""
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError:
+        return _encoder.encode(utf8_all(msgspec.to_builtins(message)))
 
 
 def encode_event(event: Event) -> bytes:
-    """One JSON object."""
-    return _encoder.encode(event)
+    """`encode_struct` of an Event."""
+    return encode_struct(event)
 
 
 def decode_struct(struct: type[_T], data: bytes) -> _T:

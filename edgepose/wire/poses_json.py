@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from edgepose.core.places import utf8
 from edgepose.core.poses import Poses
 
 SCHEMA = "edgepose.poses/1"
@@ -156,12 +157,6 @@ def iso_utc(wall: float) -> str:
     if micro == 1_000_000:
         second, micro = second + 1, 0
     return f"{_second(second)}.{micro:06d}Z"
-
-
-@lru_cache(maxsize=64)
-def utf8(name: str) -> str:
-    """The same for every name but a file's that is not text: "?" for what cannot be written."""
-    return name.encode(errors="replace").decode()
 
 
 @lru_cache(maxsize=8)

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from edgepose.core import config
 from edgepose.core.errors import EdgeposeError
 
@@ -37,7 +35,7 @@ class Subscriber:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root,
         )  # fmt: skip
         if process.stdin and process.stdout:
-            process.stdin.write(msgspec.json.encode(self._cfg).decode() + "\n")
+            process.stdin.write(config.to_json(self._cfg).decode() + "\n")
             process.stdin.flush()
             if process.stdout.readline() != "ready\n":
                 said = process.communicate()[1].strip().splitlines() or ["it said nothing"]
@@ -67,7 +65,7 @@ def main() -> int:
 
     from edgepose.sink.mqtt.target import target
 
-    cfg = msgspec.json.decode(sys.stdin.readline(), type=config.Config)
+    cfg = config.from_json(sys.stdin.readline())
     there = target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
     came: list[tuple[float, bytes]] = []
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)

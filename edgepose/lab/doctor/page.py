@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 import edgepose
+from edgepose.core.places import utf8
 from edgepose.lab.doctor.examine import Found
 from edgepose.lab.doctor.finding import STATES, State, exit_code
 
@@ -31,7 +32,7 @@ MOST_WIDTH = 120
 def write(to: TextIO, text: str) -> None:
     """Write, or drop what nobody reads any more (`| head`): the exit code still counts."""
     try:
-        to.write(text)
+        to.write(utf8(text))
         to.flush()
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -131,4 +132,4 @@ def as_json(found: Iterable[Found], device: str, at: str) -> str:
             for each in entries
         ],
     }
-    return json.dumps(told, indent=1, ensure_ascii=False)
+    return utf8(json.dumps(told, indent=1, ensure_ascii=False))

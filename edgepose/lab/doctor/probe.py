@@ -16,9 +16,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from edgepose.core.config import Config
+from edgepose.core.config import Config, from_json, to_json
 from edgepose.core.errors import EdgeposeError
 
 FAILS = (ImportError, OSError, SystemError, AttributeError, TypeError, ValueError, RuntimeError, EdgeposeError)
@@ -209,9 +207,7 @@ def ask(name: str, cfg: Config, limit_s: float) -> dict[str, Any]:
     package_root = str(Path(__file__).resolve().parents[3])
     command = [sys.executable, "-c", CHILD, package_root, name]
     try:
-        done = subprocess.run(
-            command, input=msgspec.json.encode(cfg), capture_output=True, timeout=limit_s, check=False
-        )
+        done = subprocess.run(command, input=to_json(cfg), capture_output=True, timeout=limit_s, check=False)
     except subprocess.TimeoutExpired:
         return {"failed": f"did not answer in {limit_s:g} s", "how": "hung"}
     except OSError:
@@ -230,7 +226,7 @@ def main(name: str) -> int:
     """Answer one question with the settings on standard input; nothing but JSON goes to standard output."""
     answer_to = os.dup(1)
     os.dup2(2, 1)  # what libraries print is not the answer
-    cfg = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
+    cfg = from_json(sys.stdin.buffer.read())
     answer = json.dumps(here(name, cfg)).encode()
     while answer:
         answer = answer[os.write(answer_to, answer) :]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.errors import ConfigError, FrameLostError, SourceError
 from edgepose.core.opencv import cv2
+from edgepose.core.places import utf8
 from edgepose.core.poses import Frame, Poses, Skeleton
 from edgepose.lab.eval.match import People
 from edgepose.lab.eval.truth import Person, Picture
@@ -284,5 +285,5 @@ def read_image(picture: Picture) -> tuple[NDArray[np.uint8], bool]:
 def _nothing(picture: Picture, why: str) -> Seen:
     return Seen(
         picture_id=picture.id, candidates=[], told=[], ms=0.0, read_ms=0.0, invokes=0, crops=0, candidate_invokes=0,
-        failed=why,
+        failed=utf8(why),
     )  # fmt: skip

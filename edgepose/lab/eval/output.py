@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgepose.core.errors import SinkError
+from edgepose.core.places import utf8
 
 log = logging.getLogger("edgepose.lab.eval")
 
@@ -29,6 +30,7 @@ def write_text(path: str, text: str) -> None:
     Raises:
         SinkError: it cannot be written.
     """
+    text = utf8(text)
     if path == "-":
         sys.stdout.write(text)
         return

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edgepose.core.places import utf8_all
 from edgepose.core.poses import HeadSpec, Skeleton
 
 Name = Annotated[str, Meta(max_length=1024)]
@@ -73,7 +74,10 @@ _decoder = msgspec.json.Decoder(Session)
 
 def encode(session: Session) -> bytes:
     """Its payload."""
-    return msgspec.json.encode(session)
+    try:
+        return msgspec.json.encode(session)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(utf8_all(msgspec.to_builtins(session)))
 
 
 def decode(payload: bytes) -> Session | None:
