@@ -256,7 +256,7 @@ def test_without_a_broker_closing_takes_no_longer_than_promised() -> None:
     publisher.close()
 
     assert not publisher._thread.is_alive()
-    assert publisher.counts == {"sent": 0, "dropped": 1, "refused": 0, "reconnects": 0}
+    assert publisher.counts == {"sent": 0, "dropped": 1, "refused": 0, "reconnects": 0, "garbled": 0}
 
 
 # ------------------------------------------------------------------------------------------------ brokers that refuse
@@ -419,7 +419,7 @@ def test_from_a_file_every_frame_arrives_in_order(broker: Broker) -> None:
         wait_until(lambda: len(subscriber.payloads()) == 500, "all poses", timeout_s=20)
 
     assert seqs(subscriber) == list(range(500))
-    assert publisher.counts == {"sent": 500, "dropped": 0, "refused": 0, "reconnects": 0}
+    assert publisher.counts == {"sent": 500, "dropped": 0, "refused": 0, "reconnects": 0, "garbled": 0}
 
 
 def test_from_a_file_nothing_is_dropped_while_the_broker_restarts(broker: Broker) -> None:

@@ -21,7 +21,7 @@ from edgepose import wire
 from edgepose.core.config import Mqtt
 from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt import events as mqtt_events
-from edgepose.sink.mqtt.connection import Connection
+from edgepose.sink.mqtt.connection import Connection, Settled
 from edgepose.sink.mqtt.events import INCOMING
 from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 from edgepose.sink.mqtt.sink import MqttSink, Reply, Timing, _Sent
@@ -550,7 +550,8 @@ def test_a_subscription_that_is_not_allowed_is_told(caplog: pytest.LogCaptureFix
     """mosquitto grants every subscription, and then sends nothing; other brokers say so."""
     with sink(f"mqtt://127.0.0.1:{free_port()}") as publisher:
         publisher._settle(
-            _Sent(None, Outgoing(f"{ROOT}/control/+", b"", 1, False, MessageProperties()), 0.0), "Not authorized"
+            _Sent(None, Outgoing(f"{ROOT}/control/+", b"", 1, False, MessageProperties()), 0.0),
+            Settled(1, "Not authorized"),
         )
 
     assert told(caplog, f"does not let us subscribe to {ROOT}/control/+: Not authorized") == 1

@@ -72,8 +72,9 @@ COUNTERS = {
     "overtaken": Counter("poses_overtaken", "poses dropped for newer ones while the broker was away or slow"),
     "refused": Counter("broker_refusals", "poses and logins that the broker refused"),
     "reconnects": Counter("broker_reconnects", "connections to the broker after the first"),
+    "garbled": Counter("broker_messages_garbled", "messages to this device that are not as MQTT wants them"),
 }
-"""Keys of Numbers.counts; the last four only with a broker."""
+"""Keys of Numbers.counts; the last five only with a broker."""
 
 
 class Gauges:
@@ -127,7 +128,7 @@ class Gauges:
         counts["source_reconnects"] = counts.pop("reconnects", 0)
         if self._mqtt is not None:
             sink = self._mqtt.counts
-            counts |= {name: sink[name] for name in ("sent", "refused", "reconnects")}
+            counts |= {name: sink[name] for name in ("sent", "refused", "reconnects", "garbled")}
             counts["overtaken"] = sink["dropped"]
         spool = self._mqtt.spool_counts if self._mqtt is not None else {}
         stages = self._copies()

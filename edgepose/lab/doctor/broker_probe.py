@@ -101,7 +101,8 @@ def _login(cfg: Config, aim: Target) -> dict[str, Any]:
     A message without people is published only if no edgepose is running here; its last will is then the truth.
     """
     from edgepose.lab.doctor.running import running
-    from edgepose.sink.mqtt.connection import Connection, ConnectionDown
+    from edgepose.sink.mqtt.connection import connect
+    from edgepose.sink.mqtt.reasons import ConnectionDown
     from edgepose.sink.mqtt.sink import TOO_NEW
 
     here = running()
@@ -109,11 +110,9 @@ def _login(cfg: Config, aim: Target) -> dict[str, Any]:
     near, far = socket.socketpair()
     with near, far:
         for version in own.versions:
-            connection = Connection(own, version, ANSWER_S)
             try:
-                connection.open(near, lambda: False)
+                connection = connect(own, version, ANSWER_S, near, lambda: False)
             except ConnectionDown as down:
-                connection.close()
                 if down.kind in TOO_NEW and version != own.versions[-1]:
                     continue
                 return {"step": "login", "kind": down.kind, "why": str(down)}

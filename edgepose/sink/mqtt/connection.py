@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
-from paho.mqtt import MQTTException
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -24,43 +23,27 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgepose.sink.mqtt.client import MALFORMED, RECEIVE_BYTES, SturdyClient
 from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
+from edgepose.sink.mqtt.limits import Limits, Will, limits_of, packet_bytes, weaker
+from edgepose.sink.mqtt.reasons import ENDED, HOPELESS, REFUSED, ConnectionDown, hung_up, no_connection
 from edgepose.sink.mqtt.target import Target
 
 PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
+FULL_WILL = Will()
+SPARE_BYTES = 512
+"""More than a message has beside its topic and its payload."""
 SEND_BUFFER = 1 << 16
 """Bytes the kernel may hold for a slow broker; more would only be old poses."""
 
-RECEIVE_BYTES = 1 << 17
-"""The longest packet a broker of MQTT 5 may send us; commands are short."""
 
-LOGIN = "check sink.mqtt.username and password_file, and what the broker allows"
+class WillRefusedError(ConnectionDown):
+    """The broker may let us in with a `weaker` will; None: without one."""
 
-REFUSED: dict[int, tuple[str, str]] = {
-    132: ("version", "does not speak this MQTT version; set sink.mqtt.protocol to auto"),
-    133: ("refused", "does not accept the client's name; set sink.mqtt.client_id"),
-    134: ("refused", f"refused the login: bad user name or password; {LOGIN}"),
-    135: ("refused", f"refused the login: not authorised; {LOGIN}"),
-    138: ("refused", f"refused the login: banned; {LOGIN}"),
-    140: ("refused", f"refused the login: bad authentication method; {LOGIN}"),
-}
-"""Reason code of a CONNACK -> kind of ConnectionDown, text. paho translates those of 3.1.1 to those of 5."""
-
-ENDED: dict[int, tuple[str, str]] = {
-    135: ("refused", "ended the connection: not authorised; check what the broker allows"),
-    141: ("frozen", "does not answer any more"),
-    142: ("taken over", "ended the connection: another client is called the same; set sink.mqtt.client_id"),
-}
-"""Reason code of a DISCONNECT -> kind of ConnectionDown, text."""
-
-
-class ConnectionDown(Exception):  # noqa: N818 (a state of the world, caught by the owner of the Link)
-    """There is no connection (any more): what kind of trouble, and what to tell."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
+    def __init__(self, weaker: Will | None, text: str) -> None:
+        super().__init__("refused", text)
+        self.weaker = weaker
 
 
 class Settled(NamedTuple):
@@ -69,6 +52,8 @@ class Settled(NamedTuple):
     mid: int
     denied: str
     """Why the broker does not take it; empty if it did (QoS 1) or if the bytes left (QoS 0)."""
+    hopeless: bool = False
+    """It never will: the message is why, not who may send it."""
 
 
 class Received(NamedTuple):
@@ -96,11 +81,12 @@ class _Ear(logging.Logger):
 class Connection:
     """Open, publish and turn from one thread."""
 
-    def __init__(self, target: Target, version: str, answer_s: float) -> None:
+    def __init__(self, target: Target, version: str, answer_s: float, will: Will | None = FULL_WILL) -> None:
         self.version = version
-        self.in_flight_max = 10
-        """Messages the broker allows to be unanswered."""
-        self.qos_max = 1
+        self.limits = Limits()
+        """Of the broker, once it let us in."""
+        self.will = will
+        """What it has to say when we are gone; None: nothing."""
         self._target, self._answer_s = target, answer_s
         self._down: ConnectionDown | None = None
         self._welcome = False
@@ -108,7 +94,7 @@ class Connection:
         self._settled: list[Settled] = []
         self._received: list[Received] = []
         self._ear = _Ear("paho")
-        self._client = client = Client(
+        self._client = client = SturdyClient(
             CallbackAPIVersion.VERSION2, target.client_id, protocol=PROTOCOLS[version], reconnect_on_failure=False
         )
         client.suppress_exceptions = True
@@ -124,17 +110,18 @@ class Connection:
             client.tls_set_context(target.tls)
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        will_properties = None
-        if version == "5":
-            will_properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
-            will_properties.WillDelayInterval = 0
-        client.will_set(f"{target.root}/availability", b"offline", 1, True, will_properties)
+        if will is not None:
+            properties = None
+            if version == "5":
+                properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+                properties.WillDelayInterval = 0
+            client.will_set(f"{target.root}/availability", b"offline", will.qos, will.retain, properties)
 
     def open(self, wake: socket.socket, gave_up: Callable[[], bool]) -> None:
         """Connect and log in, unless `gave_up`.
 
         Raises:
-            ConnectionDown: with the reason.
+            ConnectionDown: with the reason; WillRefusedError: the will may be it.
         """
         keepalive_s = math.ceil(self._target.keepalive_s / 2)  # silence until a ping, then as long for its answer
         limits = None
@@ -144,7 +131,7 @@ class Connection:
         try:
             self._client.connect(self._target.host, self._target.port, keepalive_s, properties=limits)
         except (OSError, UnicodeError) as error:
-            raise _no_connection(error) from None
+            raise no_connection(error) from None
         deadline = time.monotonic() + self._answer_s
         while not self._welcome:
             self.turn(min(deadline - time.monotonic(), 0.25), wake)
@@ -155,10 +142,20 @@ class Connection:
                     "frozen", "takes the connection but does not answer; it hangs, or is no MQTT broker"
                 )
 
+    def excess(self, out: Outgoing) -> int:
+        """Bytes of a message, where they are more than the broker takes; else 0."""
+        most = self.limits.packet_bytes
+        if not most or len(out.payload) + 4 * len(out.topic) + SPARE_BYTES <= most:
+            return 0
+        packed: bytes = _properties(out.properties).pack() if self.version == "5" else b""  # type: ignore[no-untyped-call]
+        needed = packet_bytes(out.topic, out.payload, min(out.qos, self.limits.qos), packed)
+        return needed if needed > most else 0
+
     def publish(self, out: Outgoing) -> int:
-        """Hand over a message; its number."""
+        """Hand over a message, as far as the broker can do what it asks for; its number."""
         properties = _properties(out.properties) if self.version == "5" else None
-        return self._client.publish(out.topic, out.payload, min(out.qos, self.qos_max), out.retain, properties).mid
+        qos, retain = min(out.qos, self.limits.qos), out.retain and self.limits.retain
+        return self._client.publish(out.topic, out.payload, qos, retain, properties).mid
 
     def subscribe(self, pattern: str) -> int:
         """Ask for what is published from now on; the number under which the answer is settled."""
@@ -175,6 +172,11 @@ class Connection:
         """What came in since the last call, in order."""
         received, self._received = self._received, []
         return received
+
+    @property
+    def unreadable(self) -> int:
+        """Messages that came in and were left out, for they are not as MQTT wants them."""
+        return self._client.unreadable
 
     @property
     def written(self) -> bool:
@@ -214,7 +216,7 @@ class Connection:
             if events & select.POLLOUT:
                 self._client.loop_write()
             self._client.loop_misc()
-        except (MQTTException, ValueError, LookupError, struct.error) as error:
+        except MALFORMED as error:
             raise ConnectionDown("no broker", f"sends what is not MQTT ({error}); is it the right port?") from None
 
     def leave(self, wake: socket.socket, timeout_s: float) -> None:
@@ -238,22 +240,29 @@ class Connection:
         self, _client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            kind, text = REFUSED.get(reason.value, ("refused", f"refused the connection: {reason}"))
-            self._down = ConnectionDown(kind, text)
+            self._down = self._refusal(self._client.code(reason), self._client.reason(reason))
             return
-        self.in_flight_max = min(self.in_flight_max, getattr(properties, "ReceiveMaximum", self.in_flight_max))
-        self.qos_max = min(self.qos_max, getattr(properties, "MaximumQoS", self.qos_max))
+        self.limits = limits_of(properties)
         self._welcome = True
+
+    def _refusal(self, code: int, reason: str) -> ConnectionDown:
+        kind, text = REFUSED.get(code, ("refused", f"refused the connection: {reason}"))
+        if self.will is None:
+            return ConnectionDown(kind, text)
+        try:
+            return WillRefusedError(weaker(self.will, code), text)
+        except KeyError:
+            return ConnectionDown(kind, text)
 
     def _on_disconnect(
         self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if self._down or self._leaving:
             return
-        if reason.value in ENDED:
-            self._down = ConnectionDown(*ENDED[reason.value])
+        if self._client.code(reason) in ENDED:
+            self._down = ConnectionDown(*ENDED[self._client.code(reason)])
         elif flags.is_disconnect_packet_from_server:
-            self._down = ConnectionDown("lost", f"ended the connection: {reason}")
+            self._down = ConnectionDown("lost", f"ended the connection: {self._client.reason(reason)}")
         elif "alert" in self._ear.last:
             alert = self._ear.last.rpartition("] ")[2].partition(" (")[0]
             self._down = ConnectionDown("tls", f"TLS failed: {alert}; check sink.mqtt.cert_file")
@@ -261,25 +270,47 @@ class Connection:
             hint = f"it restarts, or another client is called {self._target.client_id} too"
             self._down = ConnectionDown("lost", f"closed the connection; {hint}")
         else:
-            mixed_up = "without" if self._target.tls else "with"
-            self._down = ConnectionDown(
-                "hung up", f"closed the connection before answering; does this port speak MQTT {mixed_up} TLS?"
-            )
+            self._down = hung_up(self._target.tls is not None)
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._settled.append(Settled(mid, str(reason) if reason.is_failure else ""))
+        denied = self._client.reason(reason) if reason.is_failure else ""
+        self._settled.append(Settled(mid, denied, self._client.code(reason) in HOPELESS))
 
     def _on_subscribe(
         self, _client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
-        self._settled.append(Settled(mid, "; ".join(str(reason) for reason in reasons if reason.is_failure)))
+        failures = [self._client.reason(reason) for reason in reasons if reason.is_failure]
+        self._settled.append(Settled(mid, "; ".join(failures)))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         response = getattr(message.properties, "ResponseTopic", "")
         correlation = getattr(message.properties, "CorrelationData", None)
         self._received.append(Received(message.topic, bytes(message.payload), message.retain, response, correlation))
+
+
+def connect(
+    target: Target, version: str, answer_s: float, wake: socket.socket, gave_up: Callable[[], bool]
+) -> Connection:
+    """Connect and log in, with as much of a will as the broker takes.
+
+    Raises:
+        ConnectionDown: with the reason.
+    """
+    will: Will | None = FULL_WILL
+    while True:
+        connection = Connection(target, version, answer_s, will)
+        try:
+            connection.open(wake, gave_up)
+        except WillRefusedError as refused:
+            connection.close()
+            will = refused.weaker
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
 
 
 def matches(pattern: str, topic: str) -> bool:
@@ -304,20 +335,3 @@ def _tune(_client: Client, _data: Any, sock: Any) -> None:
     """Send at once: Nagle's algorithm holds small messages back by milliseconds."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-
-
-def _no_connection(error: OSError | UnicodeError) -> ConnectionDown:
-    """Tell apart why a connection could not be made."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectionDown("tls", f"TLS failed: {error.verify_message}; check sink.mqtt.ca_file and the host's name")
-    if isinstance(error, ssl.SSLError):
-        return ConnectionDown("tls", f"TLS failed: {error.reason or error}; does this port speak TLS?")
-    if isinstance(error, (socket.gaierror, UnicodeError)):
-        return ConnectionDown("unknown host", "the host's name is not known; check sink.mqtt.broker and the network")
-    if isinstance(error, TimeoutError) and "handshake" in str(error):
-        return ConnectionDown("frozen", "takes the connection but does not answer; it hangs, or does not speak TLS")
-    if isinstance(error, TimeoutError):
-        return ConnectionDown("away", "does not answer; check the host, the port and the network")
-    if isinstance(error, ConnectionRefusedError):
-        return ConnectionDown("away", "nothing listens there; is the broker running?")
-    return ConnectionDown("away", f"cannot be reached: {error.strerror or error}")

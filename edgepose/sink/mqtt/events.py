@@ -208,6 +208,13 @@ class EventsLane:
         with self._changed:
             self._acked.append((time.monotonic(), out.key))
 
+    def give_up(self, out: Outgoing) -> None:
+        """Forget it, so that it does not hold back the others."""
+        self.refused += 1
+        with self._changed:
+            self._done.append(out.key.number)
+            self._changed.notify_all()
+
     def left(self) -> None:
         """The connection ended as it should: nothing that was acknowledged is in doubt."""
         with self._changed:

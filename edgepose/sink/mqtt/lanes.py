@@ -5,6 +5,7 @@ Any thread puts something into a lane; the sender's thread takes it out, and tel
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict, deque
@@ -58,6 +59,9 @@ class Lane(Protocol):
     def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:
         """The broker took it, or `denied` says why not; told: `handed` said written."""
 
+    def give_up(self, out: Outgoing) -> None:
+        """The broker never will take it: it is too large, or not as it wants it."""
+
     def lost(self, outs: Sequence[Outgoing]) -> None:
         """The connection ended before these were settled; in the order they were taken."""
 
@@ -75,6 +79,9 @@ class _Quiet:
         pass
 
     def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:
+        pass
+
+    def give_up(self, out: Outgoing) -> None:
         pass
 
     def lost(self, outs: Sequence[Outgoing]) -> None:
@@ -116,13 +123,27 @@ class PosesLane(_Quiet):
         """Encode the oldest that waits; with QoS 1 where an answer is due."""
         if self._stale_s is not None:
             self.outbox.expire(now_t - self._stale_s)
-        poses = self.outbox.take()
+        poses = self._fresh(now_t)
         if poses is None:
             return None
         qos = self._qos
         if not self._allowed or now_t - self._probe_t >= self._probe_s:
             qos, self._probe_t = 1, now_t
-        return Outgoing(self._topic, self._encode(poses, now_t), qos, False, self._traits, poses)
+        return Outgoing(self._topic, self._encode(poses, now_t), qos, False, self._expiring(poses, now_t), poses)
+
+    def _fresh(self, now_t: float) -> Poses | None:
+        """The oldest that waits; live, the oldest seen lately enough: the whole board may have stood still."""
+        while (poses := self.outbox.take()) is not None:
+            if self._stale_s is None or _seen_s(poses, now_t) <= self._stale_s:
+                return poses
+            self.outbox.give_up([poses])
+        return None
+
+    def _expiring(self, poses: Poses, now_t: float) -> MessageProperties:
+        """Expiry counts from when they were seen."""
+        if self._stale_s is None:
+            return self._traits
+        return self._traits._replace(expiry_s=max(1, math.ceil(self._stale_s - _seen_s(poses, now_t))))
 
     def handed(self, out: Outgoing, now_t: float, written: bool) -> None:
         """Tell when it went out."""
@@ -140,6 +161,11 @@ class PosesLane(_Quiet):
         self.sent += not denied
         self.outbox.went_out()
 
+    def give_up(self, out: Outgoing) -> None:  # noqa: ARG002 (every lane is told so)
+        """Count it."""
+        self.refused += 1
+        self.outbox.went_out()
+
     def lost(self, outs: Sequence[Outgoing]) -> None:
         """They wait again; live only the newest, for a reader may have had it, and must not see older ones after."""
         if self._stale_s is not None:
@@ -151,6 +177,11 @@ class PosesLane(_Quiet):
     def pending(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)
         """Some wait."""
         return len(self.outbox) > 0
+
+
+def _seen_s(poses: Poses, now_t: float) -> float:
+    """How long ago; 0 for recorded ones, which are of another day."""
+    return now_t - poses.taken_t if poses.taken_wall is None else 0.0
 
 
 class KeptLane(_Quiet):
@@ -198,6 +229,11 @@ class KeptLane(_Quiet):
             elif not out.payload and self._latest.get(out.topic) == b"":
                 del self._latest[out.topic]
                 self._due.pop(out.topic, None)
+            self._put.discard(out.topic)
+
+    def give_up(self, out: Outgoing) -> None:
+        """Nobody waits for it; the next connection gets it again."""
+        with self._lock:
             self._put.discard(out.topic)
 
     def lost(self, outs: Sequence[Outgoing]) -> None:

@@ -28,10 +28,11 @@ from edgepose.core import places
 from edgepose.core.config import Mqtt
 from edgepose.core.poses import Frame, Poses
 from edgepose.sink.base import Sink
-from edgepose.sink.mqtt.connection import Connection, ConnectionDown
+from edgepose.sink.mqtt.connection import Connection, Settled, connect
 from edgepose.sink.mqtt.events import EventsLane
 from edgepose.sink.mqtt.inbox import Handler, Inbox, Reply
 from edgepose.sink.mqtt.lanes import AnswerLane, KeptLane, Lane, MessageProperties, NowLane, Outgoing, PosesLane
+from edgepose.sink.mqtt.reasons import ConnectionDown
 from edgepose.sink.mqtt.spool import Spool
 from edgepose.sink.mqtt.state import Backoff, Changes, Outbox, Timing
 from edgepose.sink.mqtt.target import target
@@ -42,8 +43,6 @@ log = logging.getLogger("edgepose.sink.mqtt.sink")
 
 TOO_NEW = ("version", "hung up", "frozen")
 """What brokers do that know no MQTT 5: the honest ones say so, others hang up or choke on the first packet."""
-
-
 JSON, BINARY = "application/json", "application/octet-stream"
 
 
@@ -77,7 +76,7 @@ class MqttSink(Sink):
         """Identifies this run in events, status and health."""
         self._backoff = Backoff(*self._timing.backoff_s)
         self._changes = Changes(log)
-        self._refused = self._connections = 0
+        self._refused = self._connections = self._garbled = 0
         self.subscribed = 0
         """Subscriptions the broker has granted on this connection."""
         self._closed = threading.Event()
@@ -117,12 +116,13 @@ class MqttSink(Sink):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Of poses: sent, dropped (old ones for new ones), refused (logins too); reconnects."""
+        """Of poses: sent, dropped (old ones for new ones), refused (logins too); reconnects; garbled messages to us."""
         return {
             "sent": self._poses.sent,
             "dropped": self._outbox.dropped,
             "refused": self._refused + self._poses.refused,
             "reconnects": max(0, self._connections - 1),
+            "garbled": self._garbled,
         }
 
     @property
@@ -228,14 +228,20 @@ class MqttSink(Sink):
         time.sleep(max(0.0, min(pause_s, 0.2, self._deadline - time.monotonic())))
 
     def _connect(self) -> Connection:
-        """Connect with the best version of MQTT that the broker speaks; what worked once is kept."""
+        """Connect with the best version of MQTT that the broker speaks.
+
+        Where 5 worked once it stays; 3.1.1 never does, for a broker that hung may speak 5 the next time.
+        """
         *better, last = self._versions
         for version in better:
             try:
-                return self._open(version)
+                connection = self._open(version)
             except ConnectionDown as down:
                 if down.kind not in TOO_NEW:
                     raise
+            else:
+                self._versions = (version,)
+                return connection
         try:
             return self._open(last)
         except ConnectionDown as down:
@@ -244,14 +250,7 @@ class MqttSink(Sink):
             raise
 
     def _open(self, version: str) -> Connection:
-        connection = Connection(self._target, version, self._timing.answer_s)
-        try:
-            connection.open(self._wake, self._over)
-        except BaseException:
-            connection.close()
-            raise
-        self._versions = (version,)
-        return connection
+        return connect(self._target, version, self._timing.answer_s, self._wake, self._over)
 
     def _serve(self) -> None:
         """Connect and send until closed; ConnectionDown when the connection ends."""
@@ -263,9 +262,9 @@ class MqttSink(Sink):
             f"connected, MQTT {connection.version}; publishing {self.root}/poses{self._unsure(connection)}",
         )
         unsettled: dict[int, _Sent] = {}
-        subscribed = 0
+        subscribed = unreadable = 0
         turns: deque[Lane] = deque(self._lanes)
-        connected_t = progress_t = time.monotonic()
+        connected_t = progress_t = kept_t = time.monotonic()
         try:
             for lane in self._lanes:
                 lane.connected()
@@ -274,13 +273,20 @@ class MqttSink(Sink):
                     progress_t = time.monotonic()
                 subscribed = self._subscribe(connection, unsettled, subscribed)
                 self._fill(connection, unsettled, turns)
-                for mid, denied in connection.turn(0.25, self._wake):
-                    self._settle(unsettled.pop(mid), denied)
+                for settled in connection.turn(0.25, self._wake):
+                    self._settle(unsettled.pop(settled.mid), settled)
                     progress_t = time.monotonic()
                 for message in connection.received():
                     self._inbox.take(message)
                 if time.monotonic() - progress_t > self._timing.stall_s:
                     raise ConnectionDown("frozen", "does not answer any more")
+                if not connection.limits.retain and time.monotonic() - kept_t > self._timing.again_s:
+                    kept_t = time.monotonic()
+                    self._kept.connected()
+                if connection.unreadable > unreadable:
+                    self._garbled += connection.unreadable - unreadable
+                    unreadable = connection.unreadable
+                    self._tell("garbled", logging.WARNING, "hands on messages that are not MQTT; left out", "garbled")
             connection.publish(
                 Outgoing(f"{self.root}/availability", b"offline", 1, True, MessageProperties(content=""))
             )
@@ -297,16 +303,20 @@ class MqttSink(Sink):
 
     def _unsure(self, connection: Connection) -> str:
         """What this connection cannot promise."""
-        events = self._events is not None
-        if connection.qos_max < 1:
-            return f" (it has no QoS 1{': events may be lost' if events else ''})"
+        limits, says = connection.limits, []
+        if limits.qos < 1:
+            says.append(f"it has no QoS 1{': events may be lost' if self._events else ''}")
+        if not limits.retain:
+            says.append(f"it keeps no messages: status and the like come again every {self._timing.again_s:g} s")
+        if connection.will is None:
+            says.append("it takes no last will: nobody is told when this ends")
         if connection.version != "5":
-            return f" (it cannot tell whether that is allowed{'; if not, events are lost' if events else ''})"
-        return ""
+            says.append(f"it cannot tell whether that is allowed{'; if not, events are lost' if self._events else ''}")
+        return f" ({'; '.join(says)})" if says else ""
 
     def _subscribe(self, connection: Connection, unsettled: dict[int, _Sent], subscribed: int) -> int:
         """Ask for what was not asked for on this connection; how many subscriptions there are now."""
-        wanted = self._inbox.patterns
+        wanted = self._inbox.patterns if connection.limits.wildcards else self._inbox.topics
         for pattern in wanted[subscribed:]:
             mid = connection.subscribe(pattern)
             unsettled[mid] = _Sent(None, Outgoing(pattern, b"", 1, False, MessageProperties()), time.monotonic())
@@ -315,7 +325,7 @@ class MqttSink(Sink):
     def _fill(self, connection: Connection, unsettled: dict[int, _Sent], turns: deque[Lane]) -> None:
         """Hand over what the broker can take now; the lanes take turns, so that none keeps the others waiting."""
         idle = 0
-        while len(unsettled) < connection.in_flight_max and idle < len(turns):
+        while len(unsettled) < connection.limits.in_flight and idle < len(turns):
             now_t = time.monotonic()
             if self._live and any(now_t - sent.since > self._timing.hold_s for sent in unsettled.values()):
                 return
@@ -327,29 +337,48 @@ class MqttSink(Sink):
                 idle += 1
                 continue
             idle = 0
+            if excess := connection.excess(out):
+                self._give_up(lane, out, f"{excess} bytes, and it takes {connection.limits.packet_bytes}")
+                continue
             mid = connection.publish(out)
             unsettled[mid] = _Sent(lane, out, now_t, told=connection.written)
             lane.handed(out, time.monotonic(), connection.written)
 
-    def _settle(self, sent: _Sent, denied: str) -> None:
+    def _settle(self, sent: _Sent, settled: Settled) -> None:
         """Tell the lane; tell when the broker's mind about a topic changed."""
-        lane, out = sent.lane, sent.out
+        lane, out, denied = sent.lane, sent.out, settled.denied
         if lane is None:
             if denied:
                 text = f"does not let us subscribe to {out.topic}: {denied}; change its access rules"
                 self._tell("denied", logging.ERROR, text, f"+{out.topic}")
             self.subscribed += not denied
             return
+        if settled.hopeless:
+            self._give_up(lane, out, f"{denied} ({len(out.payload)} bytes)")
+            return
         if denied:
             kept = "; they are kept, and tried again" if isinstance(lane, EventsLane) else ""
             level = logging.ERROR if isinstance(lane, EventsLane) else logging.WARNING
-            text = f"does not let us publish {out.topic}: {denied}; change its access rules{kept}"
-            self._tell("denied", level, text, out.topic)
+            text = f"does not let us publish {self._shown(lane, out)}: {denied}; change its access rules{kept}"
+            self._tell("denied", level, text, self._shown(lane, out))
         elif out.qos and lane is not self._answers:
             self._tell("allowed", logging.DEBUG, f"takes {out.topic}", out.topic)
         if lane is self._poses and self._outbox.stuck:
             self._tell("flowing", logging.INFO, "takes poses again", "queue")
         lane.acknowledged(out, denied, sent.told)
+
+    def _give_up(self, lane: Lane, out: Outgoing, why: str) -> None:
+        """Drop what the broker will never take; told once for each topic, whatever it takes in between."""
+        shorter = '; sink.mqtt.format = "binary" makes poses a fifth' if out.properties.content == JSON else ""
+        hint = shorter if lane is self._poses else ""
+        shown = self._shown(lane, out)
+        text = f"never takes some of {shown}: {why}; dropped, and counted{hint}"
+        self._tell("never", logging.WARNING, text, f"{shown} never")
+        lane.give_up(out)
+
+    def _shown(self, lane: Lane, out: Outgoing) -> str:
+        """A topic as it is told; where answers go is for whoever asked to choose, so that is never told."""
+        return "answers" if lane is self._answers else out.topic
 
 
 def _poses_lane(

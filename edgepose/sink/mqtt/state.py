@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from edgepose.core.errors import one_line
 from edgepose.core.poses import Poses
 
 MOST_IDS = 256
@@ -30,6 +31,8 @@ class Timing:
     """Live: an answer this late holds back what follows."""
     retry_s: float = 10.0
     """From one attempt to publish what the broker does not allow to the next: events, kept topics."""
+    again_s: float = 60.0
+    """Where the broker keeps no messages: from one time that kept topics are sent to the next."""
     backoff_s: tuple[float, float] = (0.5, 3.0)
     """First and longest pause between attempts to connect; each is cut by up to half at random."""
     healthy_s: float = 10.0
@@ -156,7 +159,10 @@ class Backoff:
 
 
 class Changes:
-    """Logs a state when it is new for its subject; later only as a debug message, or not at all if it was one."""
+    """Logs a state when it is new for its subject; later only as a debug message, or not at all if it was one.
+
+    What others may have written into a text cannot forge a line, or colour a terminal.
+    """
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -167,6 +173,6 @@ class Changes:
         known = self._states.get(subject) == state
         self._states[subject] = state
         if not known:
-            self._log.log(level, text)
+            self._log.log(level, "%s", one_line(text))
         elif level > logging.DEBUG:
-            self._log.debug(text)
+            self._log.debug("%s", one_line(text))
