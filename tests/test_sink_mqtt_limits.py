@@ -18,10 +18,10 @@ import pytest
 from edgepose.core.config import Mqtt
 from edgepose.sink.mqtt.limits import Limits, Will, limits_of, packet_bytes, weaker
 from edgepose.sink.mqtt.sink import MqttSink, Timing
-from tests import scripted
-from tests.broker import Broker, Subscriber, wait_until
-from tests.people import frame, fresh
-from tests.scripted import CONNACK, Scripted
+from tests.helpers import scripted
+from tests.helpers.broker import Broker, Subscriber, wait_until
+from tests.helpers.people import frame, fresh
+from tests.helpers.scripted import CONNACK, Scripted
 
 FAST = Timing(
     answer_s=1.0, stall_s=1.0, probe_s=0.1, hold_s=0.2, retry_s=0.3, again_s=0.3, backoff_s=(0.1, 0.3), patience_s=0.5,
