@@ -143,7 +143,7 @@ def accepting(connack: bytes = CONNACK, **more: Callable[[bytes], bytes]) -> scr
             scripted.PUBLISH: more.get("puback", puback(b"")),
             scripted.PINGREQ: lambda _: scripted.packet(13, b""),
         }
-        return does.get(kind, lambda _: b"")(content)
+        return does[kind](content) if kind in does else b""
 
     return answer
 
