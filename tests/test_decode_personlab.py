@@ -46,6 +46,45 @@ def test_people_come_out_where_they_were_drawn_best_first(dtype: str, kernels: s
     assert (poses.t, poses.taken_t, poses.seq, poses.name, poses.size_wh) == (1.5, 2.5, 7, "a.jpg", (481, 353))
 
 
+def halved(heads: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Mid-range offsets in two heads, as Google ships PoseNet."""
+    mid = heads["mid_offset"]
+    return {**{role: heads[role] for role in ("heatmap", "short_offset")},
+            "mid_forward": mid[..., :32].copy(), "mid_backward": mid[..., 32:].copy()}  # fmt: skip
+
+
+def halved_specs(heads: dict[str, NDArray[Any]]) -> dict[str, HeadSpec]:
+    quant = QUANT[heads["heatmap"].dtype.name]
+    return {
+        role: HeadSpec(role, head.shape, head.dtype, *quant["mid_offset" if role.startswith("mid") else role])
+        for role, head in heads.items()
+    }
+
+
+@DTYPES
+@KERNELS
+def test_mid_offsets_in_two_heads_mean_the_same(dtype: str, kernels: str) -> None:
+    heads = raw_heads(real_heads(*personlab_scene.three_people()), dtype)
+    two = halved(heads)
+    cfg = config.Decode(kernels=kernels)  # type: ignore[arg-type]
+    poses = open_decoder("test", "personlab", {}, "coco17", halved_specs(two), cfg)(two, AS_IS, FRAME)
+    one = decode(heads, kernels=kernels)
+    assert len(poses) == 3
+    np.testing.assert_array_equal(poses.xy, one.xy)
+    np.testing.assert_array_equal(poses.score, one.score)
+
+
+def test_two_heads_with_steps_of_their_own_are_read_as_real_values() -> None:
+    heads = raw_heads(real_heads(*personlab_scene.three_people()), "int8")
+    two, told = halved(heads), halved_specs(halved(heads))
+    spec = told["mid_backward"]  # the same real values, written in half the steps
+    two["mid_backward"] = (two["mid_backward"].astype(np.int32) - spec.zero_point).clip(-63, 63).astype(np.int8) * 2
+    told["mid_backward"] = HeadSpec(spec.role, spec.shape, spec.dtype, spec.scale / 2, 0)
+    poses = open_decoder("test", "personlab", {}, "coco17", told, config.Decode(kernels="numpy"))(two, AS_IS, FRAME)
+    assert len(poses) == 3
+    np.testing.assert_allclose(poses.xy, decode(heads, kernels="numpy").xy, atol=0.6)
+
+
 def clear_joints(people: list[NDArray[Any]], one: int) -> NDArray[np.bool_]:
     """(17,) whether all four cells around a joint are nearer to it than to another person's."""
     clear = np.ones(17, bool)

@@ -71,6 +71,25 @@ FAMILIES: dict[str, tuple[Callable[[], bytes], str, dict[str, tuple[int, ...]]]]
         "personlab",
         {"heatmap": (1, 4, 4, 17), "short_offset": (1, 4, 4, 34), "mid_offset": (1, 4, 4, 64)},
     ),
+    "posenet as Google ships it": (
+        lambda: maps(17, 34, 32, 32, quant=None),
+        "personlab",
+        {
+            "heatmap": (1, 4, 4, 17),
+            "short_offset": (1, 4, 4, 34),
+            "mid_forward": (1, 4, 4, 32),
+            "mid_backward": (1, 4, 4, 32),
+        },
+    ),
+    "bodypix": (
+        lambda: maps(17, 34, 64, 34, 1),
+        "personlab",
+        {"heatmap": (1, 4, 4, 17), "short_offset": (1, 4, 4, 34), "mid_offset": (1, 4, 4, 64)},
+    ),
+    "heatmaps of ST": (lambda: maps(13), "heatmap", {"heatmap": (1, 4, 4, 13)}),
+    "heatmaps with a background": (lambda: maps(15, quant=None), "heatmap", {"heatmap": (1, 4, 4, 15)}),
+    "YOLO-pose, people told apart": (lambda: rows((1, 300, 57)), "yolo_pose", {"pose": (1, 300, 57)}),
+    "YOLO-pose, 14 joints": (lambda: rows((1, 47, 84)), "yolo_pose", {"pose": (1, 47, 84)}),
     "openpose, two outputs": (lambda: maps(38, 19), "paf", {"heatmap": (1, 4, 4, 19), "paf": (1, 4, 4, 38)}),
     "openpose, two stages": (
         lambda: maps(19, 38, 19, 38),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgepose.core import config
-from edgepose.core.errors import ModelError
+from edgepose.core.errors import FrameLostError, ModelError
 from edgepose.engine import Engine, open_engine
 from edgepose.engine.manifest import Manifest, read_manifest
 from edgepose.engine.zoo import find_model, list_models, verify_build, verify_model
@@ -108,8 +108,8 @@ def verify(asked: Asked) -> int:
             manifest, graph, _ = verify_model(path, here=False)
             if manifest.delegates.edgetpu:
                 verify_build(path, manifest.delegates.edgetpu, graph)
-            if graph.is_edgetpu:
-                say(f"sound {path.stem}  not run, it needs a Coral Edge TPU")
+            if graph.needs:
+                say(f"sound {path.stem}  not run, it needs {graph.needs}")
                 continue
             with open_engine(config.Engine(model=str(path))) as engine:
                 runtime = run_once(engine)
@@ -127,7 +127,7 @@ def run_once(engine: Engine) -> str:
     """Run a model and open its decoder, the plain numpy one, which compiles nothing; returns what it ran on.
 
     Raises:
-        ModelError: the decoder cannot read its heads.
+        ModelError: the decoder cannot read its heads, or what is in them are no numbers.
     """
     from edgepose.estimate.decode import open_decoder
 
@@ -135,7 +135,10 @@ def run_once(engine: Engine) -> str:
     open_decoder(
         made.name, made.decoder.name, made.decoder.options, made.joints, engine.heads, config.Decode(kernels="numpy")
     )
-    engine.run(engine.input.tensor)
+    try:
+        engine.run(engine.input.tensor)
+    except FrameLostError as error:
+        raise ModelError(f"{error}: the file is broken; export it anew, or take another build of it") from None
     return f"{engine.runtime.name} {engine.runtime.version}"
 
 

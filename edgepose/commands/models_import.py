@@ -13,12 +13,18 @@ from edgepose.commands.models import run_once, say
 from edgepose.core import config, places
 from edgepose.core.errors import ModelError
 from edgepose.engine import open_engine
-from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_graph
+from edgepose.engine.delegate.check import probe_tensor
+from edgepose.engine.flatfile import ACCELERATORS, EDGETPU_OP, ETHOSU_OP, Graph, Tensor, quoted, read_graph
 from edgepose.engine.manifest import SUFFIX, read_file
 from edgepose.engine.surgery import DELEGATED, Plan, make_plan, name_of
+from edgepose.engine.surgery.trial import Trial, judge
 from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, shipped_dir, unlike, verify_model
 
-EDGETPU = "needs a Coral Edge TPU"
+HOW = {
+    ACCELERATORS[EDGETPU_OP]: " --engine.delegate edgetpu",
+    ACCELERATORS[ETHOSU_OP]: " --engine.delegate external --engine.delegate_library FILE",
+}
+"""Accelerator -> how a model that needs it is run."""
 BUILT = "_edgetpu"
 """Behind the name of what edgetpu_compiler writes."""
 
@@ -79,7 +85,8 @@ def _operators(graph: Graph) -> None:
     if slow:
         say(f"  neither XNNPACK nor an Edge TPU takes {_counted(slow)}")
     for name in graph.custom_ops:
-        said = EDGETPU if name == EDGETPU_OP else "no TFLite runtime brings it along, no delegate takes it"
+        accelerator = ACCELERATORS.get(name)
+        said = f"needs {accelerator}" if accelerator else "no TFLite runtime brings it along, no delegate takes it"
         say(f"  custom {quoted(name)}: {'comes with TFLite' if name in BUILTIN_CUSTOM_OPS else said}")
 
 
@@ -103,16 +110,16 @@ def import_one(path: Path, name: str, to: str) -> None:
     plan, built, warning = with_build(plan, path)
     folder = Path(to).expanduser() if to else places.models()
     _check_place(plan, built, folder)
-    ran = _written(plan, built, folder)
+    plan, ran, seen = _written(plan, built, folder)
     say(f"{path.name}: {plan.found.what}, {len(plan.dropped)} operators dropped, heads {', '.join(plan.found.heads)}")
-    for line in filter(None, [*plan.warnings, warning]):
+    for line in filter(None, [*plan.warnings, warning, *seen]):
         say(f"warning   {line}")
     if built:
         say(f"took {path.stem}{BUILT}.tflite along as its Edge TPU build: engine.delegate = 'edgetpu' runs that")
     manifest = folder / f"{plan.manifest.name}{SUFFIX}"
     say(f"wrote {folder / plan.manifest.file} and {manifest.name}; {ran}")
     by_name = folder.resolve() == places.models().resolve()
-    how = " --engine.delegate edgetpu" if plan.graph.is_edgetpu else ""
+    how = HOW.get(plan.graph.needs, "")
     say(f"use it with: edgepose run --model {plan.manifest.name if by_name else manifest}{how}")
 
 
@@ -144,8 +151,8 @@ def with_build(plan: Plan, path: Path) -> tuple[Plan, bytes, str]:
             f"{twin.name} is not taken along as the Edge TPU build: {why}; import it as a model of its own",
         )
     sha256 = hashlib.sha256(build.content).hexdigest()
-    table = f'\n[delegates.edgetpu]\nfile = "{build.manifest.file}"\nsha256 = "{sha256}"\n'
-    return dataclasses.replace(plan, text=plan.text + table), build.content, ""
+    table = {**plan.table, "delegates": {"edgetpu": {"file": build.manifest.file, "sha256": sha256}}}
+    return dataclasses.replace(plan, table=table), build.content, ""
 
 
 def _files(plan: Plan, built: bytes) -> dict[str, bytes]:
@@ -165,25 +172,35 @@ def _check_place(plan: Plan, built: bytes, folder: Path) -> None:
         raise ModelError(f"{plan.manifest.name}: a shipped model has that name; give another --name")
 
 
-def _written(plan: Plan, built: bytes, folder: Path) -> str:
-    """Write the files beside their place, try them, move them there; returns what was tried."""
+def _written(plan: Plan, built: bytes, folder: Path) -> tuple[Plan, str, tuple[str, ...]]:
+    """Write the files beside their place, try them, move them there.
+
+    Returns the plan with what the trial measured, what it ran on, and what to know of it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as beside:
             for name, content in _files(plan, built).items():
                 Path(beside, name).write_bytes(content)
             manifest = f"{plan.manifest.name}{SUFFIX}"
-            ran = _tried(plan, Path(beside, manifest))
+            ran, trial = _tried(plan, Path(beside, manifest))
+            if trial.options:
+                plan = plan.with_options(trial.options)
+                Path(beside, manifest).write_text(plan.text, encoding="utf-8")
+                _tried(plan, Path(beside, manifest))
             for name in sorted(_files(plan, built), key=lambda name: name == manifest):  # the manifest last
                 Path(beside, name).replace(folder / name)
-            return ran
+            return plan, ran, trial.warnings
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written: {error.strerror}; give another folder with --to") from None
 
 
-def _tried(plan: Plan, manifest: Path) -> str:
-    if plan.graph.is_edgetpu:
+def _tried(plan: Plan, manifest: Path) -> tuple[str, Trial]:
+    if plan.graph.needs:
         verify_model(manifest, here=False)
-        return f"not run, it {EDGETPU}"
+        return f"not run, it needs {plan.graph.needs}", Trial({})
     with open_engine(config.Engine(model=str(manifest))) as engine:
-        return f"runs on {run_once(engine)}"
+        ran = run_once(engine)
+        pictures = [probe_tensor(plan.manifest, plan.graph)[0], engine.input.tensor * 0]
+        runs = [{role: head.copy() for role, head in engine.run(picture).items()} for picture in pictures]
+        return f"runs on {ran}", judge(plan.manifest.file, plan.manifest, engine.heads, runs)

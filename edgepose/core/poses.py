@@ -123,6 +123,20 @@ MPII16 = Skeleton(
 """MPII Human Pose. It has no spreads of its own: COCO's for the joints both have, hips' for the pelvis, shoulders' for
 thorax, neck and head."""
 
+BODY13 = Skeleton(
+    name="body13",
+    joints=(
+        "nose", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+        "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    ),
+    bones=(
+        (0, 1), (0, 2), (1, 2), (1, 3), (3, 5), (2, 4), (4, 6), (1, 7), (2, 8), (7, 8),
+        (7, 9), (9, 11), (8, 10), (10, 12),
+    ),
+    sigmas=(0.026, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+)  # fmt: skip
+"""COCO without eyes and ears, as STMicroelectronics trains its small networks; COCO's spreads."""
+
 H36M17 = Skeleton(
     name="h36m17",
     joints=(
@@ -175,7 +189,7 @@ BLAZEPOSE4 = Skeleton(
 """What BlazePose's detector says of a person: where, how large, how tilted. Spreads: the hips' and the shoulders'."""
 
 SKELETONS = {
-    skeleton.name: skeleton for skeleton in (COCO17, OPENPOSE18, AIC14, MPII16, H36M17, BLAZEPOSE33, BLAZEPOSE4)
+    skeleton.name: skeleton for skeleton in (COCO17, OPENPOSE18, AIC14, BODY13, MPII16, H36M17, BLAZEPOSE33, BLAZEPOSE4)
 }
 
 

@@ -14,7 +14,9 @@ import numpy as np
 from edgepose.engine.flatbuffer import FlatBuffer, Table
 
 IDENTIFIER = b"TFL3"
-EDGETPU_OP = "edgetpu-custom-op"
+EDGETPU_OP, ETHOSU_OP = "edgetpu-custom-op", "ethos-u"
+ACCELERATORS = {EDGETPU_OP: "a Coral Edge TPU", ETHOSU_OP: "an Arm Ethos-U"}
+"""Custom operator that a compiler wrote -> the accelerator that alone runs it."""
 MAX_RANK = 8
 MAX_TENSOR_BYTES = 1 << 28
 """Largest tensor a small board could want."""
@@ -62,6 +64,11 @@ class Graph:
     def custom_ops(self) -> tuple[str, ...]:
         """Names of the custom operators, each once."""
         return tuple(dict.fromkeys(op for op in self.ops if isinstance(op, str)))
+
+    @property
+    def needs(self) -> str:
+        """The accelerator it was compiled for, as people call it; empty: none."""
+        return next((ACCELERATORS[name] for name in self.custom_ops if name in ACCELERATORS), "")
 
     @property
     def is_edgetpu(self) -> bool:
@@ -150,6 +157,8 @@ def _subgraph(file: FlatBuffer, table: Table, at: str, codes: list[int | str], b
     """Tensors that have a value: constants, variables, inputs, then what operators made."""
     fixed: set[int] = set()
     """Constants: nothing may write to them."""
+    scratch: set[int] = set()
+    """What an accelerator's operator reads and nothing made: its working memory."""
     for index, (name, row) in enumerate(file.tables(table, 0, f"{at} tensors")):
         tensor, buffer = _tensor(file, row, name, len(buffers))
         tensors.append(tensor)
@@ -163,7 +172,7 @@ def _subgraph(file: FlatBuffer, table: Table, at: str, codes: list[int | str], b
     ready.update(inputs)
     ops = []
     for name, row in file.tables(table, 3, f"{at} operators"):
-        ops.append(_operator(file, row, name, codes, len(tensors), ready, fixed))
+        ops.append(_operator(file, row, name, codes, len(tensors), ready, fixed, scratch))
     for index in outputs:
         if index not in ready:
             file.fail(f"{at} output {quoted(tensors[index].name)} is made by no operator")
@@ -251,16 +260,21 @@ def _indices(file: FlatBuffer, table: Table, number: int, at: str, count: int, l
 
 
 def _operator(
-    file: FlatBuffer, table: Table, at: str, codes: list[int | str], tensors: int, ready: set[int], fixed: set[int]
-) -> int | str:
+    file: FlatBuffer, table: Table, at: str, codes: list[int | str], tensors: int, ready: set[int], fixed: set[int],
+    scratch: set[int],
+) -> int | str:  # fmt: skip
     """Check one operator, add its outputs to `ready`, return its code."""
     code = file.uint(table, 0, 4, 0)
     if code >= len(codes):
         file.fail(f"{at} has operator code {code} of {len(codes)}")
     for index in _indices(file, table, 1, f"{at} inputs", tensors, -1):  # -1: an optional input left out
         if index >= 0 and index not in ready:
-            file.fail(f"{at} reads tensor {index} before it is made")
+            if codes[code] not in ACCELERATORS:
+                file.fail(f"{at} reads tensor {index} before it is made")
+            scratch.add(index)  # memory that the accelerator's driver writes to and reads from
     outputs = _indices(file, table, 2, f"{at} outputs", tensors)
+    if early := scratch.intersection(outputs):
+        file.fail(f"{at} makes tensor {min(early)}, which was read before")
     if not fixed.isdisjoint(outputs):
         file.fail(f"{at} writes to a constant")
     _indices(file, table, 8, f"{at} intermediates", tensors, -1)

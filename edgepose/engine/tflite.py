@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core import config
-from edgepose.core.errors import EngineError, ModelError
+from edgepose.core.errors import EngineError, FrameLostError, ModelError
 from edgepose.core.poses import Heads, HeadSpec, InputSpec
 from edgepose.engine import tuned
 from edgepose.engine.bytemap import byte_map
@@ -57,6 +58,9 @@ class Engine:
             for head in manifest.heads
         }
 
+        self._floats = {role: head for role, head in self._out.items() if head.dtype.kind == "f"}
+        """Heads that may hold what is no number."""
+
     @property
     def ran_on(self) -> str:
         """What runs the model: "edgetpu", "cpu instead of edgetpu"; empty: the CPU as asked."""
@@ -73,7 +77,7 @@ class Engine:
         tensor  (H, W, 3) of the input's dtype; `self.input.tensor` itself is not copied
 
         Raises:
-            FrameLostError: the delegate gave nothing for this frame.
+            FrameLostError: the delegate gave nothing for this frame, or the network something that is no number.
             EngineError: the interpreter failed.
         """
         if self._memory is None:
@@ -84,6 +88,9 @@ class Engine:
             self._memory.invoke()
         except INVOKE_FAILS as error:
             raise EngineError(f"engine: {self.manifest.name} failed while running: {one_line(error)}") from error
+        for role, head in self._floats.items():
+            if not math.isfinite(np.add.reduce(head, axis=None, dtype=np.float64)):  # an empty room it is not
+                raise FrameLostError(f"engine: {self.manifest.name} gave NaN or infinity in head {role!r}")
         return self._out
 
     def _fill(self, tensor: NDArray[Any]) -> None:
@@ -141,7 +148,7 @@ def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
     threads = cfg.threads or tuned.threads(manifest.name) or default_threads()
     where = str(path.with_name(manifest.file))
     build = content
-    if graph.is_edgetpu:
+    if graph.needs:
         content = b""
     elif cfg.delegate == "edgetpu":
         named = manifest.delegates.edgetpu

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgepose.core import places
 from edgepose.core.errors import ModelError
-from edgepose.engine.flatfile import EDGETPU_OP, Graph, Tensor, quoted, read_ends, read_graph
+from edgepose.engine.flatfile import ACCELERATORS, ETHOSU_OP, Graph, Tensor, quoted, read_ends, read_graph
 from edgepose.engine.manifest import SUFFIX, Build, Manifest, read_manifest, read_model
 
 BUILTIN_CUSTOM_OPS = frozenset({"TFLite_Detection_PostProcess", "AudioSpectrogram", "Mfcc", "NumericVerify"})
@@ -156,12 +156,14 @@ def _told(tensor: Tensor) -> str:
 
 
 def _check_ops(graph: Graph, path: str, here: bool) -> None:
-    if graph.is_edgetpu and here:
+    if graph.needs and here:
+        kind = "external" if ETHOSU_OP in graph.custom_ops else "edgetpu"
+        more = " and engine.delegate_library" if kind == "external" else ""
         raise ModelError(
-            f"{path}: this model needs a Coral Edge TPU; use the build of it for the CPU, "
-            "or one with engine.delegate = 'edgetpu'"
+            f"{path}: this model needs {graph.needs}; use the build of it for the CPU, "
+            f"or one with engine.delegate = '{kind}'{more}"
         )
-    unknown = [name for name in graph.custom_ops if name not in (*BUILTIN_CUSTOM_OPS, EDGETPU_OP)]
+    unknown = [name for name in graph.custom_ops if name not in (*BUILTIN_CUSTOM_OPS, *ACCELERATORS)]
     if unknown:
         raise ModelError(
             f"{path}: has operators that no TFLite runtime brings along: {', '.join(map(quoted, unknown[:5]))}; "

@@ -10,16 +10,18 @@ from edgepose.engine.surgery.net import Net, Op
 from edgepose.engine.surgery.personlab import personlab
 
 POSENET_DECODER = "PosenetDecoderOp"
+HEADS = 3
+"""What that operator reads first: heatmaps, short and mid-range offsets."""
 USUAL_BIAS = 1.8
 """Cells that MoveNet adds to a distance before it divides by it."""
 
 
 def posenet_decoder(net: Net) -> Found | None:
-    """PoseNet with Coral's decoder operator at its end: what the operator reads are the heads."""
-    found = [op for op in net.ops if op.custom and op.name == POSENET_DECODER and len(op.inputs) == 3]
-    if len(found) != 1 or min(found[0].inputs) < 0:
+    """PoseNet or BodyPix with Coral's decoder operator at its end: what it reads are the heads."""
+    found = [op for op in net.ops if op.custom and op.name == POSENET_DECODER and len(op.inputs) >= HEADS]
+    if len(found) != 1 or min(found[0].inputs[:HEADS]) < 0:
         return None
-    asked = list(found[0].inputs)
+    asked = list(found[0].inputs[:HEADS])  # BodyPix has long offsets behind them
     raw = [net.same_values(index) for index in asked]
     if len({net.values[index].dtype for index in raw}) > 1:  # one decoder reads one type
         raw = asked

@@ -40,7 +40,8 @@ def table(name: str, content: bytes, graph: Graph, found: Found, intake: Intake,
     made = {
         "schema": 1,
         "name": name,
-        "title": f"{found.what}, {width}x{height}, {heads[0]['dtype']}" + (", Edge TPU" if graph.is_edgetpu else ""),
+        "title": f"{found.what}, {width}x{height}, {heads[0]['dtype']}"
+        + (f", for {graph.needs}" if graph.needs else ""),
         "file": f"{name}.tflite",
         "sha256": hashlib.sha256(content).hexdigest(),
         "skeleton": found.skeleton,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgepose.core import config
 from edgepose.core.errors import ModelError
@@ -24,6 +26,7 @@ RECOGNISERS = (
     graphs.movenet,
     shapes.posenet_heads,
     shapes.paf,
+    shapes.efficientpose,
     shapes.heatmap,
     shapes.score_maps,
     rows.movenet_outputs,
@@ -57,10 +60,21 @@ class Plan:
     graph: Graph
     """What it says about itself."""
     manifest: Manifest
-    text: str
-    """The manifest as TOML."""
+    table: Mapping[str, Any]
+    """The manifest as it is written."""
     dropped: tuple[str, ...]
     """Operators of the file that are not in the cut model, in order."""
+
+    @property
+    def text(self) -> str:
+        """The manifest as TOML."""
+        return manifest_text.toml(self.table)
+
+    def with_options(self, options: Mapping[str, Any]) -> Plan:
+        """The same with some of the decoder's options measured."""
+        decoder = {**self.table["decoder"], "options": {**self.table["decoder"]["options"], **options}}
+        table = {**self.table, "decoder": decoder}
+        return replace(self, table=table, manifest=config.convert(table, Manifest, f"manifest of {self.manifest.name}"))
 
     @property
     def warnings(self) -> list[str]:
@@ -108,7 +122,7 @@ def make_plan(content: bytes, path: Path, name: str = "") -> Plan:
     origin = manifest_text.Origin(path.name, hashlib.sha256(content).hexdigest(), sum(dropped.values()), len(net.ops))
     table = manifest_text.table(name or model_name(path), made, graph, found, intake, origin)
     manifest = config.convert(table, Manifest, f"manifest of {path}")
-    return Plan(found, intake, made, graph, manifest, manifest_text.toml(table), tuple(dropped.elements()))
+    return Plan(found, intake, made, graph, manifest, table, tuple(dropped.elements()))
 
 
 def _output(cut: Cut, head: int | Shaped) -> int:

@@ -8,12 +8,12 @@ from edgepose.engine.surgery.found import Found
 from edgepose.engine.surgery.net import Net, Value
 from edgepose.engine.surgery.shapes import INPUT_UNKNOWN, is_float
 
-SKELETON_OF = {14: "aic14", 16: "mpii16", 17: "coco17", 33: "blazepose33"}
+SKELETON_OF = {13: "body13", 14: "aic14", 16: "mpii16", 17: "coco17", 33: "blazepose33"}
 """Joints -> the skeleton that most models of as many have."""
 SCORES = {"min_person_score": 0.2, "min_joint_score": 0.2}
 MAX_SPLIT = 16
-YOLO_CHANNELS = 56
-"""Box, one class, 17 joints of x, y, score."""
+YOLO_BOX, YOLO_SUPPRESSED = 5, 6
+"""Numbers before the joints of an anchor: box and one class; of a person: corners, score, class."""
 UNITS_END = 16.0
 """An int8 head that holds more than this counts pixels."""
 Roles = dict[str, tuple[int, ...]]
@@ -107,29 +107,39 @@ def _outputs(net: Net) -> list[Value]:
 
 
 def yolo_pose(net: Net) -> Found | None:
-    """Ultralytics' export: at each of many anchors a box, a score and 17 joints."""
+    """Ultralytics' export: at each of many anchors a box, a score and joints of x, y, score; or people told apart."""
     values = _outputs(net)
     if len(values) != 1 or len(values[0].shape) != 3 or values[0].shape[0] != 1:
         return None
     head = values[0]
-    if YOLO_CHANNELS not in head.shape[1:] or max(head.shape[1:]) <= YOLO_CHANNELS:
+    channels = min(head.shape[1:])
+    suppressed = head.shape[2] == channels and _yolo_joints(channels - YOLO_SUPPRESSED)
+    joints = suppressed or _yolo_joints(channels - YOLO_BOX)
+    if not joints or max(head.shape[1:]) <= channels:
         return None
     _, height, width, _ = net.picture.shape
     in_pixels = head.is_byte and 255 * head.scale > UNITS_END
     units = "pixels" if in_pixels else "normalised"
-    sure = head.is_byte
     return Found(
-        what="YOLO-pose, 17 joints",
+        what=f"YOLO-pose, {joints} joints" + (", each person once" if suppressed else ""),
         decoder="yolo_pose",
         heads={"pose": head.index},
-        skeleton="coco17",
-        options={"input_wh": [width, height], "units": units, "min_person_score": 0.25, "min_joint_score": 0.2},
+        skeleton=SKELETON_OF[joints],
+        options={
+            "input_wh": [width, height],
+            "units": units,
+            **({"suppressed": True} if suppressed else {}),
+            "min_person_score": 0.25,
+            "min_joint_score": 0.2,
+        },
         span=(0.0, 1.0),
         pad=114,
-        warnings=[]
-        if sure
-        else ["coordinates are taken as 0..1, as TFLite exports have them; else set units = 'pixels'"],
     )
+
+
+def _yolo_joints(numbers: int) -> int:
+    """Joints of x, y, score in so many numbers; 0: none that is known."""
+    return numbers // 3 if numbers % 3 == 0 and numbers // 3 in SKELETON_OF else 0
 
 
 def blazepose(net: Net) -> Found | None:

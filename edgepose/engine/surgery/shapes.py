@@ -14,13 +14,17 @@ PARTS, FIELDS = 18, 38
 """OpenPose's COCO model: parts (a background may follow them) and channels of the fields."""
 OPENPOSE_SPAN = (-0.5, 0.5)
 """OpenPose and lightweight OpenPose take byte / 256 - 0.5."""
+HEAD_FIRST = {"channels": [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0, 1]}
+"""PoseEstimationForMobile's and OpenPose's MPI order, head top and neck first, as aic14's joints."""
 HEATMAPS: dict[int, tuple[str, dict[str, Any], str]] = {
+    13: ("body13", {}, "13 joints are taken as nose, then left and right shoulder, elbow, wrist, hip, knee, ankle"),
     14: (
         "aic14",
-        {"channels": [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0, 1]},
+        HEAD_FIRST,
         "14 joints are taken as those of PoseEstimationForMobile, head top first; "
         "where they come as in AI Challenger's own files, right shoulder first, remove decoder.options.channels",
     ),
+    15: ("aic14", HEAD_FIRST, "15 maps are taken as 14 joints, head top first, and a background"),
     16: ("mpii16", {}, "16 joints are taken as those of MPII"),
     17: ("coco17", {}, "17 joints are taken as those of COCO; set skeleton = 'h36m17' if they are Human3.6M's"),
     33: ("blazepose33", {}, ""),
@@ -87,7 +91,7 @@ def heatmap(net: Net) -> Found | None:
         return None
     head = values[-1]
     skeleton, options, warning = HEATMAPS[head.shape[3]]
-    bare = head.shape[3] == 14 and is_float(net)
+    bare = head.shape[3] in (14, 15) and is_float(net)
     return Found(
         what=f"heatmaps of {head.shape[3]} joints",
         decoder="heatmap",
@@ -102,6 +106,27 @@ def heatmap(net: Net) -> Found | None:
         colour="bgr" if bare else "rgb",
         span=(0.0, 255.0) if bare else None,
         warnings=[*([warning] if warning else []), *([INPUT_UNKNOWN] if is_float(net) and not bare else [])],
+    )
+
+
+EFFICIENTPOSE = [12, 11, 10, 13, 14, 15, 9, 5, 1, 0, 4, 3, 2, 6, 7, 8]
+"""Channel of each of mpii16's joints in its maps: head top, neck, right arm, thorax, left arm, pelvis, legs."""
+
+
+def efficientpose(net: Net) -> Found | None:
+    """EfficientPose: maps of 16 joints as large as the picture; what else it gives only led there."""
+    values = [net.values[net.same_values(index)] for index in net.outputs]
+    size = (*net.picture.shape[:3], 16)
+    large = [value for value in values if value.shape == size]
+    if len(large) != 1 or not all(is_map(value) for value in values):
+        return None
+    return Found(
+        what="EfficientPose, heatmaps of 16 joints",
+        decoder="heatmap",
+        heads={"heatmap": large[0].index},
+        skeleton="mpii16",
+        options={"stride": 1.0, "channels": EFFICIENTPOSE, "min_person_score": 0.2, "min_joint_score": 0.2},
+        warnings=[INPUT_UNKNOWN] if is_float(net) else [],
     )
 
 

@@ -6,6 +6,8 @@ Serves PoseNet (the many-person decoder of Google's PoseNet models, Coral's buil
     short_offset  (H, W, 34)  model pixels from a cell to its joint nearby: y of 17 joints, x of 17
     mid_offset    (H, W, 64)  model pixels along the 16 bones: y, then x, outwards from the nose; y, then x, inwards
 
+or, as Google's own files have them, `mid_forward` and `mid_backward` (H, W, 32), the two halves of mid_offset.
+
 Cell i lies at model pixel i * stride, centre on centre: these graphs are convolved "same" over 16 n + 1 pixels.
 The answer is that of google-coral/libcoral `DecodeAllPoses` (bilinear sampling, five refinements, people rescored by
 the joints that no better person holds) but for two things. Roots of equal score come in the order row, column, joint,
@@ -29,7 +31,7 @@ from edgepose.core import config
 from edgepose.core.config import Section
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import COCO17, Crop, Frame, Heads, HeadSpec, Poses, Skeleton
-from edgepose.estimate.decode.common import check_heads, least_raw, least_scores, poses_from, zero_heads
+from edgepose.estimate.decode.common import check_heads, least_raw, least_scores, poses_from, quant_of, real, zero_heads
 
 F = np.float32
 Score = Annotated[float, Meta(ge=0, le=1)]
@@ -53,6 +55,8 @@ class Options(Section, frozen=True, kw_only=True):
 
 CHANNELS = {"heatmap": 17, "short_offset": 34, "mid_offset": 64}
 """Head roles and their channels."""
+HALVES = {"heatmap": 17, "short_offset": 34, "mid_forward": 32, "mid_backward": 32}
+"""The same where the bones outwards and inwards are two heads."""
 
 BONES = (
     (0, 1), (1, 3), (0, 2), (2, 4), (0, 5), (5, 7), (7, 9), (5, 11),
@@ -72,6 +76,9 @@ class PersonLab:
         Raises:
             ModelError: a head is missing, has another shape or type, or cannot reach the threshold.
         """
+        self.heads = Joined(heads) if "mid_forward" in heads else None
+        if self.heads:
+            heads = self.heads.specs
         check_heads(heads, CHANNELS)
         if skeleton != COCO17:
             raise ModelError(f"personlab's heads are those of skeleton coco17, the manifest says {skeleton.name}")
@@ -108,10 +115,44 @@ class PersonLab:
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
-        people = self.pose[1, : self.find(heads)]
+        people = self.pose[1, : self.find(self.heads(heads) if self.heads else heads)]
         joints = people[:, :-1]
         xy = crop.to_source(joints[..., 1::-1])
         return poses_from(frame, self.skeleton, xy, joints[..., 2].copy(), people[:, -1, 1].copy(), self.min_joint)
+
+
+class Joined:
+    """Four heads as three: the halves of mid_offset in one array; all real values where their steps differ."""
+
+    def __init__(self, heads: dict[str, HeadSpec]) -> None:
+        """Check the halves and make the arrays.
+
+        Raises:
+            ModelError: a head is missing or does not fit the heatmap.
+        """
+        check_heads(heads, HALVES)
+        spec = [heads[role] for role in HALVES]
+        forward, backward = spec[2:]
+        self.same = (forward.dtype, forward.scale, forward.zero_point) == (
+            backward.dtype, backward.scale, backward.zero_point)  # fmt: skip
+        self.quants = [quant_of(each) for each in spec]
+        size = forward.shape[:2]
+        kind = forward.dtype if self.same else np.dtype(F)
+        joined = HeadSpec("mid_offset", (*size, 64), kind, forward.scale, forward.zero_point)
+        self.specs = {"heatmap": spec[0], "short_offset": spec[1], "mid_offset": joined}
+        if not self.same:
+            self.specs = {role: HeadSpec(role, each.shape, kind, 1.0, 0) for role, each in self.specs.items()}
+        self.mid = np.zeros((*size, 64), kind)
+
+    def __call__(self, heads: Heads) -> Heads:
+        """The heads as the kernel takes them; `mid_offset` is overwritten by the next call."""
+        heat, short, forward, backward = (heads[role] for role in HALVES)
+        if not self.same:
+            heat, short, forward, backward = (
+                real(head, quant) for head, quant in zip((heat, short, forward, backward), self.quants, strict=True)
+            )
+        self.mid[..., :32], self.mid[..., 32:] = forward, backward
+        return {"heatmap": heat, "short_offset": short, "mid_offset": self.mid}
 
 
 def _least_root(heat: HeadSpec, threshold: float) -> Any:

@@ -18,6 +18,8 @@ from edgepose.core.poses import Crop, Frame, HeadSpec, Poses, Skeleton
 from edgepose.estimate.decode.common import Scored, least_scores, poses_from
 
 F = np.float32
+FAR = 1.5
+"""Input sizes from the input's middle beyond which no joint is: a network that says so is wrong about it."""
 SAME_PERSON = 0.5
 """Two poses of OKS above this are one person, unless the manifest says otherwise."""
 
@@ -59,6 +61,14 @@ def to_score(value: NDArray[Any], logits: bool) -> NDArray[np.float32]:
             value = 1 / (1 + np.exp(-value.astype(F)))
     score: NDArray[np.float32] = np.clip(value, 0, 1).astype(F)
     return score
+
+
+def within_reach(
+    xy: NDArray[np.floating[Any]], score: NDArray[np.float32], size: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Scores (..., K) of joints (..., K, 2) in model pixels: 0 where they lie far outside an input of `size` (2,)."""
+    near: NDArray[np.float32] = np.where((abs(xy - size / 2) > FAR * size).any(axis=-1), F(0), score)
+    return near
 
 
 def mean_score(score: NDArray[np.float32], least: float) -> NDArray[np.float32]:

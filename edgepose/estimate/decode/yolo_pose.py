@@ -3,13 +3,15 @@
 Head `pose`: (C, N) or (N, C), C = 4 + classes + K * joint_values (56 for one class and 17 joints of 3), of each anchor
 the box's centre x, y, width, height, the classes' scores, then x, y, score of each joint: boxes decoded, sigmoids done.
 Or three heads with scales of their own, each (channels, N) or (N, channels): `boxes`, `scores`, `keypoints`.
-TFLite exports count 0..1 of the input, ONNX ones and what is converted from them pixels: `units`. One int8 head in
-pixels cannot hold scores (its step is some 2.5): such a model is refused. Coordinates count from the outer edge.
+TFLite exports count 0..1 of the input, ONNX ones and what is converted from them pixels, some the one for boxes and
+the other for joints: `units`, `box_units`. One int8 head in pixels cannot hold scores (its step is some 2.5): such a
+model is refused. Coordinates count from the outer edge. Exports with suppression inside, or that need none (`nms`,
+`end2end`), give (300, 57): `suppressed`.
 Source: Ultralytics' documentation of its formats and of its LiteRT export; nothing is taken from its code.
 
 The threshold is applied to raw scores; only anchors that pass are read. Overlapping boxes, then alike poses, are one.
 
-Not done: exports with non-maximum suppression inside ([1, 300, 57]); class names.
+Not done: class names.
 """
 
 from __future__ import annotations
@@ -42,6 +44,11 @@ class Options(Section, frozen=True, kw_only=True):
     min_person_score: Score
     min_joint_score: Score
     units: Literal["normalised", "pixels"] = "normalised"
+    """Of joints: 0..1 of the input, or its pixels."""
+    box_units: Literal["", "normalised", "pixels"] = ""
+    """Of boxes; empty: as joints."""
+    suppressed: bool = False
+    """True: head `pose` has each person once: left, top, right, bottom, score, class, joints."""
     joint_values: Literal[2, 3] = 3
     """Numbers per joint: x, y, or x, y, score."""
     overlap: Score = 0.7
@@ -82,9 +89,10 @@ class YoloPose:
         """
         self.options, self.skeleton = options, skeleton
         numbers = len(skeleton.joints) * options.joint_values
-        build = _split if "boxes" in heads else _joined
+        build = _split if "boxes" in heads else _suppressed if options.suppressed else _joined
         self.boxes, self.scores, self.joints = build(heads, numbers)
         self.limits = topdown.keep(options, cfg, options.duplicate_oks)
+        self.most = 4 * self.limits.people
         spec = heads[self.scores.role]
         if spec.dtype.kind != "f" and spec.scale > COARSEST:
             raise ModelError(
@@ -92,22 +100,26 @@ class YoloPose:
                 "export the model with coordinates of 0..1, or with boxes, scores and keypoints apart"
             )
         self.least = least_raw(spec, max(self.limits.person, 1e-6))
-        size = np.array(options.input_wh, F)
+        self.size = size = np.array(options.input_wh, F)
         self.scale = size if options.units == "normalised" else np.ones(2, F)
+        self.box_scale = size if (options.box_units or options.units) == "normalised" else np.ones(2, F)
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
         anchors, score = self._likely(heads)
-        box = self.boxes.read(heads, anchors)
-        kept = apart(box[:, :2], box[:, 2:], self.options.overlap, 4 * self.limits.people)
-        anchors, score = anchors[kept], score[kept]
+        if not self.options.suppressed:
+            box = self.boxes.read(heads, anchors)
+            kept = apart(box[:, :2] * self.box_scale, box[:, 2:] * self.box_scale, self.options.overlap, self.most)
+            anchors, score = anchors[kept], score[kept]
         shape = (len(anchors), len(self.skeleton.joints), self.options.joint_values)
         joint = self.joints.read(heads, anchors).reshape(shape)
-        xy = crop.to_source(joint[..., :2] * self.scale - F(0.5))
+        model_xy = joint[..., :2] * self.scale
+        xy = crop.to_source(model_xy - F(0.5))
         if self.options.joint_values == 3:
             joint_score = topdown.to_score(joint[..., 2], logits=False)
         else:
             joint_score = np.ones(joint.shape[:2], F)
+        joint_score = topdown.within_reach(model_xy, joint_score, self.size)
         return topdown.people(frame, self.skeleton, xy, joint_score, score, self.limits)
 
     def _likely(self, heads: Heads) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -132,6 +144,14 @@ def _joined(heads: dict[str, HeadSpec], numbers: int) -> tuple[Part, Part, Part]
         Part(spec, last, 4, channels - numbers),
         Part(spec, last, channels - numbers, channels),
     )
+
+
+def _suppressed(heads: dict[str, HeadSpec], numbers: int) -> tuple[Part, Part, Part]:
+    """Boxes, scores and joints of people that the graph told apart already, a row each."""
+    spec = topdown.head_of(heads, "pose")
+    if len(spec.shape) != 2 or spec.shape[1] != 6 + numbers:
+        raise ModelError(f"head 'pose' is {spec.shape}, expected (N, {6 + numbers}) where decoder.options.suppressed")
+    return Part(spec, False, 0, 4), Part(spec, False, 4, 5), Part(spec, False, 6, 6 + numbers)
 
 
 def _split(heads: dict[str, HeadSpec], numbers: int) -> tuple[Part, Part, Part]:
