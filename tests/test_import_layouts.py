@@ -18,8 +18,8 @@ from edgepose.engine.flatfile import read_graph
 from edgepose.engine.manifest import Manifest, read_manifest
 from edgepose.engine.surgery import make_plan
 from edgepose.estimate.decode import open_decoder
-from tests.shared import shared
-from tests.tiny_graphs import Quant, Tiny
+from tests.helpers.shared import shared
+from tests.helpers.tiny_graphs import Quant, Tiny
 
 SIZE_WH = 49, 32
 """Of the tiny YOLO's picture: its 4,704 bytes are as many as 84 anchors of 56 numbers."""
