@@ -19,8 +19,9 @@ from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Frame
 from edgepose.engine import tuned
 from edgepose.lab.bench import board
-from edgepose.lab.bench.command import SAYS, changed
 from edgepose.lab.bench.page import page
+from edgepose.lab.bench.report import MEANINGS, Report
+from edgepose.lab.bench.session import changed
 from edgepose.lab.bench.source import Again, AsCamera, scene_frames
 from edgepose.lab.bench.tune import Tried, choose
 from tests.helpers.broker import program
@@ -75,7 +76,7 @@ def test_a_recording_is_measured_flat_out_and_as_a_camera_brings_it(
     for run in report["runs"]:
         assert run["fps"] == pytest.approx(run["frames"] / run["seconds"], rel=1e-3)
         assert run["models"][0].startswith("movenet_lightning_192 on ")
-        assert set(run["stages_ms"]) == set(SAYS)
+        assert set(run["stages_ms"]) == set(MEANINGS)
         stages = run["stages_ms"]
         assert stages["camera_to_subscriber"]["p50"] > stages["infer"]["p50"] > 0
         assert stages["camera_to_subscriber"]["p50"] >= stages["latency"]["p50"] * 0.9 > 0
@@ -234,14 +235,12 @@ def test_what_nothing_tells_is_unknown(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_name_in_the_settings_cannot_break_the_page(tmp_path: Path) -> None:
-    from edgepose.lab.bench.command import Report
-
     state = board.State(None, None, None, 0.5)
     odd = '<script>alert("1")</script>'
     report = Report(
         "2026-01-02T03:04:05", odd, odd, odd, {"board": odd, "edgepose": "1"}, {"camera": odd}, state, state, ()
     )
-    Sound(page(report, SAYS))
+    Sound(page(report))
 
 
 def test_memory_is_that_of_this_process() -> None:

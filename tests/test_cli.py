@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,9 @@ import numpy as np
 import pytest
 
 from edgepose import wire
-from edgepose.commands.cli import MORE, SHORT_FLAGS, main, make_parser
+from edgepose.commands import cli
+from edgepose.commands.cli import main
+from edgepose.commands.flags import SHORT_FLAGS, SHOWN
 from edgepose.core import config
 
 PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
@@ -41,16 +45,41 @@ def test_help_teaches_every_command_and_setting(capsys: pytest.CaptureFixture[st
     assert main([]) == 0
     assert "edgepose demo" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
-        main(["run", "--help"])
+        main(["run", "--help-all"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     for setting in config.settings():
         assert f"--{setting.key}" in text
 
 
+def test_help_shows_the_flags_people_need_and_says_how_to_see_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--help"])
+    assert ended.value.code == 0
+    flags = set(re.findall(r"^  (?:-h, )?--([a-z0-9_.-]+)", capsys.readouterr().out, re.MULTILINE))
+    assert flags == {"help", "help-all", "config", *(flag[2:] for flag in SHORT_FLAGS), *SHOWN}
+
+
 def test_every_short_flag_is_a_setting() -> None:
     keys = {setting.key for setting in config.settings()}
-    assert set(SHORT_FLAGS.values()) <= keys
+    assert {*SHORT_FLAGS.values(), *SHOWN} <= keys
+
+
+@pytest.mark.parametrize("name", cli.names())
+def test_every_command_is_one_file_with_help_examples_arguments_and_run(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = cli.load(name)
+    assert command.HELP.endswith(".")
+    assert f"edgepose {name}" in command.EXAMPLES
+    assert list(inspect.signature(command.run).parameters) == ["args"]
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert command.EXAMPLES in shown
+    assert main([]) == 0
+    assert re.search(rf"^    {name} ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_folder_of_pictures_becomes_a_line_of_json_each() -> None:
@@ -177,8 +206,8 @@ def test_a_damaged_model_fails_verification(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_parser_offers_what_the_readme_names() -> None:
-    _, commands = make_parser()
-    assert set(commands) == {"run", "demo", "models", "kernels", "doctor", "eval", "bench", "config", *MORE}
+    shipped = {"run", "demo", "models", "kernels", "doctor", "eval", "bench", "config", "replay", "export", "status"}
+    assert set(cli.names()) >= shipped | {"top", "schema"}
 
 
 def test_messages_are_plain_json() -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from edgepose.commands import doctor as command
 from edgepose.core import config
 from edgepose.core.config import Config
-from edgepose.lab.doctor import arguments, examine, page
 from edgepose.lab.doctor import context as context_module
-from edgepose.lab.doctor.command import run_doctor
+from edgepose.lab.doctor import examine, page
 from edgepose.lab.doctor.context import Context
 from edgepose.lab.doctor.examine import Check, Found
 from edgepose.lab.doctor.finding import STATES, Finding, State, exit_code, fine
@@ -630,7 +630,7 @@ def test_a_probe_is_asked_once(tmp_path: Path) -> None:
 
 
 def test_the_groups_of_the_command_line_are_those_of_the_table() -> None:
-    assert tuple(dict.fromkeys(check.group for check in examine.CHECKS)) == arguments.GROUPS
+    assert tuple(dict.fromkeys(check.group for check in examine.CHECKS)) == command.GROUPS
 
 
 def test_the_worst_finding_decides_and_unknown_does_not_count() -> None:
@@ -702,7 +702,7 @@ def test_the_whole_page_comes_from_this_machine(tmp_path: Path) -> None:
     assert done.returncode in (0, 1), done.stdout
     assert "the check itself failed" not in done.stdout
     assert "did not end in" not in done.stdout
-    for group in arguments.GROUPS:
+    for group in command.GROUPS:
         assert f"\n{group}\n" in done.stdout
     assert "sound, one run on the CPU" in done.stdout
     assert "\033" not in done.stdout
@@ -723,7 +723,7 @@ def test_a_terminal_that_knows_no_degrees_gets_a_question_mark(tmp_path: Path, m
     seen = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(seen, "ascii"))
     args = argparse.Namespace(config=None, json=False, only=["power"])
-    assert run_doctor(args, Config(), machine=pi4(tmp_path).machine) == 0
+    assert command.report(args, Config(), machine=pi4(tmp_path).machine) == 0
     assert b"52 ?C (cpu-thermal)" in seen.getvalue()
 
 

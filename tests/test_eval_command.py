@@ -143,7 +143,7 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> tu
         return Stops()
 
     with monkeypatch.context() as patch:
-        patch.setattr("edgepose.lab.eval.command.open_finder", stopping)
+        patch.setattr("edgepose.lab.eval.run.open_finder", stopping)
         code = main(["eval", "--annotations", str(folder / "people.json"), "--images", str(folder / "images"), *QUICK])
     return code, looked
 

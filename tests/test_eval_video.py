@@ -18,8 +18,8 @@ from edgepose.core.errors import ConfigError
 from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.lab.demo.scene import MARKED, marked_xy
 from edgepose.lab.eval.video import Track, jitter, lag_ms, tracks_of
-from edgepose.lab.eval.video_command import STILLS, Stills
 from edgepose.lab.eval.video_truth import Film, followed, read_film
+from edgepose.lab.eval.watch import STILLS, Stills
 from tests.helpers.eval_scene import PICTURES, person
 from tests.helpers.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
 from tests.helpers.shared import shared

@@ -26,8 +26,9 @@ from edgepose.core.poses import Frame, Poses, Skeleton
 from edgepose.estimate import open_estimate
 from edgepose.pipeline import build
 from edgepose.pipeline import loop as pipeline
-from edgepose.pipeline.replay.play import Plan, Replay, named_by, places, stops_on_signals, within
+from edgepose.pipeline.replay.play import Plan, Replay, named_by, places, within
 from edgepose.pipeline.replay.source import ReplaySource
+from edgepose.service.signals import stops
 from edgepose.sink import MemorySink, open_sinks
 from edgepose.source import ListSource
 from edgepose.wire.recording import Kept, Writer, read, text_of
@@ -358,7 +359,7 @@ def test_the_first_signal_ends_a_replay_after_the_frame_it_is_at(tmp_path: Path)
 
     with read(path) as recording:
         replay = Replay(recording, config.load(None, {"decode.kernels": "numpy"}), [MemorySink()], Plan(speed=0.02))
-        with stops_on_signals(replay):
+        with stops(replay.stop):
             replay.run(watch)
     assert len(seen) < 6
 

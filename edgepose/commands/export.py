@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edgepose.commands.flags import add_settings, read_settings
 from edgepose.commands.replay import add_window, check_window
-
-if TYPE_CHECKING:
-    from edgepose.core.config import Config
 
 log = logging.getLogger("edgepose")
 
+HELP = "Turn a recording into COCO json, CSV or OpenPose-style json."
 EXAMPLES = """  edgepose export day.epr --to csv day.csv             a row for each person and joint
   edgepose export day.epr --to coco day.json           images, annotations and joints in one file
   edgepose export day.epr --to coco-results r.json     what COCOeval takes
@@ -31,23 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is written")
     group.add_argument("--to", dest="kind", choices=KINDS, required=True, help="what the file is for")
     add_window(group)
+    add_settings(parser)
 
 
-def run(args: argparse.Namespace, cfg: Config) -> int:
+def run(args: argparse.Namespace) -> int:
     """Write it."""
-    from edgepose.commands.progress import Progress
-    from edgepose.core.timing import Histogram
+    from edgepose.commands.progress import FrameProgress
     from edgepose.pipeline.replay.play import Plan, Replay
     from edgepose.sink.apart import require_apart
     from edgepose.sink.export import FORMATS
     from edgepose.wire.recording import read
 
+    cfg = read_settings(args)
     check_window(args.from_s, args.to_s)
     require_apart([("OUT", args.out)], [("FILE", args.file)])
     plan = Plan(0.0, args.from_s, args.to_s, args.decode, args.as_recorded)
     with read(Path(args.file)) as recording:
         sink = FORMATS[args.kind](Path(args.out))
-        progress = Progress(recording.frames() if plan.whole else None, live=False)
+        progress = FrameProgress(recording.frames() if plan.whole else None, live=False)
         replay = Replay(recording, cfg, [sink], plan)
         try:
             replay.run(progress.saw)
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
         except BaseException:
             sink.abandon()
             raise
-        progress.finish({}, Histogram())
+        progress.finish({})
         if recording.warning:
             log.warning("%s", recording.warning)
         log.info("wrote %s", args.out)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgepose import kernels
 from edgepose.core.errors import ConfigError
-from edgepose.kernels.aot import background, native
+from edgepose.lab.output import say
 
 MEANINGS = {
     "aot": "compiled ahead of time: no numba in memory, nothing to wait for",
@@ -19,14 +18,30 @@ MEANINGS = {
 }
 
 
-def say(text: str = "") -> None:
-    """One line of the answer."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+HELP = "Say how each decoder's loops would run and why not better, or compile them ahead of time."
+EXAMPLES = """  edgepose kernels                                 what is in use, where it is, why not better
+  edgepose kernels build                           compile now what the first run compiles in the background
+  edgepose kernels build --folder /usr/lib/edgepose/kernels
+                                                   for an image; EDGEPOSE_KERNELS says where it lies"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    parser.add_argument("action", nargs="?", choices=("status", "build"), default="status")
+    parser.add_argument("names", nargs="*", metavar="FAMILY", help="decoder families to build; default: all")
+    parser.add_argument("--folder", default="", metavar="DIR", help="where to put them; default: the cache")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say or build."""
+    return status() if args.action == "status" else build(args.names, args.folder)
 
 
 def status() -> int:
     """A line per family: what `decode.kernels = "auto"` gives, where it is, why nothing better."""
+    from edgepose import kernels
+    from edgepose.kernels.aot import native
+
     states = {name: kernels.state(name) for name in native.families()}
     width = max(map(len, states))
     say(f"{'FAMILY':<{width}}  IN USE  WHERE, OR WHY NOT BETTER")
@@ -46,6 +61,8 @@ def build(names: Sequence[str], folder: str) -> int:
     Raises:
         ConfigError: there is no such family, no numba, no folder, or one cannot be built.
     """
+    from edgepose.kernels.aot import background, native
+
     known = native.families()
     for name in names:
         if name not in known:
@@ -76,6 +93,8 @@ def build(names: Sequence[str], folder: str) -> int:
 
 
 def _own_folder(folder: Path) -> Path:
+    from edgepose.kernels.aot import native
+
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         native.check_owner(folder)

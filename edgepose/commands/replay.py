@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edgepose.commands.flags import add_settings, read_settings
 from edgepose.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from edgepose.core.config import Config
 
 log = logging.getLogger("edgepose")
 
+HELP = "Feed a recording through tracker, filters and sinks, at any speed."
 EXAMPLES = """  edgepose run --source picamera2 --record day.epr            make one; with --jsonl ... too, if you like
   edgepose replay day.epr --jsonl day.jsonl --speed 0         the same lines, as fast as it can
   edgepose replay day.epr --broker mqtt://localhost           to a broker, as fast as it happened
@@ -29,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--speed", type=_speed, default=1.0, metavar="X", help="1 as it happened, 2 twice as fast, 0 as fast as it can"
     )
     add_window(group, "--to")
+    add_settings(parser)
 
 
 def add_window(group: argparse._ArgumentGroup, *until: str) -> None:
@@ -45,20 +44,21 @@ def add_window(group: argparse._ArgumentGroup, *until: str) -> None:
     )
 
 
-def run(args: argparse.Namespace, cfg: Config) -> int:
+def run(args: argparse.Namespace) -> int:
     """Play it."""
     from contextlib import ExitStack
 
     import msgspec
 
-    from edgepose.commands.progress import Progress
+    from edgepose.commands.progress import FrameProgress
     from edgepose.core import config
-    from edgepose.core.timing import Histogram
-    from edgepose.pipeline.replay.play import Plan, Replay, named_by, stops_on_signals
+    from edgepose.pipeline.replay.play import Plan, Replay, named_by
+    from edgepose.service.signals import stops
     from edgepose.sink import open_sinks
     from edgepose.sink.apart import inputs_of, outputs_of, require_apart
     from edgepose.wire.recording import read
 
+    cfg = read_settings(args)
     plan = Plan(args.speed, args.from_s, args.to_s, args.decode, args.as_recorded)
     with ExitStack() as opened:
         recording = opened.enter_context(read(Path(args.file)))
@@ -70,12 +70,12 @@ def run(args: argparse.Namespace, cfg: Config) -> int:
         require_apart(outputs_of(cfg), [("FILE", args.file), *inputs_of(cfg)])
         sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, live=False)]
         replay = Replay(recording, cfg, sinks, plan)
-        progress = Progress(recording.frames() if plan.whole else None, live=False)
-        with stops_on_signals(replay):
+        progress = FrameProgress(recording.frames() if plan.whole else None, live=False)
+        with stops(replay.stop):
             try:
                 replay.run(progress.saw)
             finally:
-                progress.finish({}, Histogram())
+                progress.finish({})
                 if recording.warning:
                     log.warning("%s", recording.warning)
     return 0

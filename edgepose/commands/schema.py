@@ -6,13 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from edgepose.commands.flags import add_settings, read_settings
 from edgepose.core.errors import ConfigError
 
-if TYPE_CHECKING:
-    from edgepose.core.config import Config
-
+HELP = "Print or write the published contract: JSON Schema, AsyncAPI, the topic reference."
 EXAMPLES = """  edgepose schema                                  one JSON Schema for all that is published
   edgepose schema poses                            of one message: poses, event, status, ...
   edgepose schema control-rate                     of one command
@@ -30,10 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=(JSON_SCHEMA, ASYNCAPI, MARKDOWN), help="what to write; default: json-schema; --out: all"
     )
     parser.add_argument("--out", metavar="DIR", help="write files into this folder instead of printing")
+    add_settings(parser)
 
 
-def run(args: argparse.Namespace, _cfg: Config) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print or write."""
+    read_settings(args)
     made = files(args.name, args.format)
     if not args.out:
         sys.stdout.write(printed(args.name, args.format or JSON_SCHEMA))

@@ -6,12 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from edgepose.commands.flags import add_settings, read_settings
 from edgepose.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edgepose.core.config import Config
     from edgepose.service.fleet import Device
 
+HELP = "Ask running services how they are, over their broker."
 EXAMPLES = """  edgepose status --broker mqtt://homeassistant.local   every device there; exits 1 if one is not well
   edgepose status --config /etc/edgepose/edgepose.toml kitchen
   edgepose status --broker mqtt://localhost --json kitchen/door
@@ -25,13 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON list instead of text")
     parser.add_argument("--timeout", type=float, default=3.0, metavar="S", help="wait so long; default %(default)s s")
     parser.add_argument("--forget", metavar="DEVICE/CAMERA", help="clear what the broker keeps of one that is gone")
+    add_settings(parser)
 
 
-def run(args: argparse.Namespace, cfg: Config) -> int:
+def run(args: argparse.Namespace) -> int:
     """Ask and print; 0 if all are well."""
     from edgepose.service.fleet import Fleet
 
-    with Fleet(cfg) as fleet:
+    with Fleet(read_settings(args)) as fleet:
         fleet.settle()
         if args.forget:
             return _forget(args.forget, fleet)

@@ -9,12 +9,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from edgepose.commands.flags import add_settings, read_settings
 from edgepose.commands.status import duration
 
 if TYPE_CHECKING:
-    from edgepose.core.config import Config
     from edgepose.service.fleet import Device
 
+HELP = "Watch running services live in the terminal."
 EXAMPLES = """  edgepose top --broker mqtt://homeassistant.local      until Ctrl-C
   edgepose top --broker mqtt://localhost --every 10 kitchen attic
   edgepose top --broker mqtt://localhost --once         one table, for a log or a pipe"""
@@ -36,12 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=float, default=3.0, metavar="S", help="ask so often; default %(default)s s (control.per_minute)"
     )
+    add_settings(parser)
 
 
-def run(args: argparse.Namespace, cfg: Config) -> int:
+def run(args: argparse.Namespace) -> int:
     """Ask and draw until Ctrl-C."""
     from edgepose.service.fleet import Fleet
 
+    cfg = read_settings(args)
     every_s = max(args.every, 0.5)
     colours = sys.stdout.isatty()
     with Fleet(cfg) as fleet:

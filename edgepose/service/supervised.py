@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from edgepose.core.errors import ConfigError
 from edgepose.service.notify import Notify
 from edgepose.service.restarts import GOOD_S, Restarts
+from edgepose.service.signals import handled
 
 log = logging.getLogger("edgepose.service")
 
@@ -71,14 +72,10 @@ def _hold_off(restarts: Restarts, notify: Notify) -> None:
     def stop(_number: int, _frame: object) -> None:
         raise _StoppedError
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     said = f"{restarts.early} early ends in a row; waits {restarts.pause_s:.0f} s before the next try"
     log.warning("%s", said)
-    try:
+    with handled({signal.SIGTERM: stop, signal.SIGINT: stop}):
         until_t = time.monotonic() + restarts.pause_s
         while (left_s := until_t - time.monotonic()) > 0:
             notify.send(EXTEND_TIMEOUT_USEC=int(EXTEND_S * 1e6), STATUS=said)
             time.sleep(min(left_s, EXTEND_S / 3))
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,60 +1,15 @@
-"""The report as one page: no script, nothing loaded from elsewhere, light or dark as the reader likes it."""
+"""The report as one page."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
 
 from edgepose.core.timing import Histogram
 from edgepose.lab.bench import board
 from edgepose.lab.bench.measure import Measured
-
-if TYPE_CHECKING:
-    from edgepose.lab.bench.command import Report
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #5d6878; --line: #dfe4ea; --paper: #fff; --ground: #f4f6f8;
-        --a: #2a6fdb; --b: #12a086; --c: #e08a1e; --d: #9b59b6; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8ecf1; --soft: #9aa6b4; --line: #333c47; --paper: #1b2128; --ground: #12161b;
-          --a: #6aa2ff; --b: #3ecfb2; --c: #f3b055; --d: #c58be0; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 980px; margin: 0 auto; padding: 32px 20px 48px; }
-h1 { font-size: 26px; margin: 0 0 4px; letter-spacing: -.01em; }
-h2 { font-size: 19px; margin: 0 0 2px; }
-h3 { font-size: 13px; margin: 22px 0 6px; color: var(--soft); font-weight: 600; }
-p { margin: 0; color: var(--soft); overflow-wrap: anywhere; }
-section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 20px 22px;
-          margin-top: 18px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 16px; }
-.tile { border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
-.tile b { display: block; font-size: 25px; font-weight: 650; letter-spacing: -.02em;
-          font-variant-numeric: tabular-nums; }
-.tile b small { font-size: 14px; font-weight: 500; color: var(--soft); margin-left: 3px; letter-spacing: 0; }
-.tile span { color: var(--soft); font-size: 13px; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-td, th { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); font-weight: 400;
-         white-space: nowrap; }
-th { color: var(--soft); font-size: 13px; }
-td:first-child, th:first-child, td.text { text-align: left; padding-left: 0; }
-.tiles + p { margin-top: 12px; }
-.chart { overflow-x: auto; }
-.chart svg { min-width: 520px; }
-td.text { min-width: 270px; color: var(--soft); font-size: 13px; white-space: normal; }
-tr:last-child td { border-bottom: 0; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; margin: 10px 0 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
-.key { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; color: var(--soft); margin-top: 6px; }
-.key i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 6px;
-         vertical-align: -1px; }
-code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
-"""
+from edgepose.lab.bench.report import MEANINGS, Report
+from edgepose.lab.page import document, header, pairs, panel, section, tile, tiles, value
 
 READ_AHEAD = (
     "Frames of a recording are read before they are needed and wait their turn: the rate counts here, "
@@ -67,56 +22,41 @@ WIDTH, BARS = 900, 48
 NONE = "unknown"
 
 
-def page(report: Report, meanings: Mapping[str, str]) -> str:
-    """One HTML document.
-
-    meanings  stage -> what it is, in the order of the table
-    """
+def page(report: Report) -> str:
+    """One HTML document."""
     about = report.board
+    when = f"edgepose {escape(about['edgepose'])} measured on {escape(report.when[:16].replace('T', ' '))} UTC"
+    asked = f"<pre>{escape(report.command)}</pre>" + panel(pairs(_asked(report)))
     body = [
-        f"<h1>{escape(about['board'])}</h1>",
-        f"<p>edgepose {escape(about['edgepose'])} measured on {escape(report.when[:16].replace('T', ' '))} UTC</p>",
-        *(_run(run, meanings) for run in report.runs),
-        _section("Board", "", _pairs({**about, **_states(report)})),
-        _section("What was asked", "", f"<p><code>{escape(report.command)}</code></p>" + _pairs(_asked(report))),
+        header("Speed of a board", escape(about["board"]), [when]),
+        *(_run(run) for run in report.runs),
+        section("Board", "", panel(pairs({**about, **_states(report)}))),
+        section("What was asked", "", asked),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>edgepose on {escape(about['board'])}</title><style>{STYLE}</style></head>\n"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return document(f"edgepose on {about['board']}", "".join(body))
 
 
-def _run(run: Measured, meanings: Mapping[str, str]) -> str:
+def _run(run: Measured) -> str:
     last = "camera_to_subscriber" if "camera_to_subscriber" in run.stages else "latency"
     whole = run.stages[last]
     to = "camera to subscriber" if last == "camera_to_subscriber" else "camera to sent"
-    tiles = [
-        (f"{run.fps:.1f}", "", "frames per second"),
-        (_ms(whole.p50), "ms", f"{to}, median"),
-        (_ms(whole.p99), "ms", "99 % of them within"),
-        (_ms(run.cpu_ms), "ms", "CPU per frame, all cores"),
-        (f"{run.rss_mib:.0f}", "MiB", f"memory; at most {run.peak_rss_mib:.0f}"),
+    shown = [
+        ("rate", f"{run.fps:.1f}", "", "frames per second"),
+        ("latency", _ms(whole.p50), "ms", f"{to}, median"),
+        ("latency, p99", _ms(whole.p99), "ms", "99 % of frames within"),
+        ("CPU", _ms(run.cpu_ms), "ms", "per frame, all cores"),
+        ("memory", f"{run.rss_mib:.0f}", "MiB", f"at most {run.peak_rss_mib:.0f}"),
     ]
-    drawn = "".join(
-        f"<div class=tile><b>{value}{f'<small>{unit}</small>' if unit else ''}</b><span>{escape(text)}</span></div>"
-        for value, unit, text in tiles
-    )
     about = f"{'; '.join(run.models)}; {run.size_wh[0]}x{run.size_wh[1]}"
     content = [
-        f"<div class=tiles>{drawn}</div>",
+        tiles((tile(name, value(number, unit), note) for name, number, unit, note in shown), "few"),
         f"<p>{READ_AHEAD}</p>" if run.read_ahead else "",
-        "<h3>Where a frame's time goes, median ms</h3>", _stages(run),
-        f"<h3>How long each frame took, {to}</h3>", _spread(run.latency),
-        "<h3>Milliseconds</h3>", _table(run, meanings),
+        "<h3>Where a frame's time goes, median ms</h3>", panel(_stages(run)),
+        f"<h3>How long each frame took, {to}</h3>", panel(_spread(run.latency)),
+        "<h3>Milliseconds</h3>", panel(_table(run)),
         f"<h3>Counted</h3><p>{escape(_counted(run))}</p>",
     ]  # fmt: skip
-    return _section(run.name[0].upper() + run.name[1:], about, "".join(content))
-
-
-def _section(title: str, text: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{f'<p>{escape(text)}</p>' if text else ''}{content}</section>\n"
+    return section(run.name[0].upper() + run.name[1:], escape(about), "".join(content))
 
 
 def _stages(run: Measured) -> str:
@@ -124,15 +64,15 @@ def _stages(run: Measured) -> str:
     medians = {name: run.stages[name].p50 for name in COLOURS if math.isfinite(run.stages[name].p50)}
     total = sum(medians.values()) or 1.0
     parts, keys, x = [], [], 0.0
-    for name, value in medians.items():
-        width = value / total * WIDTH
+    for name, median in medians.items():
+        width = median / total * WIDTH
         parts.append(
             f'<rect x="{x:.1f}" y="0" width="{max(width - 1.5, 0.5):.1f}" height="30" fill="var({COLOURS[name]})"/>'
         )
-        keys.append(f'<span><i style="background:var({COLOURS[name]})"></i>{name} {_ms(value)}</span>')
+        keys.append(f'<span><i class="key" style="background:var({COLOURS[name]})"></i>{name} {_ms(median)}</span>')
         x += width
     bar = f'<svg viewBox="0 0 {WIDTH} 30" role="img" aria-label="stages">{"".join(parts)}</svg>'
-    return f"{bar}<div class=key>{''.join(keys)}</div>"
+    return f"{bar}<div class=keys>{''.join(keys)}</div>"
 
 
 def _spread(times: Histogram) -> str:
@@ -140,7 +80,8 @@ def _spread(times: Histogram) -> str:
     if not times.count:
         return f"<p>{NONE}</p>"
     low, high = times.shortest_s, max(times.quantile(0.995), times.shortest_s * 1.05)
-    step = (high - low) / BARS
+    wide = high - low
+    step = wide / BARS
     counts = [0.0] * BARS
     for first, last, count in times.buckets():  # a bucket may be wider than a bar
         begin, end = (first - low) / step, max((last - low) / step, (first - low) / step + 1e-6)
@@ -155,15 +96,15 @@ def _spread(times: Histogram) -> str:
         for at, count in enumerate(counts)
         if count
     )
-    marks = "".join(_mark(name, (times.quantile(share) - low) / (high - low)) for name, share in MARKS)
+    marks = "".join(_mark(name, (times.quantile(share) - low) / wide) for name, share in MARKS)
     ticks = "".join(
-        f'<text x="{at * WIDTH:.0f}" y="148" text-anchor="{anchor}">{_ms((low + at * (high - low)) * 1e3)} ms</text>'
-        for at, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
+        f'<text class="tick" x="{at * WIDTH:.0f}" y="148" text-anchor="{end}">{_ms(1e3 * (low + at * wide))} ms</text>'
+        for at, end in ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
     )
     line = f'<line x1="0" x2="{WIDTH}" y1="130.5" y2="130.5" stroke="var(--line)"/>'
     chart = f'<svg viewBox="0 -14 {WIDTH} 168" role="img" aria-label="latency">{bars}{line}{marks}{ticks}</svg>'
     beyond = f"{longer} of {times.count} took longer, up to {_ms(times.longest_s * 1e3)} ms"
-    return f"<div class=chart>{chart}</div><p>{beyond}</p>"
+    return f"{chart}<p>{beyond}</p>"
 
 
 MARKS = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
@@ -176,19 +117,19 @@ def _mark(name: str, at: float) -> str:
     y = {"p50": -3, "p95": 10, "p99": -3}[name]
     return (
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="-12" y2="130" stroke="var(--c)" stroke-dasharray="3 3"/>'
-        f'<text x="{beside:.1f}" y="{y}"{end}>{name}</text>'
+        f'<text class="tick" x="{beside:.1f}" y="{y}"{end}>{name}</text>'
     )
 
 
-def _table(run: Measured, meanings: Mapping[str, str]) -> str:
+def _table(run: Measured) -> str:
     rows = []
-    for name, meaning in meanings.items():
+    for name, meaning in MEANINGS.items():
         row = run.stages.get(name)
         if row is not None:
-            cells = "".join(f"<td>{_ms(value)}</td>" for value in row)
-            rows.append(f"<tr><td>{name.replace('_', ' ')}</td>{cells}<td class=text>{escape(meaning)}</td></tr>")
+            cells = "".join(f'<td class="n">{_ms(number)}</td>' for number in row)
+            rows.append(f'<tr><td>{name.replace("_", " ")}</td>{cells}<td class="m">{escape(meaning)}</td></tr>')
     head = "<tr><th></th><th>p50</th><th>p95</th><th>p99</th><th>longest</th><th></th></tr>"
-    return f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+    return f"<table>{head}{''.join(rows)}</table>"
 
 
 def _counted(run: Measured) -> str:
@@ -206,12 +147,8 @@ def _asked(report: Report) -> dict[str, str]:
     return {"source": report.source, "broker": report.broker, "settings": settings or "as they come"}
 
 
-def _pairs(pairs: Mapping[str, str]) -> str:
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in pairs.items())}</dl>"
-
-
-def _ms(value: float) -> str:
+def _ms(number: float) -> str:
     """Three digits or so."""
-    if not math.isfinite(value):
+    if not math.isfinite(number):
         return NONE
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return f"{number:.2f}" if number < 10 else f"{number:.1f}" if number < 100 else f"{number:.0f}"

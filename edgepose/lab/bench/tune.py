@@ -15,6 +15,7 @@ from edgepose.core import config
 from edgepose.core.errors import SourceError
 from edgepose.engine import tuned
 from edgepose.lab.bench.measure import Measured, measure
+from edgepose.lab.bench.session import sources
 
 log = logging.getLogger("edgepose.lab.bench")
 
@@ -82,8 +83,6 @@ def choose(tried: list[Tried]) -> Tried:
 
 
 def _try(cfg: config.Config, threads: int, seconds: float) -> Measured:
-    from edgepose.lab.bench.command import sources
-
     engine = msgspec.structs.replace(cfg.engine, threads=threads)
     *_, (name, settings, source) = sources(msgspec.structs.replace(cfg, engine=engine))
     measured = measure(f"{threads} thread(s), {name}", settings, source, seconds, subscribe=False)

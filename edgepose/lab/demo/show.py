@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +21,7 @@ from edgepose.core.secret import masked, private
 from edgepose.lab.demo.broker import local_broker
 from edgepose.lab.demo.listener import Listener
 from edgepose.lab.demo.scene import SceneSource
+from edgepose.lab.output import say
 from edgepose.pipeline import Pipeline, build, described
 from edgepose.sink.draw import bgr, draw
 from edgepose.sink.mqtt.target import target
@@ -68,12 +68,6 @@ def show(cfg: config.Config, seconds: float, picture: Path) -> int:
         say(f"picture  {picture}")
     say(verdict or "result   correct poses came back through the broker")
     return 1 if verdict else 0
-
-
-def say(text: str) -> None:
-    """One line for the person who watches."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def _with_broker(cfg: config.Config, **change: Any) -> config.Config:

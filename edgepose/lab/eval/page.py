@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import platform
-import time
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import edgepose
 from edgepose.core import config
 from edgepose.lab.eval import cards, charts
 from edgepose.lab.eval.compare import DRAWS, LESS_IS_BETTER, SURE, Difference
 from edgepose.lab.eval.measure import MEANINGS, NEAR, RIGHT
+from edgepose.lab.page import document, folded, header, panel, section, tile, tiles, value
 
 if TYPE_CHECKING:
-    from edgepose.lab.eval.command import Run
-
-STYLE = Path(__file__).with_name("style.css")
+    from edgepose.lab.eval.run import Run
 
 TILES = (
     ("AP", "average precision", "COCO, OKS .50 to .95"),
@@ -35,15 +30,6 @@ TILES = (
 """Metric, what it is called here, what it is."""
 
 
-def document(title: str, body: str) -> str:
-    """A page of our style around `body`."""
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body><main>{body}{_foot()}</main></body></html>\n"
-    )
-
-
 def page(runs: Sequence[Run], apart: Mapping[str, Difference], command: str) -> str:
     """The report of one run, or of two side by side."""
     first = runs[0]
@@ -55,14 +41,14 @@ def page(runs: Sequence[Run], apart: Mapping[str, Difference], command: str) -> 
                 f"B minus A; the line holds {SURE:.0%} of {DRAWS} draws of the pictures with replacement, the same for "
                 "both. "
                 "Green and red lie on one side of zero; grey may be chance.",
-                f'<div class="panel">{charts.forest(apart)}</div>',
+                panel(charts.forest(apart)),
             )
         )
     parts.append(_joints_and_scores(runs))
     parts += _people(runs)
     spent = charts.times([run.measured.ms_of for run in runs])
-    parts.append(section("Speed", _speed(runs), f'<div class="panel">{spent}</div>' if spent else ""))
-    parts.append(section("All numbers", "", f'<div class="panel">{_table(runs)}</div>'))
+    parts.append(section("Speed", _speed(runs), panel(spent) if spent else ""))
+    parts.append(section("All numbers", "", panel(_table(runs))))
     notes = [*first.notes]
     if first.truth.missing:
         notes.insert(0, f"{len(first.truth.missing)} pictures were not there: {', '.join(first.truth.missing[:20])}")
@@ -78,22 +64,16 @@ def page(runs: Sequence[Run], apart: Mapping[str, Difference], command: str) -> 
     return document(" and ".join(run.name for run in runs) + ": evaluation", "".join(parts))
 
 
-def section(title: str, lead: str, body: str) -> str:
-    """A heading, a sentence, and what it is about."""
-    return f"<section><h2>{escape(title)}</h2>{f'<p>{lead}</p>' if lead else ''}{body}</section>"
-
-
 def _head(runs: Sequence[Run]) -> str:
     counts = runs[0].measured.counts
     names = " <small>and</small> ".join(
         _key(side, runs) + escape(run.name) for side, run in zip(charts.SIDES, runs, strict=False)
     )
-    ran = "".join(f"<p>{escape(run.described)}</p>" for run in runs)
-    return (
-        f'<header><p class="eyebrow">Pose evaluation</p><h1>{names}</h1>{ran}'
-        f"<p>{counts['pictures']} pictures, {counts['people']} people, {counts['pictures_empty']} pictures without "
-        f"anybody</p></header>"
+    lines = [escape(run.described) for run in runs]
+    lines.append(
+        f"{counts['pictures']} pictures, {counts['people']} people, {counts['pictures_empty']} pictures without anybody"
     )
+    return header("Pose evaluation", names, lines)
 
 
 def _key(side: str, runs: Sequence[Run]) -> str:
@@ -101,28 +81,28 @@ def _key(side: str, runs: Sequence[Run]) -> str:
     return f'<span class="key {side}"></span>' if len(runs) > 1 else ""
 
 
-def number(key: str, value: float | None) -> str:
+def number(key: str, measured: float | None) -> str:
     """A metric as it is told."""
-    if value is None:
+    if measured is None:
         return "&ndash;"
     if key in ("precision", "recall"):
-        return f"{value * 100:.0f}<small> %</small>"
+        return f"{measured * 100:.0f}<small> %</small>"
     if key.startswith("ms"):
-        return f"{value:.1f}<small> ms</small>"
-    if value == 0:
+        return f"{measured:.1f}<small> ms</small>"
+    if measured == 0:
         return "0"
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
+    return f"{measured:.3f}".replace("0.", ".", 1) if abs(measured) < 1 else f"{measured:.2f}"
 
 
 def _tiles(runs: Sequence[Run], apart: Mapping[str, Difference]) -> str:
-    tiles = []
+    listed = []
     for key, name, note in TILES:
         values = [run.measured.numbers[key] for run in runs]
-        if all(value is None for value in values):
+        if all(each is None for each in values):
             continue
         shown = "".join(
-            f'<div class="value">{_key(side, runs)}{number(key, value)}</div>'
-            for side, value in zip(charts.SIDES, values, strict=False)
+            value(_key(side, runs) + number(key, measured))
+            for side, measured in zip(charts.SIDES, values, strict=False)
         )
         if len(runs) > 1:
             shown = f'<div class="pair">{shown}</div>'
@@ -130,12 +110,8 @@ def _tiles(runs: Sequence[Run], apart: Mapping[str, Difference]) -> str:
             if one and one.sure:
                 better = (one.b > one.a) != (key in LESS_IS_BETTER)
                 note = f"{'B' if better else 'A'} is better; {note}"
-        first = " first" if key == "AP" else ""
-        tiles.append(
-            f'<div class="tile{first}"><div class="name">{escape(name)}</div>{shown}'
-            f'<div class="note">{escape(note)}</div></div>'
-        )
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+        listed.append(tile(name, shown, note, "first" if key == "AP" else ""))
+    return tiles(listed)
 
 
 def _joints_and_scores(runs: Sequence[Run]) -> str:
@@ -151,8 +127,8 @@ def _joints_and_scores(runs: Sequence[Run]) -> str:
         "On the dashed line a score means what it says.",
         charts.reliability(rows),
     )
-    right = f'<div class="panel">{curve}</div>' if any(rows) else ""
-    return f'<section class="panels"><div class="panel">{joints}</div>{right}</section>'
+    right = panel(curve) if any(rows) else ""
+    return f'<section class="panels">{panel(joints)}{right}</section>'
 
 
 def _people(runs: Sequence[Run]) -> list[str]:
@@ -198,24 +174,12 @@ def _table(runs: Sequence[Run]) -> str:
     rows = []
     for key, meaning in MEANINGS.items():
         values = [run.measured.numbers[key] for run in runs]
-        if all(value is None for value in values):
+        if all(each is None for each in values):
             continue
-        cells = "".join(f'<td class="n">{"&ndash;" if value is None else f"{value:.4g}"}</td>' for value in values)
+        cells = "".join(f'<td class="n">{"&ndash;" if each is None else f"{each:.4g}"}</td>' for each in values)
         rows.append(f'<tr><td><code>{key}</code></td>{cells}<td class="m">{escape(meaning)}</td></tr>')
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _settings(runs: Sequence[Run]) -> str:
-    return "".join(
-        f"<details><summary>All settings of {escape(run.name)}</summary>"
-        f"<pre>{escape(config.to_toml(run.cfg))}</pre></details>"
-        for run in runs
-    )
-
-
-def _foot() -> str:
-    when = time.strftime("%Y-%m-%d %H:%M")
-    return (
-        f"<footer>edgepose {edgepose.__version__}, {when}, {escape(platform.machine())}, "
-        f"Python {platform.python_version()}</footer>"
-    )
+    return "".join(folded(f"All settings of {run.name}", config.to_toml(run.cfg)) for run in runs)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgepose.core import config
 from edgepose.core.opencv import cv2
 from edgepose.core.poses import Poses
-from edgepose.lab.eval.page import document, section
 from edgepose.lab.eval.video import MEANINGS
+from edgepose.lab.eval.watch import STILLS, Watched, still
+from edgepose.lab.page import document, folded, header, panel, section, tile, tiles, value
 from edgepose.sink.draw import colour_of, draw
-
-if TYPE_CHECKING:
-    from edgepose.lab.eval.video_command import Watched
 
 TILES = (
     ("tracks", "identities", "", ""),
@@ -25,11 +22,11 @@ TILES = (
     ("mota", "MOTA", "", "1 - all errors / people"),
     ("mean_oks", "mean OKS", "", "of people followed"),
     ("people_per_frame", "people", "", "told of a frame"),
-    ("jitter_px", "jitter", " px", "of joints at rest"),
-    ("lag_ms", "lag", " ms", "added by smoothing"),
-    ("lag_truth_ms", "lag", " ms", "behind the truth"),
+    ("jitter_px", "jitter", "px", "of joints at rest"),
+    ("lag_ms", "lag", "ms", "added by smoothing"),
+    ("lag_truth_ms", "lag", "ms", "behind the truth"),
     ("invokes_per_frame", "inferences", "", "a frame"),
-    ("ms_per_frame", "time", " ms", "a frame, median"),
+    ("ms_per_frame", "time", "ms", "a frame, median"),
 )
 """Metric, what it is called here, its unit, what it is."""
 
@@ -41,43 +38,37 @@ QUALITY = 82
 def page(watched: Watched, command: str) -> str:
     """Identities over time, pictures, all numbers, how it was made."""
     numbers = watched.numbers
-    head = (
-        f'<header><p class="eyebrow">Poses in a video</p><h1>{escape(watched.name)}</h1>'
-        f"<p>{escape(watched.described)}</p><p>{numbers['frames']:.0f} frames, {numbers['seconds']:.1f} s</p></header>"
-    )
-    tiles = "".join(
-        f'<div class="tile{" first" if key == "tracks" else ""}"><div class="name">{escape(name)}</div>'
-        f'<div class="value">{_number(value)}<small>{unit}</small></div>'
-        f'<div class="note">{_note(watched, key, note)}</div></div>'
+    listed = [
+        tile(name, value(_number(number), unit), _note(watched, key, note), "first" if key == "tracks" else "")
         for key, name, unit, note in TILES
-        if (value := numbers[key]) is not None
-    )
+        if (number := numbers[key]) is not None
+    ]
     rows = "".join(
-        f'<tr><td><code>{key}</code></td><td class="n">{value:.4g}</td><td class="m">{escape(MEANINGS[key])}</td></tr>'
-        for key, value in numbers.items()
-        if value is not None
+        f'<tr><td><code>{key}</code></td><td class="n">{number:.4g}</td><td class="m">{escape(MEANINGS[key])}</td></tr>'
+        for key, number in numbers.items()
+        if number is not None
     )
-    made = (
-        f"<pre>{escape(command)}</pre><details><summary>All settings</summary>"
-        f"<pre>{escape(config.to_toml(watched.cfg))}</pre></details>"
-    )
+    made = f"<pre>{escape(command)}</pre>{folded('All settings', config.to_toml(watched.cfg))}"
+    seen = f"{numbers['frames']:.0f} frames, {numbers['seconds']:.1f} s"
     body = [
-        head,
-        f'<div class="tiles film">{tiles}</div>',
+        header("Poses in a video", escape(watched.name), [escape(watched.described), seen]),
+        tiles(listed, "few"),
         section(
             "Who was there when",
             "A line for each identity, with gaps where it was not told of; below, how many people at a time.",
-            f'<div class="panel">{timeline(watched)}</div>',
+            panel(timeline(watched)),
         ),
         section("Frames", "Evenly spread; colour and number are the identity.", _stills(watched)),
-        section("All numbers", "", f'<div class="panel"><table>{rows}</table></div>'),
+        section("All numbers", "", panel(f"<table>{rows}</table>")),
         section("How it was made", "", made),
     ]
     return document(f"{watched.name}: poses in a video", "".join(body))
 
 
-def _number(value: float) -> str:
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+def _number(number: float) -> str:
+    if float(number).is_integer():
+        return f"{number:.0f}"
+    return f"{number:.3f}" if abs(number) < 1 else f"{number:.1f}"
 
 
 def _note(watched: Watched, key: str, note: str) -> str:
@@ -86,7 +77,7 @@ def _note(watched: Watched, key: str, note: str) -> str:
         note += f", {numbers['jitter_px_unsmoothed']:.2f} before smoothing"
     if key == "tracks":
         note = f"{numbers['short_tracks']:.0f} shorter than a second"
-    return escape(note)
+    return note
 
 
 def colour(identity: int) -> str:
@@ -148,8 +139,6 @@ def _steps(watched: Watched) -> list[tuple[Poses, int]]:
 
 
 def _stills(watched: Watched) -> str:
-    from edgepose.lab.eval.video_command import STILLS, still
-
     numbers = sorted(watched.stills)
     known = {poses.seq for poses in watched.told}
     numbers = [seq for seq in numbers if seq in known]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -107,22 +105,6 @@ class Replay:
         self._stopping = True
         if self._pipeline is not None:
             self._pipeline.stop()
-
-
-@contextmanager
-def stops_on_signals(replay: Replay) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the replay after the frame it is at, the second at once."""
-
-    def first(number: int, _frame: object) -> None:
-        signal.signal(number, signal.default_int_handler)
-        replay.stop()
-
-    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _rest(first: tuple[float, Kept], others: Iterator[tuple[float, Kept]]) -> Iterator[tuple[float, Kept]]:

@@ -1,13 +1,9 @@
-"""`edgepose eval --video`: the pipeline over a recording, and what it made of who is who."""
+"""The pipeline over a recording, and what it made of who is who."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
-import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +16,10 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.opencv import cv2
 from edgepose.core.poses import Frame, Poses
-from edgepose.core.secret import masked
-from edgepose.lab.eval.output import say_table, write_text
+from edgepose.lab.eval.run import Progress
 from edgepose.lab.eval.video import MEANINGS, Track, jitter, lag_ms, tracks_of
-from edgepose.lab.eval.video_truth import Film, Followed, followed, read_film
-from edgepose.pipeline import Pipeline, build, described
+from edgepose.lab.eval.video_truth import Film, Followed, followed
+from edgepose.pipeline import build, described
 from edgepose.sink.draw import bgr
 
 log = logging.getLogger("edgepose.lab.eval")
@@ -75,34 +70,14 @@ class Watched:
     film: Followed | None
 
 
-def run_video(args: argparse.Namespace, cfg: config.Config) -> int:
-    """Do what the flags ask for; returns the exit code."""
-    for flag in ("compare", "results", "annotations"):
-        if getattr(args, flag):
-            raise ConfigError(f"--{flag} is for pictures, not for --video")
-    film = read_film(Path(args.truth)) if args.truth else None
-    watched = watch(cfg, args.video, args.limit, film)
-    command = "edgepose " + shlex.join(masked(word) for word in sys.argv[1:])
-    if args.json != "-":
-        sys.stdout.write(f"{args.video}: {watched.described}\n\n")
-        known = {key: value for key, value in watched.numbers.items() if value is not None}
-        say_table([(key, f"{value:.4g}", MEANINGS[key]) for key, value in known.items()])
-        for identity, track in watched.tracks.items():
-            spans = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in track.intervals)
-            sys.stdout.write(f"id {identity}: {spans}\n")
-    if args.json:
-        write_text(args.json, json.dumps(as_json(watched, command), indent=1, allow_nan=False) + "\n")
-    if args.report:
-        from edgepose.lab.eval.video_page import page
-
-        write_text(args.report, page(watched, command))
-    return 0
-
-
-def watch(cfg: config.Config, video: str, limit: int, film: Film | None) -> Watched:
+def watch(
+    cfg: config.Config, video: str, limit: int, film: Film | None, progress_of: Callable[[int | None], Progress]
+) -> Watched:
     """Run the pipeline over a video, from its start, and measure.
 
     What is smoothed later is what the pipeline would have smoothed: crops and tracks never look at smoothed joints.
+
+    progress_of  shows how far it is, of so many frames
 
     Raises:
         ConfigError: the video is no recording.
@@ -115,12 +90,12 @@ def watch(cfg: config.Config, video: str, limit: int, film: Film | None) -> Watc
     with build(plain, sinks=[]) as pipeline:
         if pipeline.source.live:
             raise ConfigError(f"--video {video}: is live; give a recording")
-        progress = _progress(pipeline, video)
+        progress = progress_of(pipeline.source.total)
 
         def saw(poses: Poses, frame: Frame) -> None:
             measured.append(poses)
             stills.add(frame)
-            progress(len(measured))
+            progress.step()
             if limit and len(measured) >= limit:
                 pipeline.stop()
 
@@ -129,6 +104,8 @@ def watch(cfg: config.Config, video: str, limit: int, film: Film | None) -> Watc
         except KeyboardInterrupt:
             log.warning("interrupted after %d frames; a video starts over", len(measured))
             raise
+        finally:
+            progress.clear()
         invokes = pipeline.estimate.counts["invokes"]
         spent = pipeline.times.table_ms()
         lost = pipeline.counts["lost"]
@@ -181,13 +158,6 @@ def _numbers(before: dict[int, Track], tracks: dict[int, Track], told: Sequence[
         "jitter_body": float(np.median(relative)) if relative else None,
         "lag_ms": lag_ms(before, tracks),
     }
-
-
-def _progress(pipeline: Pipeline, video: str) -> Any:
-    from edgepose.lab.eval.output import Progress
-
-    progress = Progress(video, pipeline.source.total or 0, "frames")
-    return lambda _: progress.saw()
 
 
 def as_json(watched: Watched, command: str) -> dict[str, Any]:

@@ -6,10 +6,9 @@ import dataclasses
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edgepose.commands.models import run_once, say
 from edgepose.core import config, places
 from edgepose.core.errors import ModelError
 from edgepose.engine import open_engine
@@ -19,6 +18,8 @@ from edgepose.engine.manifest import SUFFIX, read_file
 from edgepose.engine.surgery import DELEGATED, Plan, make_plan, name_of
 from edgepose.engine.surgery.trial import Trial, judge
 from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, shipped_dir, unlike, verify_model
+from edgepose.lab.models.show import run_once
+from edgepose.lab.output import say
 
 HOW = {
     ACCELERATORS[EDGETPU_OP]: " --engine.delegate edgetpu",
@@ -30,6 +31,13 @@ BUILT = "_edgetpu"
 
 
 # ------------------------------------------------------------------------------------------------ inspect
+
+
+def inspect(names: Sequence[str]) -> int:
+    """What stock model files are, and what an import would write."""
+    for path in _paths(names, "inspect"):
+        inspect_one(path)
+    return 0
 
 
 def inspect_one(path: Path) -> None:
@@ -61,6 +69,12 @@ def inspect_one(path: Path) -> None:
     say(f"import writes {plan.manifest.file}, {len(plan.content)} bytes, and {plan.manifest.name}{SUFFIX}:")
     say()
     say(plan.text.rstrip())
+
+
+def _paths(names: Sequence[str], action: str) -> list[Path]:
+    if not names:
+        raise ModelError(f"{action} which file? edgepose models {action} FILE.tflite")
+    return [Path(name).expanduser() for name in names]
 
 
 def _ends(what: str, tensors: Iterable[Tensor]) -> None:
@@ -95,6 +109,16 @@ def _counted(names: Iterable[str]) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ import
+
+
+def import_(names: Sequence[str], name: str = "", to: str = "") -> int:
+    """Make stock model files models of edgepose."""
+    paths = _paths(names, "import")
+    if name and len(paths) > 1:
+        raise ModelError(f"--name {name}: one name for {len(paths)} files; import them one by one")
+    for path in paths:
+        import_one(path, name, to)
+    return 0
 
 
 def import_one(path: Path, name: str, to: str) -> None:

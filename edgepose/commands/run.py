@@ -1,0 +1,78 @@
+"""`edgepose run`: the service, from settings to sinks."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+from typing import TYPE_CHECKING
+
+from edgepose.commands.flags import add_settings, load_settings, read_settings
+
+if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
+    from edgepose.service.notify import Notify
+
+log = logging.getLogger("edgepose")
+
+HELP = "Take poses from a source to the sinks until it ends or Ctrl-C."
+EXAMPLES = """  edgepose run --source photo.jpg
+  edgepose run --source walk.mp4 --overlay out.mp4 --jsonl poses.jsonl
+  edgepose run --source picamera2 --broker mqtt://homeassistant.local --sink.mqtt.username pose \\
+               --sink.mqtt.password_file /etc/edgepose/mqtt-password
+  edgepose run --config edgepose.toml --engine.threads 2"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    add_settings(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until the source ends or somebody ends it."""
+    from edgepose.service.supervised import supervised
+
+    with supervised() as notify:
+        return run_service(args, notify)
+
+
+def run_service(args: argparse.Namespace, notify: Notify) -> int:
+    """The same, reported to whoever supervises it."""
+    from edgepose.commands.progress import FrameProgress
+    from edgepose.pipeline import build, described
+    from edgepose.service.run import Service
+    from edgepose.service.signals import stops
+    from edgepose.service.watchdog import opening
+
+    cfg = read_settings(args)
+    gc.disable()  # a start makes much to look through and no garbage
+    try:
+        with opening(notify):
+            pipeline = build(cfg)
+    finally:
+        gc.enable()
+
+    def stop() -> None:
+        log.info("stopping; once more to stop at once")
+        service.stopping()
+        pipeline.stop()
+
+    with (
+        pipeline,
+        Service(cfg, pipeline, lambda: load_settings(args), notify) as service,
+        stops(stop, lambda: service.reload.ask()),
+    ):
+        gc.freeze()  # what is here now stays: no frame waits for it to be looked through
+        for engine in pipeline.estimate.engines:
+            log.info("model %s", described(engine))
+        progress = FrameProgress(pipeline.source.total, live=pipeline.source.live)
+
+        def saw(poses: Poses, frame: Frame) -> None:
+            progress.saw(poses, frame)
+            service.saw(poses, frame)
+
+        try:
+            pipeline.run(saw)
+        finally:
+            progress.finish(pipeline.counts, pipeline.times.stages["latency"])
+    return service.exit_code
