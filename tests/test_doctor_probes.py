@@ -97,7 +97,7 @@ def test_a_running_edgepose_is_seen(tmp_path: Path) -> None:
     lines = {
         1: b"/sbin/init\0",
         7: b"/env/bin/python3\0/env/bin/edgepose\0run\0--source\x000\0",
-        8: b"python3\0-m\0edgepose.cli\0run\0",
+        8: b"python3\0-m\0edgepose\0run\0",
         9: b"vim\0edgepose\0",
         10: b"/env/bin/edgepose\0doctor\0",
     }
