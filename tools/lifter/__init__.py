@@ -1,0 +1,1 @@
+"""Trains the network that lifts 2D poses to 3D."""
