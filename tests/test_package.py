@@ -25,8 +25,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_models_terms_and_pictures(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for path in (ROOT / "models").iterdir():
-        assert f"edgepose/models/{path.name}" in names
+    for path in (ROOT / "models").rglob("*.*"):
+        assert f"edgepose/models/{path.relative_to(ROOT / 'models')}" in names
     wanted = ("lab/demo/pictures/astronaut.jpg", "lab/demo/pictures/camera.jpg", "py.typed")
     assert {f"edgepose/{name}" for name in wanted} <= names
     assert not any(name.startswith(("tests/", "tools/")) for name in names)

@@ -229,6 +229,28 @@ class Smooth(Section, frozen=True, kw_only=True):
     ] = 0.0
 
 
+class Lift(Section, frozen=True, kw_only=True):
+    """Three dimensions from one camera: where joints are in metres, about 10 cm each; not motion capture."""
+
+    kind: Annotated[
+        Literal["none", "auto", "mlp", "exemplar"],
+        says("none leaves poses flat; mlp is a small network, exemplar the nearest of 10,000 views, auto the best"),
+    ] = "none"
+    height_m: Annotated[
+        float, says("how tall people are: wrong by a tenth, distances are wrong by a tenth", "m", ge=0.5, le=2.5)
+    ] = 1.70
+    fov_deg: Annotated[
+        float, says("the camera's angle of view along the picture's longer side", "degrees", ge=10, le=150)
+    ] = 60.0
+    pitch_deg: Annotated[
+        Annotated[float, Meta(ge=-90, le=90)] | None,
+        says("how far the camera looks down; left out: unknown", "degrees"),
+    ] = None
+    roll_deg: Annotated[
+        float, says("how far the camera is tilted clockwise; counts with pitch_deg", "degrees", ge=-180, le=180)
+    ] = 0.0
+
+
 class Mqtt(Section, frozen=True, kw_only=True):
     """Publish to an MQTT broker; on when `broker` is set."""
 
@@ -354,6 +376,7 @@ class Config(Section, frozen=True, kw_only=True):
     estimate: Estimate = Estimate()
     track: Track = Track()
     smooth: Smooth = Smooth()
+    lift: Lift = Lift()
     sink: Sink = Sink()
     control: Control = Control()
     home_assistant: HomeAssistant = HomeAssistant()

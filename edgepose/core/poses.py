@@ -242,6 +242,29 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Space:
+    """What the xyz of Poses means where it is metres, and how sure it is. Without it xyz is in the model's own unit."""
+
+    kind: Literal["lifted", "triangulated"]
+    """From one camera, by what people look like; from several, by geometry."""
+    frame: Literal["camera", "world"]
+    """x right, y down, z away from the camera; or as the calibration says, z up."""
+    root: NDArray[np.float32]
+    """(N, 3) metres: the mid hip in the frame. The places of joints are root + xyz."""
+    root_sigma: NDArray[np.float32]
+    """(N,) metres, one standard deviation of the root's distance."""
+    sigma: NDArray[np.float32]
+    """(N, K, 2) metres, one standard deviation of each joint across and along the view, from the root."""
+    guessed: NDArray[np.bool_]
+    """(N, K) joints that no picture shows: where they usually are in such a pose."""
+
+    def of(self, rows: Any) -> Space:
+        """Of some people: an index of numpy's."""
+        parts = (self.root[rows], self.root_sigma[rows], self.sigma[rows], self.guessed[rows])
+        return Space(self.kind, self.frame, *parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Poses:
     """People found in one frame; N may be 0. Stages return a new one, never write into it.
 
@@ -269,7 +292,8 @@ class Poses:
     track_id: NDArray[np.int32]
     """(N,) identity, stable over frames; -1 before track."""
     xyz: NDArray[np.float32] | None = None
-    """(N, K, 3) x right, y down, z away from the camera, in the model's own unit; None where the model is 2D."""
+    """(N, K, 3) x right, y down, z away from the camera: metres where there is `space`, else in the model's own unit;
+    None where nothing knows the third coordinate."""
     coarse_xy: NDArray[np.float32] | None = None
     """(N, K, 2) pixels: a rougher, steadier guess where the model has one; what crops are made of."""
     entered: tuple[int, ...] = ()
@@ -282,6 +306,8 @@ class Poses:
     """What computed them where it is not the CPU as asked: "edgetpu", "cpu instead of edgetpu"."""
     taken_wall: float | None = None
     """Seconds since 1970 of `taken_t` where a recording says so; None: whoever knows what time it is now can tell."""
+    space: Space | None = None
+    """What xyz means where it is metres."""
 
     def __len__(self) -> int:
         return len(self.person_score)

@@ -19,7 +19,9 @@ class Lifter(nn.Module):
         super().__init__()
         self.into, self.into_norm = nn.Linear(INPUTS, WIDTH), nn.BatchNorm1d(WIDTH)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH)])
+            nn.ModuleList(
+                [nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH)]
+            )
             for _ in range(BLOCKS)
         )
         self.out = nn.Linear(WIDTH, JOINTS * 5)

@@ -1,4 +1,4 @@
-"""The mocap's 22 joints as bones, and what can be done to a person with them. Torch, batched: (N, 22, 3) metres, y up."""
+"""The mocap's 22 joints as bones, and what can be done to people. Torch: (N, 22, 3) metres, y up."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def load(held_out: bool) -> Mocap:
     """The frames to train on, or those held out."""
     with np.load(DATA) as file:
         joints, clip, start = file["joints"].astype(np.float32), file["clip"], file["start"]
-    subject = np.array([name.split("_")[0] for name in clip])[np.searchsorted(start, np.arange(len(joints)), "right") - 1]
+    subject = np.array([name.split("_")[0] for name in clip])[
+        np.searchsorted(start, np.arange(len(joints)), "right") - 1
+    ]
     chosen = np.isin(subject, HELD_OUT) == held_out
     _, place, count = np.unique(subject[chosen], return_inverse=True, return_counts=True)
     weight = (count**-0.5)[place]
@@ -70,7 +72,9 @@ def load(held_out: bool) -> Mocap:
 
 def bones(joints: Tensor) -> Tensor:
     """(N, 22, 3) from each joint's parent to it; the pelvis' is its place."""
-    parents = torch.cat([joints, torch.zeros_like(joints[:, :1])], 1)[:, [parent if parent >= 0 else 22 for parent in PARENT]]
+    parents = torch.cat([joints, torch.zeros_like(joints[:, :1])], 1)[
+        :, [parent if parent >= 0 else 22 for parent in PARENT]
+    ]
     return joints - parents
 
 

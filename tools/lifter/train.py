@@ -15,7 +15,7 @@ from lifter.network import Lifter, loss
 from lifter.skeleton import load
 from lifter.views import make
 
-SEED, STEPS, BATCH, RATE = 0, 14_000, 512, 1.5e-3
+SEED, STEPS, BATCH, RATE = 0, 36_000, 512, 1.5e-3
 WARM = 200
 
 

@@ -41,8 +41,8 @@ class Views(NamedTuple):
 
 def _rotation(axis: str, angle: Tensor) -> Tensor:
     c, s = angle.cos(), angle.sin()
-    o, l = torch.zeros_like(c), torch.ones_like(c)
-    rows = {"x": [l, o, o, o, c, -s, o, s, c], "y": [c, o, s, o, l, o, -s, o, c], "z": [c, -s, o, s, c, o, o, o, l]}
+    o, i = torch.zeros_like(c), torch.ones_like(c)
+    rows = {"x": [i, o, o, o, c, -s, o, s, c], "y": [c, o, s, o, i, o, -s, o, c], "z": [c, -s, o, s, c, o, o, o, i]}
     return torch.stack(rows[axis], -1).view(-1, 3, 3)
 
 

@@ -1,4 +1,4 @@
-"""The trained network as a .tflite file: batch norms folded, weights in int8 with a scale a row, activations in float."""
+"""The trained network as a .tflite file: batch norms folded, weights in int8 with a scale a row, all else float."""
 
 from __future__ import annotations
 
@@ -60,7 +60,11 @@ class _Graph:
         data = weight if scale is None else np.round(weight / scale[:, None]).astype(np.int8)
         options = schema.FullyConnectedOptionsT()
         options.fusedActivationFunction = int(relu)
-        inputs = [source, self.tensor(f"{name}/weight", weight.shape, data, scale), self.tensor(f"{name}/bias", bias.shape, bias)]
+        inputs = [
+            source,
+            self.tensor(f"{name}/weight", weight.shape, data, scale),
+            self.tensor(f"{name}/bias", bias.shape, bias),
+        ]
         output = self.tensor(name, (1, len(bias)))
         return self.op(
             schema.BuiltinOperator.FULLY_CONNECTED, inputs, output, schema.BuiltinOptions.FullyConnectedOptions, options
@@ -68,7 +72,9 @@ class _Graph:
 
     def add(self, name: str, one: int, other: int) -> int:
         output = self.tensor(name, (1, WIDTH))
-        return self.op(schema.BuiltinOperator.ADD, [one, other], output, schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
+        return self.op(
+            schema.BuiltinOperator.ADD, [one, other], output, schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
+        )
 
     def file(self, inputs: list[int], outputs: list[int]) -> bytes:
         self.graph.inputs, self.graph.outputs, self.model.subgraphs = inputs, outputs, [self.graph]

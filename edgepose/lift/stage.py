@@ -1,0 +1,106 @@
+"""The stage behind smoothing: poses in pixels become poses in metres, joint by joint with what they are worth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose.core import config
+from edgepose.core.errors import ConfigError
+from edgepose.core.poses import COCO17, Poses, Skeleton, Space
+from edgepose.lift.camera import Camera
+from edgepose.lift.rays import Facing, facing, normalised
+from edgepose.lift.root import SIGMA, place
+
+F = np.float32
+CANONICAL_M, PER_HEIGHT = 1.34, 0.79
+"""Torso + thigh + shank of the person that lifters know; of a person's height."""
+SHOULDERS, HIPS = [5, 6], [11, 12]
+LEAST_JOINTS = 8
+
+
+class Lifted(NamedTuple):
+    """What a lifter makes of normalised poses."""
+
+    xyz: NDArray[np.float32]
+    """(N, 17, 3) metres of the canonical person from the mid hip, axes of the camera turned to the person."""
+    sigma: NDArray[np.float32]
+    """(N, 17, 2) across and along the view."""
+
+
+class Lifts(Protocol):
+    """A way to lift."""
+
+    def __call__(self, pose: NDArray[np.float32], extent: NDArray[np.float32], down: NDArray[np.float32]) -> Lifted:
+        """Lift people.
+
+        pose    (N, 17, 3) x, y, score as rays.normalised
+        extent  (N, 1) log of 8 times their spread
+        down    (N, 3) where down is for the turned camera; 0, 0, 0: unknown
+        """
+        ...
+
+
+class Lifter:
+    """Poses -> Poses with xyz in metres."""
+
+    def __init__(self, cfg: config.Lift, skeleton: Skeleton, lifts: Lifts) -> None:
+        """Check that it can.
+
+        Raises:
+            ConfigError: poses of that skeleton cannot be lifted.
+        """
+        if skeleton != COCO17:
+            raise ConfigError(
+                f"lift.kind: only poses of skeleton coco17 are lifted, the model's is {skeleton.name}; set it to none"
+            )
+        self._lifts = lifts
+        self._fov_deg, self._scale = cfg.fov_deg, cfg.height_m * PER_HEIGHT / CANONICAL_M
+        self._down = _down(cfg)
+        self._camera = Camera.with_view((1, 1), cfg.fov_deg)
+
+    def update(self, poses: Poses) -> Poses:
+        """The same people in metres too; who is not seen well enough has NaN there."""
+        if not len(poses):
+            return poses
+        if poses.size_wh != self._camera.size_wh:
+            self._camera = Camera.with_view(poses.size_wh, self._fov_deg)
+        rays = self._camera.rays(poses.xy)
+        seen = facing(rays, poses.score)
+        score = np.where(seen.found, poses.score, F(0))
+        down = np.einsum("nij,j->ni", seen.turn, self._down).astype(F)
+        lifted = self._lifts(*normalised(seen.xy, score), down)
+        xyz, sigma = self._in_camera(lifted, seen)
+        root = place(xyz, rays, score.astype(np.float64))
+        enough = _enough(seen.found) & ~np.isnan(root).any(axis=1)
+        for part in (xyz, sigma, root):
+            part[~enough] = np.nan
+        distance = np.linalg.norm(root, axis=1)
+        space = Space("lifted", "camera", root.astype(F), (SIGMA * distance).astype(F), sigma.astype(F), ~seen.found)
+        return replace(poses, xyz=xyz.astype(F), space=space)
+
+    def _in_camera(self, lifted: Lifted, seen: Facing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places from the root and sigmas, metres of a person of the height set, in the camera's own axes."""
+        xyz = lifted.xyz - lifted.xyz[:, HIPS].mean(axis=1, keepdims=True)
+        return np.einsum("nji,nkj->nki", seen.turn, xyz) * self._scale, lifted.sigma.astype(np.float64) * self._scale
+
+
+def _down(cfg: config.Lift) -> NDArray[np.float64]:
+    """Where down is in the camera's axes; zeros: unknown."""
+    if cfg.pitch_deg is None:
+        return np.zeros(3)
+    pitch, roll = math.radians(cfg.pitch_deg), math.radians(cfg.roll_deg)
+    level = math.cos(pitch)
+    return np.array([math.sin(roll) * level, math.cos(roll) * level, math.sin(pitch)])
+
+
+def _enough(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether so much is seen that a third dimension is worth anything: the trunk, and half of the joints."""
+    hips, shoulders = found[:, HIPS].sum(axis=1), found[:, SHOULDERS].sum(axis=1)
+    trunk = ((hips == len(HIPS)) & (shoulders > 0)) | ((shoulders == len(SHOULDERS)) & (hips > 0))
+    enough: NDArray[np.bool_] = trunk & (found.sum(axis=1) >= LEAST_JOINTS)
+    return enough
