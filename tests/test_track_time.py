@@ -63,6 +63,25 @@ def test_after_a_jump_in_time_everybody_is_new(jump_s: float) -> None:
     assert sorted(identity for _, identity in lefts(told)) == [1, 2]
 
 
+@pytest.mark.parametrize("period_s", [1.0, 2.5, 10.0, 30.0])
+def test_of_a_slow_camera_who_stands_still_keeps_the_identity_and_who_is_missing_for_one_frame_too(
+    period_s: float,
+) -> None:
+    times = [index * period_s for index in range(8)]
+    away = 4 * period_s - 0.1, 5 * period_s - 0.1
+    scene = Scene([Walker(standing(200), there=((-1, away[0]), (away[1], math.inf))), Walker(standing(450))])
+    told = film(scene, times)
+    assert sorted((*identities(told, 0), *identities(told, 1))) == [1, 2]
+    assert not lefts(told)
+
+
+def test_of_a_slow_camera_who_has_gone_leaves_within_four_frames() -> None:
+    scene = Scene([Walker(standing(200), there=((-1, 11),)), Walker(standing(450))])
+    told = film(scene, [2.5 * index for index in range(12)])
+    assert [identity for _, identity in lefts(told)] == identities(told, 0)
+    assert 11 < lefts(told)[0][0] <= 11 + 4 * 2.5
+
+
 def test_who_is_not_there_after_a_jump_leaves_with_it() -> None:
     tracker = tracker_of()
     rng = np.random.default_rng(0)

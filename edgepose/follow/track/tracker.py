@@ -17,7 +17,13 @@ from edgepose.follow.track.motion import LAWS, LEAST_STEP_S, SMALLEST, UNSEEN, B
 from edgepose.kernels import Choice
 
 RESTART_S = 2.0
-"""A longer step in time, either way, is a cut: nobody from before it is known after it."""
+"""A longer step in time, either way, is a cut: nobody from before it is known after it ..."""
+
+FEW = 3.5
+"""... unless frames come that seldom: people are remembered for so many of their distances."""
+
+LONGEST_PERIOD_S = 60.0
+"""Frames farther apart have nothing to do with each other."""
 
 SLOW_S = 0.2
 """Where the last frame is longer ago, whoever is sure enough to enter is told of at once, not when seen twice."""
@@ -71,6 +77,8 @@ class Tracker:
         self._state: tuple[Bodies, Poses] | None = None
         """Replaced as a whole, so that `expected` may be asked from another thread."""
         self._t: float | None = None
+        self._period_s = 0.0
+        """Between the last two frames."""
         self._next_id = 1
         self._gone: list[int] = []
         """Left with the tracker before this one, and not told yet."""
@@ -103,6 +111,7 @@ class Tracker:
         An identity is never given twice.
         """
         self._next_id, self._t, self._gone = before._next_id, before._t, before._gone
+        self._period_s = before._period_s
         if before._state is not None:
             bodies, last = before._state
             if last.skeleton == self._skeleton:
@@ -142,7 +151,12 @@ class Tracker:
 
     @property
     def _restart_s(self) -> float:
-        return max(RESTART_S, self.memory_s)
+        return max(RESTART_S, self.memory_s, FEW * self._period_s)
+
+    @property
+    def _memory_s(self) -> float:
+        """As set, but for a few frames at least; 0 stays 0: who is not seen has left."""
+        return max(self.memory_s, FEW * self._period_s) if self.memory_s else 0.0
 
     def _step_s(self, t: float) -> float | None:
         """Seconds since the last frame; 0 where its stamp is not later; None where nothing from before it counts."""
@@ -150,9 +164,12 @@ class Tracker:
         if not math.isfinite(t):
             return None if last is None else 0.0
         self._t = t
-        if last is None or abs(t - last) > self._restart_s:
+        if last is None:
             return None
-        return max(t - last, 0.0)
+        step_s, first = t - last, self._period_s == 0
+        known = abs(step_s) <= (LONGEST_PERIOD_S if first and step_s > 0 else self._restart_s)
+        self._period_s = min(max(step_s, 0.0), LONGEST_PERIOD_S)
+        return max(step_s, 0.0) if known else None
 
     def _seen(self, poses: Poses) -> tuple[Floats, Floats, list[int]]:
         """Who is sure enough to be followed and has a joint, their scores, and their rows in `poses`."""
@@ -218,7 +235,7 @@ class Tracker:
         """Without those who were not seen for too long; the identities among them."""
         if not bodies.unseen_s.any():
             return bodies, of, []
-        memory_s = np.where(bodies.track_id >= 0, self.memory_s, CANDIDATE_S)
+        memory_s = np.where(bodies.track_id >= 0, self._memory_s, CANDIDATE_S)
         stays = (bodies.unseen_s == 0) | (bodies.unseen_s < memory_s - 1e-6)
         if len(bodies) > MOST_UNSEEN and (bodies.unseen_s > 0).sum() > MOST_UNSEEN:
             stays[np.argsort(bodies.unseen_s, kind="stable")[(bodies.unseen_s == 0).sum() + MOST_UNSEEN :]] = False
