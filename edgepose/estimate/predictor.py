@@ -15,12 +15,16 @@ from edgepose.core.poses import Crop, Frame, Heads, Poses
 from edgepose.engine import Engine
 from edgepose.estimate.base import InFlight
 from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.turned import Turn, back, partners, placed
 
 if TYPE_CHECKING:
     from edgepose.estimate.preprocess import Preprocess
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in source pixels."""
+
+AS_IT_IS = Crop((0.0, 0.0), (1.0, 1.0))
+"""Model pixels stay model pixels."""
 
 
 class Counts:
@@ -67,6 +71,7 @@ class Predictor:
             model.name, decoder.name, {**decoder.options, **(options or {})}, model.joints, engine.heads, cfg
         )
         self.size_wh: tuple[int, int] = self.preprocess.size_wh
+        self.other_side = partners(self.skeleton)
 
     def __call__(self, frame: Frame, box: Box | None = None) -> Poses:
         """The people in a frame, or in a box of it.
@@ -78,6 +83,13 @@ class Predictor:
         tensor, crop = self.preprocess(frame, box)
         heads = self.engine.run(tensor)
         return self._seen(heads, crop, frame, box is not None, time.monotonic())
+
+    def turned(self, frame: Frame, box: Box, turn: Turn) -> Poses:
+        """The people in a box of a frame that is turned for the model; as a call, and in the frame's own pixels."""
+        affine = placed(box, self.size_wh, turn)
+        heads = self.engine.run(self.preprocess.turned(frame, affine))
+        poses = self._seen(heads, AS_IT_IS, frame, True, time.monotonic())
+        return back(poses, affine, self.other_side if turn.mirror else None)
 
     def prepare(self, frame: Frame, box: Box | None, nothing_expected: bool) -> InFlight:
         """Beside the engine's own memory, which an inference may be reading."""

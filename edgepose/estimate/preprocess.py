@@ -92,11 +92,30 @@ class Preprocess:
             bar[:] = spec.pad
         if inside.size:
             self._fit(frame, x, y, inside)
+        return self._as_input(), crop
+
+    def turned(self, frame: Frame, affine: NDArray[np.float64]) -> NDArray[Any]:
+        """Write a turned part of `frame` into the input tensor.
+
+        affine  (2, 3) model pixel -> source pixel
+        """
+        image, pair = frame.image, (frame.layout, self.spec.colour)
+        if frame.layout in PLANAR:
+            image, pair = cv2.cvtColor(image, TO_COLOUR[pair]), ("", "")
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        pad = (self.spec.pad,) * 3
+        seen = cv2.warpAffine(image, affine, self.size_wh, flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=pad)
+        self.picture[:] = cv2.cvtColor(seen, TO_COLOUR[pair]) if pair in TO_COLOUR else seen
+        return self._as_input()
+
+    def _as_input(self) -> NDArray[Any]:
+        """The picture as the values that the model takes."""
+        spec, picture = self.spec, self.picture
         if spec.byte_map == "xor80":
             np.bitwise_xor(picture, 0x80, out=picture)
         elif spec.byte_map != "same":
             np.take(spec.lut, picture, out=spec.tensor, mode="clip")
-        return spec.tensor, crop
+        return spec.tensor
 
     def _place(self, x: Span, y: Span) -> Place:
         """The parts of the picture for what two spans show."""
