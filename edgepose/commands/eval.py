@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edgepose.lab.eval")
 
+CAMERAS = ("day", "night", "infrared")
 HELP = "Measure how right poses are: COCO AP, OKS, PCK, false people, tracks, on annotated pictures or videos."
 EXAMPLES = """  edgepose eval --annotations person_keypoints.json --images images/ --report eval.html
   edgepose eval --annotations a.json --images images/ --model movenet_thunder_256 --boxes gt --json thunder.json
@@ -30,6 +31,8 @@ EXAMPLES = """  edgepose eval --annotations person_keypoints.json --images image
   edgepose eval --annotations a.json --images images/ --compare \\
                 "engine.model=default" "engine.model=default,estimate.crops=false"
   edgepose eval --video walk.mp4 --report walk.html          ids, jitter, lag; with --truth switches too
+  edgepose eval --still empty/ --json still.json             who a fixed camera reports where nobody is
+  edgepose eval --still images/ --annotations a.json         how soon it reports who stands still
 
 what the metrics mean: `edgepose eval --explain`"""
 
@@ -67,6 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--truth", metavar="JSON", help='of the video: {"frames": [[{"id": 1, "keypoints": [x, y, v, ...]}, ...], ...]}'
     )
+    still = parser.add_argument_group("pictures held still, as a fixed camera sees a room")
+    still.add_argument(
+        "--still", metavar="DIR", help="a folder of pictures without people; with --annotations: of annotated ones"
+    )
+    still.add_argument("--light", choices=CAMERAS, default="day", help="how light it is; default %(default)s")
+    still.add_argument("--fps", type=_rate, default=10.0, metavar="N", help="frames a second; default %(default)g")
+    still.add_argument(
+        "--seconds", type=_seconds, default=1.5, metavar="S", help="how long each is held; default %(default)g"
+    )
     written = parser.add_argument_group("what is written")
     written.add_argument("--json", metavar="FILE", help="the metrics: AP, AP50, AR, mean_oks, pck, ...; - is stdout")
     written.add_argument("--results", metavar="FILE", help="every candidate, as a COCO results file")
@@ -93,15 +105,18 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("json", "results", "report"):
         require_folder(flag, getattr(args, flag))
     with handled({signal.SIGTERM: signal.default_int_handler}):  # as Ctrl-C does: what is done is kept
+        if args.still:
+            return of_stills(args, cfg)
         return of_video(args, cfg) if args.video else of_pictures(args, cfg)
 
 
 def explain() -> int:
     """Say what every metric means."""
-    from edgepose.lab.eval import measure, video
+    from edgepose.lab.eval import measure, still, video
     from edgepose.lab.output import say_table
 
-    for title, meanings in (("of pictures", measure.MEANINGS), ("of a video", video.MEANINGS)):
+    kinds = {"of pictures": measure, "of a video": video, "of pictures held still": still}
+    for title, meanings in ((title, kind.MEANINGS) for title, kind in kinds.items()):
         sys.stdout.write(f"{title}\n")
         say_table([(f"  {key}", "", meaning) for key, meaning in meanings.items()])
     return 0
@@ -238,6 +253,34 @@ def of_video(args: argparse.Namespace, cfg: Config) -> int:
     return 0
 
 
+# ------------------------------------------------------------------------------------------------ held still
+
+
+def of_stills(args: argparse.Namespace, cfg: Config) -> int:
+    """Measure who is reported where nothing moves."""
+    from dataclasses import replace
+
+    from edgepose.lab.eval.still import CAMERAS, MEANINGS, as_json, hold, pictures_of
+    from edgepose.lab.eval.truth import read_truth
+    from edgepose.lab.output import say_table, typed, write_text
+
+    for flag in ("compare", "results", "video", "images", "report"):
+        if getattr(args, flag):
+            raise ConfigError(f"--{flag} has no meaning with --still")
+    truth = read_truth(Path(args.annotations), Path(args.still)) if args.annotations else None
+    pictures = pictures_of(Path(args.still), truth)
+    pictures = pictures[: args.limit] if args.limit else pictures
+    camera = replace(CAMERAS[args.light], fps=args.fps)
+    seen = hold(cfg, pictures, truth, camera, args.seconds, Progress("scenes", len(pictures), cfg.engine.model))
+    if args.json != "-":
+        sys.stdout.write(f"{args.still}: {seen.described}\n\n")
+        known = {key: value for key, value in seen.numbers.items() if value is not None}
+        say_table([(key, f"{value:.4g}", MEANINGS[key]) for key, value in known.items()])
+    if args.json:
+        write_text(args.json, json.dumps(as_json(seen, camera, args.seconds, typed()), indent=1) + "\n")
+    return 0
+
+
 # ------------------------------------------------------------------------------------------------ values
 
 
@@ -249,9 +292,23 @@ def _count(text: str) -> int:
     return number
 
 
+def _rate(text: str) -> float:
+    """Frames a second."""
+    return _within(text, 0.1, 240)
+
+
+def _seconds(text: str) -> float:
+    """How long a picture is held."""
+    return _within(text, 0.1, 36000)
+
+
+def _within(text: str, low: float, high: float) -> float:
+    number = float(text)
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not within {low:g} to {high:g}")
+    return number
+
+
 def _scale(text: str) -> float:
     """A factor that makes sense for a crop."""
-    number = float(text)
-    if not 0.5 <= number <= 5:
-        raise argparse.ArgumentTypeError(f"{text} is not within 0.5 to 5")
-    return number
+    return _within(text, 0.5, 5)

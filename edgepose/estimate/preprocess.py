@@ -86,7 +86,7 @@ class Preprocess:
         box  the part to look at, instead of the whole frame; it grows to the model's shape and is laid on whole
              pixels; what hangs over the frame's edge is padding
         """
-        spec, picture = self.spec, self.picture
+        spec = self.spec
         x, y, inside, bars, crop = self._whole(frame) if box is None else self._place(*self._part(frame, box))
         for bar in bars:
             bar[:] = spec.pad
@@ -99,13 +99,13 @@ class Preprocess:
 
         affine  (2, 3) model pixel -> source pixel
         """
-        image, pair = frame.image, (frame.layout, self.spec.colour)
-        if frame.layout in PLANAR:
-            image, pair = cv2.cvtColor(image, TO_COLOUR[pair]), ("", "")
+        convert = TO_COLOUR.get((frame.layout, self.spec.colour))
+        first = frame.layout in PLANAR
+        image = cv2.cvtColor(frame.image, TO_COLOUR[frame.layout, self.spec.colour]) if first else frame.image
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         pad = (self.spec.pad,) * 3
         seen = cv2.warpAffine(image, affine, self.size_wh, flags=how, borderMode=cv2.BORDER_CONSTANT, borderValue=pad)
-        self.picture[:] = cv2.cvtColor(seen, TO_COLOUR[pair]) if pair in TO_COLOUR else seen
+        self.picture[:] = seen if first or convert is None else cv2.cvtColor(seen, convert)
         return self._as_input()
 
     def _as_input(self) -> NDArray[Any]:

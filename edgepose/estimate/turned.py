@@ -19,7 +19,7 @@ class Turn(NamedTuple):
     """How the picture is turned before the model sees it."""
 
     degrees: float = 0.0
-    """The model's up is the frame's up turned clockwise by so much; who lies with the head to the right stands at 90."""
+    """The model's up is the frame's, turned clockwise by so much: who lies with the head to the right stands at 90."""
     mirror: bool = False
 
 

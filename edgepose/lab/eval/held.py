@@ -60,7 +60,7 @@ def _frame(
     if camera.grey:
         moved = cv2.cvtColor(cv2.cvtColor(moved, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     seen = moved.astype(np.float32) * light + noise[start : start + image.size].reshape(image.shape)
-    shown = np.clip(np.rint(seen), 0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.clip(np.rint(seen), 0, 255).astype(np.uint8)
     if not camera.quality:
         return shown
     _, packed = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, camera.quality])

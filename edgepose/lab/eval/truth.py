@@ -143,7 +143,7 @@ def read_truth(annotations: Path, images: Path, limit: int = 0, empty: Path | No
         pictures=tuple(pictures),
         notes=tuple(left.notes()),
         missing=tuple(missing),
-        empties=_empties(empty),
+        empties=empties(empty) if empty else (),
     )
 
 
@@ -333,14 +333,17 @@ def _none_there(annotations: Path, images: Path, missing: list[str]) -> str:
     )
 
 
-def _empties(folder: Path | None) -> tuple[Picture, ...]:
-    if folder is None:
-        return ()
+def empties(folder: Path, flag: str = "--empty") -> tuple[Picture, ...]:
+    """The pictures of a folder in which nobody is.
+
+    Raises:
+        ConfigError: there are none; names the flag.
+    """
     from edgepose.source.detect import PICTURES
 
     if not folder.is_dir():
-        raise ConfigError(f"--empty {folder}: no such folder")
+        raise ConfigError(f"{flag} {folder}: no such folder")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
     if not paths:
-        raise ConfigError(f"--empty {folder}: has no pictures")
+        raise ConfigError(f"{flag} {folder}: has no pictures")
     return tuple(Picture(-1 - index, str(path.relative_to(folder)), path, None) for index, path in enumerate(paths))
