@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -169,7 +170,7 @@ def read(path: Path) -> tuple[float, list[np.ndarray]]:
     return rate, images
 
 
-@pytest.mark.parametrize("ending", [".mp4", ".avi", ".mkv"])
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".mkv", ".webm"])
 def test_a_video_has_the_frames_and_the_rate_of_its_source(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"out{ending}"
     with OverlaySink(str(path), live=False, fps=99) as sink:
@@ -180,6 +181,144 @@ def test_a_video_has_the_frames_and_the_rate_of_its_source(tmp_path: Path, endin
     assert rate == pytest.approx(20, abs=0.1)
     assert len(images) == 5
     assert images[0].shape == (240, 320, 3)
+
+
+def clip(path: Path, times: list[float], live: bool = False, fps: float = 25, codec: str = "") -> list[Path]:
+    """An overlay of frames taken at these times; what lies in its folder while it is written."""
+    with OverlaySink(str(path), live=live, fps=fps, codec=codec) as sink:
+        for seq, t in enumerate(times):
+            sink.write(
+                poses(0), frame(seq=seq, t=t, name="street.mp4", image=np.full((240, 320, 3), seq % 256, np.uint8))
+            )
+        return sorted(path.parent.iterdir())
+
+
+UNEVEN = {
+    "two frames at the start, then 15 a second": [0.0, 0.004, *(index / 15 for index in range(1, 44))],
+    "a screen that stands still": [*(index / 30 for index in range(30)), *(5 + index / 30 for index in range(30))],
+    "half the rate half way": [*(index / 30 for index in range(60)), *(2 + index / 15 for index in range(60))],
+    "twice the rate half way": [*(index / 15 for index in range(60)), *(4 + index / 30 for index in range(60))],
+    "at random": np.cumsum(np.random.default_rng(1).uniform(0.01, 0.2, 60)).tolist(),
+}
+
+
+@pytest.mark.parametrize("times", UNEVEN.values(), ids=UNEVEN)
+def test_a_video_lasts_as_long_as_its_recording(tmp_path: Path, times: list[float]) -> None:
+    clip(tmp_path / "out.avi", times)
+
+    rate, images = read(tmp_path / "out.avi")
+    assert len(images) / rate == pytest.approx(times[-1] - times[0], abs=0.2)
+
+
+EVEN = {
+    "25": [index / 25 for index in range(200)],
+    "29.97 to the millisecond": [round(index / 29.97, 3) for index in range(600)],
+    "120 to the millisecond": [round(index / 120, 3) for index in range(600)],
+    "one frame is missing": [index / 10 for index in range(40) if index != 20],
+}
+
+
+@pytest.mark.parametrize("times", EVEN.values(), ids=EVEN)
+def test_frames_that_come_evenly_are_written_once_each_at_the_rate_of_the_first_two(
+    tmp_path: Path, times: list[float]
+) -> None:
+    clip(tmp_path / "out.avi", times)
+
+    rate, images = read(tmp_path / "out.avi")
+    assert len(images) == len(times)
+    assert rate == pytest.approx(1 / times[1], rel=1e-3)
+
+
+def test_a_video_is_written_beside_its_place_and_what_was_there_stays_until_it_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "out.avi").write_bytes(b"an earlier one")
+    with OverlaySink(str(tmp_path / "out.avi"), live=True, fps=25) as sink:
+        sink.write(poses(0), frame())
+        assert names(tmp_path) == ["out.avi", "out.avi.part.avi"]
+        assert (tmp_path / "out.avi").read_bytes() == b"an earlier one"
+
+    assert names(tmp_path) == ["out.avi"]
+    assert len(read(tmp_path / "out.avi")[1]) == 1
+
+
+def test_a_video_without_a_frame_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "out.avi").write_bytes(b"an earlier one")
+    clip(tmp_path / "out.avi", [])
+
+    assert (tmp_path / "out.avi").read_bytes() == b"an earlier one"
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out.avi").symlink_to(tmp_path / "disk" / "real.avi")
+    clip(tmp_path / "out.avi", [0.0, 0.1])
+
+    assert (tmp_path / "out.avi").is_symlink()
+    assert names(tmp_path / "disk") == ["real.avi"]
+
+
+def test_a_picture_is_not_written_through_a_link(tmp_path: Path) -> None:
+    original = tmp_path / "a.jpg"
+    original.write_bytes(b"the only copy")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a_poses.jpg").hardlink_to(original)
+    with OverlaySink(str(tmp_path / "out"), live=False, fps=30) as sink:
+        sink.write(poses(1), frame(name="a.jpg"))
+
+    assert original.read_bytes() == b"the only copy"
+    assert cv2.imread(str(tmp_path / "out" / "a_poses.jpg")) is not None
+
+
+ODD_NAMES = {
+    "a time": "2024-05-01T10:30:05",
+    "no text": os.fsdecode(b"caf\xe9"),
+    "percent": "50%d",
+    "long": "x" * 240,
+    "a protocol": "http:x",
+}
+
+
+@pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES)
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".webm"])
+def test_a_video_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, ending: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip(Path(name + ending), [0.0, 0.1, 0.2])
+
+    assert [path.name for path in tmp_path.iterdir()] == [name + ending]
+    (tmp_path / (name + ending)).rename(tmp_path / f"plain{ending}")
+    assert len(read(tmp_path / f"plain{ending}")[1]) == 3
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "x" * 3000 + ".jpg", "\ud800.jpg", "../../etc/a.jpg", "a\nb.jpg", ".."])
+def test_pictures_are_named_whatever_their_source_was_called(tmp_path: Path, name: str) -> None:
+    with OverlaySink(str(tmp_path / "out"), live=False, fps=30) as sink:
+        sink.write(poses(1), frame(name=name))
+
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name.isprintable()
+    assert cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "mjpeg", "mp4v"])
+def test_a_codec_may_be_chosen(tmp_path: Path, codec: str) -> None:
+    clip(tmp_path / "out.mkv", [0.0, 0.1, 0.2], codec=codec)
+
+    assert len(read(tmp_path / "out.mkv")[1]) == 3
+
+
+def test_a_codec_that_this_opencv_has_not_says_so_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2.VideoWriter, "isOpened", lambda _: False)
+    with (
+        OverlaySink(str(tmp_path / "out.mp4"), live=True, fps=25, codec="h264") as sink,
+        pytest.raises(
+            SinkError, match=r"320x240 video of codec avc1 by this OpenCV; set sink\.overlay\.codec"
+        ) as caught,
+    ):
+        sink.write(poses(0), frame())
+
+    assert not caught.value.retryable
+    assert names(tmp_path) == []
 
 
 def test_a_single_frame_makes_a_video_too(tmp_path: Path) -> None:
@@ -228,14 +367,14 @@ def test_a_video_that_cannot_be_opened_ends_the_run(tmp_path: Path) -> None:
 
     with (
         OverlaySink(str(tmp_path / "out.avi"), live=True, fps=30) as sink,
-        pytest.raises(SinkError, match="cannot be written as a 320x240 video"),
+        pytest.raises(SinkError, match="No such file or directory; check the folder"),
     ):
         sink.write(poses(0), frame())
 
 
 def test_a_picture_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
     with OverlaySink(str(tmp_path / "out"), live=True, fps=30) as sink:
-        (tmp_path / "out" / "000000_poses.jpg").symlink_to("/dev/full")
+        (tmp_path / "out" / "000000_poses.jpg.part.jpg").symlink_to("/dev/full")
         with pytest.raises(SinkError, match="No space left on device; free some space"):
             sink.write(poses(0), frame())
 

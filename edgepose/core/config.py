@@ -308,7 +308,13 @@ class Jsonl(Section, frozen=True, kw_only=True):
 class Overlay(Section, frozen=True, kw_only=True):
     """Draw the poses on the frames; on when `path` is set."""
 
-    path: Annotated[str, says("folder for annotated pictures, or a video file (.mp4, .avi, .mkv); empty is off")] = ""
+    path: Annotated[
+        str, says("folder for annotated pictures, or a video file (.mp4, .avi, .mkv, .webm); empty is off")
+    ] = ""
+    codec: Annotated[
+        Literal["auto", "mp4v", "mjpeg", "vp8", "vp9", "h264"],
+        says("of a video; auto goes by its name: .webm is vp8, which browsers play; h264 where this OpenCV has it"),
+    ] = "auto"
 
 
 class Record(Section, frozen=True, kw_only=True):

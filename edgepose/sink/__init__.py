@@ -28,7 +28,8 @@ def _jsonl(config: Config, live: bool) -> Sink:
 def _overlay(config: Config, live: bool) -> Sink:
     from edgepose.sink.overlay import OverlaySink
 
-    return OverlaySink(config.sink.overlay.path, live=live, fps=config.source.fps)
+    overlay = config.sink.overlay
+    return OverlaySink(overlay.path, live=live, fps=config.source.fps, codec=overlay.codec.removeprefix("auto"))
 
 
 def _memory(_config: Config, _live: bool) -> Sink:

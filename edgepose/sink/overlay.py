@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
-import numpy as np
-
-from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.errors import ConfigError, SinkError, not_opened
 from edgepose.core.opencv import cv2
 from edgepose.core.poses import Frame, Poses
-from edgepose.core.secret import private
 from edgepose.sink.base import Sink
 from edgepose.sink.draw import Image, bgr, draw_on
+from edgepose.sink.video import FilePace, LivePace, Video
+from edgepose.sink.whole import put_whole, stem_of
 
-CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".webm": "VP80"}
+"""Ending -> what OpenCV calls its codec, unless another is asked for."""
+ASKED = {"mp4v": "mp4v", "mjpeg": "MJPG", "vp8": "VP80", "vp9": "VP90", "h264": "avc1"}
+"""sink.overlay.codec -> the same."""
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 JPEG_QUALITY = 92
-SPARE_BYTES = 4 << 20
-"""Free space below which a video is not written on: its writer does not report a full disk."""
-GAP_MAX_S = 5.0
-"""Longest silence of a camera that a video shows as a still."""
 
 
 class _Writer(Protocol):
@@ -33,13 +28,18 @@ class _Writer(Protocol):
 
 
 class OverlaySink(Sink):
-    """Writes to a folder, or to a video file if `path` ends in .mp4, .avi or .mkv.
+    """Writes to a folder, or to a video file if `path` ends in .mp4, .avi, .mkv or .webm.
 
-    live  frames come at `fps` with gaps, and the video shows them at their time; else at the distance of the first two
+    live   frames come at `fps` with gaps, and the video shows them at their time; else at a rate made of the first few
+    codec  a key of ASKED; empty: what goes with the ending
+
+    Raises:
+        ConfigError: `path` can never be such a place.
+        SinkError: it cannot be written to now.
     """
 
-    def __init__(self, path: str, *, live: bool, fps: float) -> None:
-        self._writer = _writer(Path(path), live, fps)
+    def __init__(self, path: str, *, live: bool, fps: float, codec: str = "") -> None:
+        self._writer = _writer(path, live, fps, codec)
         self._sent = 0
         self._closed = False
 
@@ -68,7 +68,10 @@ class OverlaySink(Sink):
             self._writer.close()
 
 
-def _writer(path: Path, live: bool, fps: float) -> _Writer:
+def _writer(name: str, live: bool, fps: float, codec: str) -> _Writer:
+    if "\0" in name:
+        raise ConfigError(f"sink.overlay.path {name!r}: no name of a file")
+    path = Path(name)
     is_video = path.suffix.lower() in CODECS and not path.is_dir()
     if path.suffix and not is_video and not path.is_dir():
         raise ConfigError(f"sink.overlay.path {path}: {path.suffix} is neither a folder nor one of {', '.join(CODECS)}")
@@ -76,8 +79,12 @@ def _writer(path: Path, live: bool, fps: float) -> _Writer:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"sink.overlay.path {path}: cannot make the folder {folder}: {error.strerror}") from None
-    return _Video(path, live, fps) if is_video else _Folder(path)
+        what = f"sink.overlay.path {path}: cannot make the folder {folder}: {error.strerror}"
+        raise not_opened(what, error) from None
+    if not is_video:
+        return _Folder(path)
+    fourcc = ASKED[codec] if codec else CODECS[path.suffix.lower()]
+    return Video(path, LivePace(fps) if live else FilePace(fps), fourcc)
 
 
 class _Folder:
@@ -96,93 +103,18 @@ class _Folder:
         if not done:
             raise SinkError(f"{path}: cannot be encoded; use smaller frames")
         try:
-            with open(path, "wb", opener=private) as file:
-                file.write(data.tobytes())
+            put_whole(path, data.tobytes())
         except OSError as error:
-            path.unlink(missing_ok=True)
             raise SinkError(f"{path}: {error.strerror}; free some space or set another sink.overlay.path") from None
 
     def close(self) -> None:
         pass
 
     def _stem(self, frame: Frame) -> str:
-        name = Path(frame.name)
-        number = f"{frame.seq:06d}"
+        number, stem = f"{frame.seq:06d}", stem_of(frame.name)
         if not frame.name:
             return number
-        if name.suffix.lower() not in PICTURES:
-            return f"{name.stem}_{number}"
-        first = self._names.setdefault(name.stem, frame.name)
-        return name.stem if first == frame.name else f"{name.stem}_{number}"
-
-
-class _Video:
-    """A video of the first frame's size; frames of another size are letterboxed."""
-
-    def __init__(self, path: Path, live: bool, fps: float) -> None:
-        self._path, self._live, self._fps = path, live, fps
-        self._video: cv2.VideoWriter | None = None
-        self._first: tuple[Image, Frame] | None = None
-        self._size_wh = (0, 0)
-        self._start_t = 0.0
-        self._written = 0
-
-    def add(self, image: Image, frame: Frame) -> None:
-        if self._video is None and self._first is None and not self._live:
-            self._first = image, frame  # the distance to the second gives the frame rate
-            return
-        video = self._video or self._open(image, frame)
-        if shutil.disk_usage(self._path.parent).free < SPARE_BYTES:
-            raise SinkError(f"{self._path}: the disk is full; free some space or set another sink.overlay.path")
-        self._put(video, image, frame.t)
-
-    def _open(self, image: Image, frame: Frame) -> cv2.VideoWriter:
-        first_image, first = self._first or (image, frame)
-        step_s = frame.t - first.t
-        if not self._live and step_s > 0:
-            self._fps = min(max(1 / step_s, 1.0), 240.0)
-        self._size_wh = first_image.shape[1], first_image.shape[0]
-        self._start_t = first.t
-        codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
-        with contextlib.suppress(OSError):  # which the writer will tell of
-            os.close(private(self._path, os.O_CREAT | os.O_WRONLY))
-        self._video = video = cv2.VideoWriter(str(self._path), codec, self._fps, self._size_wh)
-        if not video.isOpened():
-            raise SinkError(
-                f"{self._path}: cannot be written as a {self._size_wh[0]}x{self._size_wh[1]} video; "
-                "check the folder, or set sink.overlay.path to a folder of pictures"
-            )
-        if self._first:
-            self._first = None
-            self._put(video, first_image, first.t)
-        return video
-
-    def _put(self, video: cv2.VideoWriter, image: Image, t: float) -> None:
-        copies = 1
-        if self._live:
-            due = round((t - self._start_t) * self._fps) + 1
-            copies = min(max(due - self._written, 1), round(GAP_MAX_S * self._fps) + 1)
-        for _ in range(copies):
-            video.write(_fitted(image, self._size_wh))
-        self._written += copies
-
-    def close(self) -> None:
-        if self._first:
-            self._open(*self._first)
-        if self._video is not None:
-            self._video.release()
-
-
-def _fitted(image: Image, size_wh: tuple[int, int]) -> Image:
-    """The picture scaled into `size_wh`, centred on black."""
-    height, width = image.shape[:2]
-    if (width, height) == size_wh:
-        return image
-    scale = min(size_wh[0] / width, size_wh[1] / height)
-    inner_wh = max(1, round(width * scale)), max(1, round(height * scale))
-    left, top = (size_wh[0] - inner_wh[0]) // 2, (size_wh[1] - inner_wh[1]) // 2
-    fitted = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
-    fitted[top : top + inner_wh[1], left : left + inner_wh[0]] = cv2.resize(
-        image, inner_wh, interpolation=cv2.INTER_AREA
-    )
-    return fitted
+        if PurePath(frame.name).suffix.lower() not in PICTURES:
+            return f"{stem}_{number}"
+        first = self._names.setdefault(stem, frame.name)
+        return stem if first == frame.name else f"{stem}_{number}"
