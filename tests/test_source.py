@@ -25,7 +25,7 @@ from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Frame
 from edgepose.source import COUNTS, SOURCES, ListSource, Source, kind_of, open_source
 from edgepose.source.detect import masked
-from edgepose.source.picture import natural
+from edgepose.source.files import natural
 from tests.helpers import fake_picamera2
 from tests.helpers.fake_capture import plugged_in
 from tests.helpers.shared import shared

@@ -53,10 +53,11 @@ class Source(Section, frozen=True, kw_only=True):
     uri: Annotated[
         str,
         says(
-            "picture, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1), "
+            "picture, pictures/*.jpg, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1), "
             "rtsp:// or http:// address, csi (Jetson), or a GStreamer pipeline ending in appsink"
         ),
     ] = ""
+    also: Annotated[tuple[str, ...], says("more pictures, read after the one in uri")] = ()
     password_file: Annotated[
         str,
         says(
@@ -71,6 +72,11 @@ class Source(Section, frozen=True, kw_only=True):
     size_wh: Annotated[Size, says("frame size asked of a camera", "pixels")] = (640, 480)
     fps: Annotated[float, says("frame rate asked of a camera", "Hz", ge=0.1, le=1000)] = 30.0
     loop: Annotated[bool, says("start a file or folder again when it ends")] = False
+    rotate: Annotated[
+        Literal[0, 90, 180, 270],
+        says("turn every frame clockwise; all coordinates are those of the turned one", "degrees"),
+    ] = 0
+    mirror: Annotated[bool, says("then swap left and right in it, as a mirror does")] = False
     stall_s: Annotated[
         float, says("a live source that gives no frame for this long is reopened", "s", ge=0.1, le=3600)
     ] = 5.0

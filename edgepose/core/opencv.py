@@ -11,6 +11,8 @@ from pathlib import Path
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")  # seconds; read once, when the library is loaded
 
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(200_000_000))  # a picture claims what it likes
+
 import cv2
 
 if "OPENCV_LOG_LEVEL" not in os.environ:

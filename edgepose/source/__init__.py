@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
+from edgepose.core.places import utf8
 from edgepose.source.base import COUNTS, Source
 from edgepose.source.detect import address, kind_of, masked, require_address
 from edgepose.source.memory import ListSource
@@ -27,6 +28,8 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "list": ListSource,
 }
 """Kind -> what opens it from its settings; a list is made from frames instead."""
+NEED_TEXT = ("stream", "picamera2")
+"""Kinds whose address is no file's name."""
 READ_ADDRESSES = ("stream", "video", "list")
 
 
@@ -38,9 +41,15 @@ def open_source(cfg: config.Source) -> Source:
         SourceError: it is there and cannot be read. Cameras and pictures are first touched by the iteration.
     """
     require_address(cfg.uri)
-    kind = kind_of(cfg.uri) if cfg.kind == "auto" else cfg.kind
+    kind = "folder" if cfg.also else kind_of(cfg.uri) if cfg.kind == "auto" else cfg.kind
     if "://" in cfg.uri and kind not in READ_ADDRESSES:
         raise ConfigError(f"source.kind is {kind}, but source.uri is {masked(cfg.uri)}; set source.kind to auto")
+    if kind in NEED_TEXT and not _is_text(cfg.uri):
+        raise ConfigError(f"source.uri is {utf8(masked(cfg.uri))}: not UTF-8 text, as a {kind} needs it")
     if cfg.password_file:
         address(cfg)
     return SOURCES[kind](cfg)
+
+
+def _is_text(uri: str) -> bool:
+    return uri == utf8(uri)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -11,14 +12,7 @@ from edgepose.core.config import Source
 from edgepose.core.errors import ConfigError
 from edgepose.core.secret import first_line
 from edgepose.core.secret import masked as masked
-
-PICTURES = frozenset(
-    (
-        ".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".avif", ".tif", ".tiff",
-        ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".sr", ".ras", ".hdr",
-    )
-)  # fmt: skip
-"""Suffixes of pictures, lower case."""
+from edgepose.source.files import VIDEOS, file_kind, matches
 
 STREAMS = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt"))
 """Address schemes of streams."""
@@ -43,19 +37,27 @@ def kind_of(uri: str) -> str:
     require_address(uri)
     if " ! " in uri or CSI.fullmatch(uri):
         return "stream"
-    scheme, separator, _ = uri.partition("://")
+    scheme, separator, rest = uri.partition("://")
     if separator:
         if scheme.lower() not in STREAMS:
-            raise ConfigError(f"source.uri: {scheme}:// is no stream that can be read; pass {READABLE}")
-        return "stream"
-    if (uri.isascii() and uri.isdigit()) or uri.startswith("/dev/"):
+            raise ConfigError(f"source.uri: {masked(scheme)}:// is no stream that can be read; pass {READABLE}")
+        is_file = scheme.lower().startswith("http") and Path(re.split("[?#]", rest)[0]).suffix.lower() in VIDEOS
+        return "video" if is_file else "stream"
+    if uri.startswith("/dev/") or (uri.isascii() and uri.isdigit() and not _is_a_name(uri)):
         return "v4l2"
     if re.fullmatch(r"picamera2(:.*)?", uri):
         return "picamera2"
+    if matches(uri):
+        return "folder"
     path = existing(uri)
     if path.is_dir():
         return "folder"
-    return "image" if path.suffix.lower() in PICTURES else "video"
+    return "image" if file_kind(path) in ("image", "foreign") else "video"
+
+
+def _is_a_name(number: str) -> bool:
+    """A file or folder called 20240501, where no camera has that number."""
+    return os.path.lexists(number) and not os.path.lexists(f"/dev/video{int(number)}")
 
 
 def existing(uri: str) -> Path:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Condition, Thread
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from edgepose.core import config
 from edgepose.core.errors import SourceError
 from edgepose.core.poses import Frame, Layout
 from edgepose.source.base import IDLE_S, BaseSource
+from edgepose.source.turn import turn_of
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ HUNG_S = 60.0
 
 JOIN_S = 2.0
 """Longest wait for a reading thread to give its camera back."""
+
+TOLD, TOLD_S = 6, 3600.0
+"""Times in so many seconds that a camera's loss and return are logged; all of them are counted."""
 
 MAX_AGE_S = 5.0
 """A driver's time stamp older than this, or in the future, is of another clock."""
@@ -129,35 +134,50 @@ class LiveSource(BaseSource):
         self._cfg = cfg
         self._grabber = grabber
         self._label = label
+        self._turn = turn_of(cfg)
         self._open_s = open_s
         self._first_backoff_s = self._backoff_s = first_backoff_s
         self._hung_s = hung_s
         self._hung: list[_Capture] = []
         self._capture: _Capture | None = None
+        self._told_t: list[float] = []
+        self._untold = 0
         self._seq = -1  # of the latest frame handed out
         self._t = 0.0
 
     def __iter__(self) -> Iterator[Frame]:
         lost: float | None = None  # when the camera went away
-        attempts = 0
+        attempts, told = 0, True
         while not self.closed:
             with self._opened() as capture:
                 while (frame := self._next(capture)) is not None:
                     if lost is not None:
                         self.counts["reconnects"] += 1
                         away_s = time.monotonic() - lost
-                        log.warning("%s: back after %.1f s and %d attempts", self._label, away_s, attempts)
+                        level = logging.WARNING if told else logging.DEBUG
+                        log.log(level, "%s: back after %.1f s and %d attempts", self._label, away_s, attempts)
                         lost, attempts = None, 0
-                    yield frame
+                    yield self._turned(frame)
             if self.closed:
                 return
             reason = self._reason(capture)
             if lost is None:
                 lost = time.monotonic()
-                log.warning("%s; trying to reopen it", reason)
+                told = self._tell_lost(reason, lost)
             self._give_up_on_hung(capture)
             self._pause(capture, str(reason))
             attempts += 1
+
+    def _tell_lost(self, reason: SourceError, now: float) -> bool:
+        """Log it, but for a camera that comes and goes all the time: then once in TOLD_S, with how often."""
+        told = [t for t in self._told_t if now - t < TOLD_S]
+        if len(told) >= TOLD:
+            self._untold += 1
+            return False
+        more = f" ({self._untold} times more since the last of these lines)" if self._untold else ""
+        log.warning("%s; trying to reopen it%s", reason, more)
+        self._told_t, self._untold = [*told, now], 0
+        return True
 
     @contextmanager
     def _opened(self) -> Iterator[_Capture]:
@@ -194,6 +214,10 @@ class LiveSource(BaseSource):
         self._seq += fresh
         self._t = max(self._t, grab.t)
         return Frame(grab.image, grab.layout, self._t, self._t, self._seq)
+
+    def _turned(self, frame: Frame) -> Frame:
+        """As source.rotate and source.mirror say; by the thread that iterates, for frames that are handed out."""
+        return frame if self._turn is None else replace(frame, image=self._turn(frame.image, frame.layout))
 
     def _reason(self, capture: _Capture) -> SourceError:
         """Why the camera is gone; raised here where reopening it is not wanted or cannot help."""

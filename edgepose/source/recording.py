@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.poses import Frame
 from edgepose.source.base import BaseSource
+from edgepose.source.turn import turn_of
 
 
 class Picture(NamedTuple):
@@ -33,6 +34,7 @@ class Recording(BaseSource, ABC):
         super().__init__()
         self._loop = cfg.loop
         self._period_s = 1 / cfg.fps
+        self._turn = turn_of(cfg)
 
     @abstractmethod
     def _pictures(self) -> Generator[Picture, None, None]:
@@ -47,7 +49,8 @@ class Recording(BaseSource, ABC):
                         return
                     t = begin + picture.t
                     self.counts["frames"] += 1
-                    yield Frame(picture.image, "bgr", t, time.monotonic(), seq, picture.name)
+                    image = picture.image if self._turn is None else self._turn(picture.image, "bgr")
+                    yield Frame(image, "bgr", t, time.monotonic(), seq, picture.name)
                     seq += 1
             if not self._loop:
                 return

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from edgepose.core import config
 from edgepose.core.errors import SourceError
+from edgepose.source.files import natural
 from edgepose.source.live import Grab, LiveSource, capture_time
-from edgepose.source.picture import natural
 
 if TYPE_CHECKING:
     import cv2
@@ -41,7 +41,7 @@ class V4l2Grabber:
 
     def open(self) -> None:
         """As Grabber.open."""
-        from edgepose.core.opencv import cv2
+        from edgepose.core.opencv import Openable, cv2
 
         if not self._path.exists():
             raise SourceError(f"{self._path}: no such camera; {_cameras()}")
@@ -50,7 +50,9 @@ class V4l2Grabber:
                 f"{self._path}: permission denied; add yourself to the group video "
                 "(`sudo usermod -aG video $USER`) and log in again"
             )
-        self._capture = capture = cv2.VideoCapture(str(self._path), cv2.CAP_V4L2)
+        place = Openable(self._path)
+        self._capture = capture = cv2.VideoCapture(place.name, cv2.CAP_V4L2)
+        place.close()
         if not capture.isOpened():
             raise SourceError(
                 f"{self._path}: cannot be opened as a camera; another program may use it, or it is not one: "

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 MISSES = 64
 """Frames in a row that may fail to decode before the video counts as ended."""
 
+OPEN_S = 30
+"""Longest wait for a video at an address to open, and for more of it."""
+
 TEXTS = frozenset((".txt", ".asc", ".ans", ".nfo", ".diz", ".ice", ".art", ".vt"))
 """FFmpeg plays these as text art; nobody means that."""
 
@@ -33,7 +36,8 @@ class VideoSource(Recording):
     def __init__(self, cfg: config.Source) -> None:
         super().__init__(cfg)
         self._label = masked(cfg.uri)
-        self._address = address(cfg) if "://" in cfg.uri else str(_checked(existing(cfg.uri)))
+        self._address = address(cfg) if "://" in cfg.uri else ""
+        self._path = None if self._address else _checked(existing(cfg.uri))
         self._name = self._label.rpartition("/")[2]
         self._capture: cv2.VideoCapture | None = self._open()
         self._frames = self._count(self._capture)
@@ -42,12 +46,25 @@ class VideoSource(Recording):
         self.total = None if cfg.loop else self._frames
 
     def _open(self) -> cv2.VideoCapture:
-        from edgepose.core.opencv import cv2
-
-        capture = cv2.VideoCapture(self._address)
+        capture = self._opened()
         if not capture.isOpened():
             raise SourceError(f"{self._label}: damaged from its start, or no video that OpenCV can read")
         return capture
+
+    def _opened(self) -> cv2.VideoCapture:
+        from edgepose.core.opencv import Openable, cv2
+
+        if self._path is None:
+            limits = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * OPEN_S, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * OPEN_S)
+            return cv2.VideoCapture(self._address, cv2.CAP_FFMPEG, limits)
+        try:
+            place = Openable(self._path)
+        except OSError as error:
+            raise SourceError(f"{self._label}: cannot be read: {error.strerror}") from None
+        try:
+            return cv2.VideoCapture(place.name)
+        finally:
+            place.close()
 
     @staticmethod
     def _count(capture: cv2.VideoCapture) -> int | None:
@@ -114,6 +131,8 @@ def _checked(path: Path) -> Path:
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder; source.kind folder or auto reads it")
     try:
+        if not path.is_file():
+            raise SourceError(f"{path}: is a pipe or device, and videos are read from files")
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:

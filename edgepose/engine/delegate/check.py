@@ -34,7 +34,7 @@ def probe_tensor(manifest: Manifest, graph: Graph) -> Array:
     """
     from edgepose.core.opencv import cv2
 
-    image = cv2.imread(str(PICTURE))
+    image = cv2.imdecode(np.fromfile(PICTURE, np.uint8), cv2.IMREAD_COLOR) if PICTURE.is_file() else None
     if image is None:
         raise ConfigError(f"{PICTURE}: cannot be read; install edgepose again")
     _, height, width, _ = manifest.input.shape

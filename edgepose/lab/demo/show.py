@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +15,7 @@ from edgepose.core import config, oks
 from edgepose.core.errors import SinkError
 from edgepose.core.opencv import cv2
 from edgepose.core.poses import COCO17, SKELETONS, Frame, Poses, Skeleton
-from edgepose.core.secret import masked, private
+from edgepose.core.secret import masked
 from edgepose.lab.demo.broker import local_broker
 from edgepose.lab.demo.listener import Listener
 from edgepose.lab.demo.scene import SceneSource
@@ -25,6 +23,7 @@ from edgepose.lab.output import say
 from edgepose.pipeline import Pipeline, build, described
 from edgepose.sink.draw import bgr, draw
 from edgepose.sink.mqtt.target import target
+from edgepose.sink.whole import put_whole
 
 SETTLE_S = 3.0
 """How long the last messages may take."""
@@ -219,10 +218,10 @@ def save(scenes: list[Scene], path: Path) -> None:
         width = max(1, round(picture.shape[1] * height / picture.shape[0]))
         drawn.append(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
     try:
-        with contextlib.suppress(OSError):  # which writing it tells of
-            os.close(private(path, os.O_CREAT | os.O_WRONLY))
-        written = cv2.imwrite(str(path), np.hstack(drawn))
+        done, data = cv2.imencode(path.suffix, np.hstack(drawn))
     except cv2.error as error:
         raise SinkError(f"{path}: not a picture's name ({error.err}); give --picture NAME.jpg") from None
-    if not written:
-        raise SinkError(f"{path}: cannot be written; give another place with --picture")
+    try:
+        put_whole(path, data.tobytes() if done else b"")
+    except OSError as error:
+        raise SinkError(f"{path}: {error.strerror}; give another place with --picture") from None

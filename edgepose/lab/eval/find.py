@@ -276,9 +276,9 @@ def read_image(picture: Picture) -> tuple[NDArray[np.uint8], bool]:
     image = read_picture(picture.path)
     if picture.size_wh is None or image.shape[1::-1] == picture.size_wh:
         return image, False
-    as_stored = cv2.imread(str(picture.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if as_stored is not None and as_stored.shape[1::-1] == picture.size_wh:
-        return np.asarray(as_stored, np.uint8), False  # annotated without a look at its EXIF orientation
+    as_stored = read_picture(picture.path, upright=False)
+    if as_stored.shape[1::-1] == picture.size_wh:
+        return as_stored, False  # annotated without a look at its EXIF orientation
     return image, True
 
 

@@ -339,7 +339,7 @@ def empties(folder: Path, flag: str = "--empty") -> tuple[Picture, ...]:
     Raises:
         ConfigError: there are none; names the flag.
     """
-    from edgepose.source.detect import PICTURES
+    from edgepose.source.files import PICTURES
 
     if not folder.is_dir():
         raise ConfigError(f"{flag} {folder}: no such folder")
