@@ -1,0 +1,178 @@
+"""Falls: a drop, then low. Suspected, confirmed, helped, ended by getting up; not on surfaces. Not a medical device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepose.core.config import says
+from edgepose.meaning.base import Moment, Rule, Setting
+from edgepose.meaning.body import Body
+from edgepose.meaning.features import LEGS, TRUNK
+from edgepose.meaning.gates import Gate, above, below
+from edgepose.meaning.posture import LYING, POSTURES, UPRIGHT, postures
+from edgepose.meaning.records import Event, Gauge
+from edgepose.meaning.settings import Common
+from edgepose.meaning.stations import Station
+
+Floats = NDArray[np.float64]
+NOTHING, SUSPECTED, CONFIRMED = range(3)
+STATES = ("none", "suspected", "confirmed")
+HELPED_TORSO = 1.5
+"""Somebody else this near helps."""
+LOST_S = 0.4
+"""Somebody lost in the middle of a drop for this long is suspected to have fallen."""
+LOST_DROP, LOST_SPEED = 0.5, 1.5
+DOUBT_S = 4.0
+"""A suspicion that is not confirmed within this is dropped."""
+
+
+class Settings(Common, frozen=True, kw_only=True):
+    """Somebody falls."""
+
+    drop_torso: Annotated[float, says("shoulders sink so far within 1.5 s", "torso lengths", gt=0, le=4)] = 0.9
+    hip_drop_torso: Annotated[float, says("hips sink so far", "torso lengths", gt=0, le=3)] = 0.35
+    tilt_deg: Annotated[
+        float, says("trunk against the vertical, from which somebody is down", "degrees", gt=0, le=90)
+    ] = 50.0
+    down_s: Annotated[float, says("so long down: confirmed", "s", gt=0, le=600)] = 1.0
+    up_s: Annotated[float, says("so long up again: ended", "s", gt=0, le=600)] = 1.0
+
+    def check(self) -> str:
+        """What contradicts itself."""
+        return "hip_drop_torso is above drop_torso" if self.hip_drop_torso > self.drop_torso else ""
+
+
+class Fall(Rule):
+    """Three gates: dropped, down, up; and what became of each person."""
+
+    every_frame = True
+    needs_joints = (*TRUNK, *LEGS[:2])
+    features = ("shoulder_drop", "hip_drop", "drop_speed", "turn_deg", "tilt_deg")
+
+    def __init__(self, settings: Settings, setting: Setting) -> None:
+        super().__init__(settings, setting)
+        self._cfg = settings
+        self._down = f"down:{settings.called}"
+        self.own = (self._down,)
+        self._surfaces = tuple(f"in:{zone.name}" for zone in setting.zones if zone.kind == "surface")
+        self.gates = (
+            Gate("dropped", (
+                above("shoulder_drop", settings.drop_torso), above("hip_drop", settings.hip_drop_torso),
+                above(self._down, 0.5),
+            ), 0.1, 0.0),
+            Gate("down", (above(self._down, 0.5),), settings.down_s, 0.5),
+            Gate("up", (below(self._down, 0.5),), settings.up_s, 0.0),
+        )  # fmt: skip
+        self._state = np.zeros(0, np.intp)
+        self._onset = np.zeros(0)
+        self._helped = np.zeros(0, bool)
+        self._sinking = np.zeros((0, 3))
+        """(S, 3) drop, speed and when, of the last frame."""
+
+    def grow(self, room: int) -> None:
+        more = room - len(self._state)
+        self._state = np.concatenate((self._state, np.zeros(more, np.intp)))
+        self._onset = np.concatenate((self._onset, np.full(more, np.nan)))
+        self._helped = np.concatenate((self._helped, np.zeros(more, bool)))
+        self._sinking = np.concatenate((self._sinking, np.full((more, 3), np.nan)))
+
+    def reset(self, slot: int) -> None:
+        self._state[slot], self._onset[slot], self._helped[slot], self._sinking[slot] = NOTHING, np.nan, False, np.nan
+
+    def measure(self, body: Body, moment_t: float) -> Floats:
+        """(N, 1) 1 where somebody is down, 0 where not."""
+        told = postures(body)
+        tilt, code = told[:, 0], told[:, 3]
+        down = np.where(np.isnan(tilt), np.nan, tilt >= self._cfg.tilt_deg)
+        upright = code == UPRIGHT
+        bent = code == POSTURES.index("bent")
+        down = np.where(upright | bent, 0.0, np.where(code == LYING, 1.0, down))
+        return down[:, None]
+
+    def changed(self, moment: Moment, person: int, gate: int, on: bool, onset_t: float) -> Iterable[Event]:
+        slot = int(moment.slots[person])
+        state = int(self._state[slot])
+        if not on:
+            return
+        if gate == 0 and state == NOTHING:
+            if self._on_surface(moment, person):
+                self.tally.suppressed += 1
+                return
+            self._state[slot], self._onset[slot], self._helped[slot] = SUSPECTED, onset_t, False
+            yield self._event(moment, person, "suspected", "begin", 0)
+            if self.on[slot, 1]:
+                yield from self._confirm(moment, person, slot)
+        elif gate == 1 and state == SUSPECTED:
+            yield from self._confirm(moment, person, slot)
+        elif gate == 2 and state != NOTHING:
+            self._state[slot] = NOTHING
+            what = "ended" if state == CONFIRMED else "dismissed"
+            yield self._event(moment, person, what, "end", 2)
+
+    def _confirm(self, moment: Moment, person: int, slot: int) -> Iterable[Event]:
+        self._state[slot] = CONFIRMED
+        yield self._event(moment, person, "confirmed", "begin", 1)
+
+    def _event(self, moment: Moment, person: int, what: str, phase: str, gate: int) -> Event:
+        limits = {"shoulder_drop": self._cfg.drop_torso, "hip_drop": self._cfg.hip_drop_torso}
+        evidence = {name: (round(moment.value(person, name), 3), limit) for name, limit in limits.items()}
+        evidence["tilt_deg"] = round(moment.value(person, "tilt_deg"), 1), self._cfg.tilt_deg
+        onset_t = float(self._onset[int(moment.slots[person])])
+        return self.event(moment, person, what, phase, onset_t, gate=gate, evidence=evidence)
+
+    def _on_surface(self, moment: Moment, person: int) -> bool:
+        return any(moment.value(person, name) == 1 for name in self._surfaces)
+
+    def each(self, moment: Moment) -> Iterable[Event]:
+        columns, slots = moment.columns, moment.slots
+        self._sinking[slots, 0] = moment.values[:, columns["shoulder_drop"]]
+        self._sinking[slots, 1] = moment.values[:, columns["drop_speed"]]
+        self._sinking[slots, 2] = moment.t
+        if not self._state[slots].any():
+            return ()
+        return self._helpers(moment)
+
+    def _helpers(self, moment: Moment) -> Iterable[Event]:
+        centre, size = moment.body.centre, moment.body.size
+        for person in np.flatnonzero(self._state[moment.slots] == CONFIRMED).tolist():
+            slot = int(moment.slots[person])
+            span = centre - centre[person]
+            away = np.sqrt((span**2).sum(1)) / np.fmax(size, size[person])
+            away[person] = np.inf
+            near = bool((away <= HELPED_TORSO).any())
+            if near and not self._helped[slot]:
+                self._helped[slot] = True
+                evidence = {"other_torso": (round(float(np.nanmin(away)), 2), HELPED_TORSO)}
+                yield self.event(moment, person, "helped", "once", moment.t, evidence=evidence)
+
+    def idle(self, t: float, seq: int, stations: dict[int, Station]) -> Iterable[Event]:
+        for slot, station in stations.items():
+            if station.there:
+                continue
+            drop, speed, when = (float(one) for one in self._sinking[slot])
+            fell = drop >= LOST_DROP and speed >= LOST_SPEED and LOST_S <= t - when <= 2 * LOST_S + 1
+            if self._state[slot] == NOTHING and fell:
+                self._state[slot], self._onset[slot] = SUSPECTED, when
+                self._sinking[slot] = math.nan
+                evidence = {"shoulder_drop": (round(drop, 3), LOST_DROP), "drop_speed": (round(speed, 3), LOST_SPEED)}
+                yield Event(
+                    t, seq, self.kind, self.name, "suspected", "begin", station.id, station.number, station.place,
+                    when, 0.5, evidence, {"reason": "lost while dropping"},
+                )  # fmt: skip
+
+    def ended(self, station: Station, t: float) -> Iterable[Event]:
+        if self._state[station.slot] != NOTHING:
+            what = "ended" if self._state[station.slot] == CONFIRMED else "dismissed"
+            yield self.gone(station, t, what, float(self._onset[station.slot]))
+
+    def gauges(self, moment: Moment) -> Iterable[Gauge]:
+        for slot, station in moment.stations.items():
+            state = int(self._state[slot])
+            dark = station.there and np.isnan(self._sinking[slot, 0])
+            values = {"state": STATES[state], "on": state == CONFIRMED, "helped": bool(self._helped[slot])}
+            yield Gauge(self.name, self.kind, station.number, station.id, values, "hidden" if dark else "")
