@@ -97,10 +97,10 @@ class Scale:
         """Somebody new."""
         self.size[slot], self.longest[slot] = np.nan, 0.0
 
-    def update(self, body: Body, slots: NDArray[np.intp], dt: float) -> None:
-        """Fill in the body's `size`."""
+    def update(self, body: Body, looks: Floats, slots: NDArray[np.intp], dt: float) -> None:
+        """Fill in the body's `size`; `looks` is `body.looks`."""
         body.slots, body.dt = slots, dt
-        looks, old = body.looks, self.size[slots]
+        old = self.size[slots]
         share = np.where(looks > old, 1 - np.exp(-dt / GROW_S), 1 - np.exp(-dt / SHRINK_S))
         new = old + (looks - old) * share
         new = np.where(np.isnan(new), np.where(np.isnan(old), looks, old), new)

@@ -130,13 +130,14 @@ class Meaning:
             xy, ids = xy[kept], poses.track_id[kept].tolist()
         body = Body(joints.taken(xy, self._joints), poses.size_wh, poses.t)
         inside = self._zones.inside(body) if len(ids) and self._zones.zones else np.zeros((len(ids), 0))
-        slots = self.stations.slots(
-            poses.t, ids, lambda: body.centre, lambda: body.looks, lambda: self._places(inside, len(ids))
-        )
-        values = self._values(body, slots, dt, inside)
+        centre, looks = body.centre, body.looks
+        slots = self.stations.slots(poses.t, ids, centre, looks, lambda: self._places(inside, len(ids)))
+        if len(ids) > 1 and self.stations.swapped(centre, looks):
+            slots = self.stations.slots(poses.t, ids, centre, looks, lambda: self._places(inside, len(ids)))
+        values = self._values(body, looks, slots, dt, inside)
         if poses.t - self._noted_t >= NOTE_S or dt > NOTE_S:
             self._noted_t = poses.t
-            self.stations.seen(poses.t, body.centre, body.size)
+            self.stations.seen(poses.t, centre, body.size)
         by_hips = self._zones.by_hips if self._zones.zones else np.zeros(len(ids), bool)
         moment = Moment(
             poses.t, dt, poses.seq, body, ids, slots, values, self.columns, self.stations.by_slot, self.floor, by_hips,
@@ -148,11 +149,11 @@ class Meaning:
     def _places(self, inside: Floats, people: int) -> list[str]:
         return self._zones.names(inside) if inside.shape[1] else [""] * people
 
-    def _values(self, body: Body, slots: NDArray[np.intp], dt: float, inside: Floats) -> Floats:
+    def _values(self, body: Body, looks: Floats, slots: NDArray[np.intp], dt: float, inside: Floats) -> Floats:
         values = np.empty((len(body), len(self.columns)))
         if not len(body):
             return values
-        self._scale.update(body, slots, dt)
+        self._scale.update(body, looks, slots, dt)
         ready = len(self._table.names)
         values[:, :ready] = self._table.values(body)
         values[:, ready : ready + inside.shape[1]] = inside

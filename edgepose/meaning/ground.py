@@ -22,8 +22,8 @@ class Floor:
         taken = ground.size_wh or size_wh
         scale = np.divide(size_wh, taken, dtype=np.float64)
         self._focal = (ground.focal_px or float(taken[0])) * float(scale[0])
-        self._middle = (np.array(size_wh, np.float64) - 1) / 2
-        pixels = self._straight(np.array(ground.points_px, np.float64) * scale)
+        self._middle: Floats = (np.array(size_wh, np.float64) - 1) / 2
+        pixels = self._straight(np.asarray(np.array(ground.points_px, np.float64) * scale, np.float64))
         metres = np.array(ground.points_m, np.float64)
         self._to_m = homography(pixels, metres)
         miss = float(np.abs(self._apply(self._to_m, pixels) - metres).max())

@@ -44,6 +44,7 @@ def postures(body: Body) -> Floats:
     code[known & (tilt > BENT_DEG) & (stands | kneels)] = BENT
     flat = np.where(short, extent < FLAT, (tilt > LYING_DEG) & ~(stands | kneels))
     code[flat & ~np.isnan(tilt)] = LYING
+    code[np.isnan(size)] = np.nan
     return np.stack((tilt, thigh, shank, code), axis=1)
 
 

@@ -47,6 +47,8 @@ class Stations:
         self._of_id: dict[int, Station] = {}
         self._ids: list[int] = []
         self._slots = np.zeros(0, np.intp)
+        self._middles = np.zeros((0, 2))
+        """(S, 2) where each station was in the last frame, pixels."""
         self._free: list[int] = []
         self.room = 0
         self._next = 1
@@ -64,11 +66,11 @@ class Stations:
         self,
         t: float,
         ids: Sequence[int],
-        middles: Callable[[], NDArray[np.float64]],
-        sizes: Callable[[], NDArray[np.float64]],
+        middles: NDArray[np.float64],
+        sizes: NDArray[np.float64],
         places: Callable[[], Sequence[str]],
     ) -> NDArray[np.intp]:
-        """(N,) the slot of each person; the functions are called only where somebody came or went.
+        """(N,) the slot of each person; `places` is called only where somebody came or went.
 
         middles  (N, 2) pixels
         sizes    (N,) torso lengths, pixels
@@ -82,11 +84,36 @@ class Stations:
                 station.there = False
                 del self._of_id[identity]
         if any(identity not in self._of_id for identity in ids):
-            self._welcome(t, ids, middles(), sizes(), places())
+            self._welcome(t, ids, middles, sizes, places())
         self._merge(t)
         self._slots = np.array([self._of_id[identity].slot for identity in ids], np.intp)
         self._ids = list(ids)
         return self._slots
+
+    def swapped(self, middles: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool:
+        """Give identities that changed places between two frames each other's station; whether any did."""
+        last = self._middles[self._slots]
+        self._middles[self._slots] = middles
+        leaps = np.abs(middles - last).sum(1) > REACH * sizes
+        if not leaps.any():
+            return False
+        rows = np.flatnonzero(leaps).tolist()
+        found = False
+        for at, row in enumerate(rows):
+            for other in rows[at + 1 :]:
+                there = np.abs(middles[row] - last[other]).sum() < REACH * sizes[row] / 2
+                back = np.abs(middles[other] - last[row]).sum() < REACH * sizes[other] / 2
+                if there and back:
+                    self._exchange(row, other)
+                    found = True
+        self._middles[self._slots] = middles
+        return found
+
+    def _exchange(self, row: int, other: int) -> None:
+        first, second = self._of_id[self._ids[row]], self._of_id[self._ids[other]]
+        first.id, second.id = second.id, first.id
+        self._of_id[first.id], self._of_id[second.id] = first, second
+        self._slots[row], self._slots[other] = second.slot, first.slot
 
     def seen(self, t: float, middles: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
         """Note where everybody of the frame is; before somebody is lost this must be recent."""
@@ -158,8 +185,10 @@ class Stations:
         if not self._free:
             self._free = list(range(self.room + ROOM - 1, self.room - 1, -1))
             self.room += ROOM
+            self._middles = np.concatenate((self._middles, np.full((ROOM, 2), np.nan)))
         station = Station(self._next, self._free.pop(), -1, t, t, place=place)
         self._next += 1
+        self._middles[station.slot] = np.nan
         self.by_slot[station.slot] = station
         self._on_new(station)
         return station

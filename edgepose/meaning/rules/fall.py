@@ -36,6 +36,7 @@ class Settings(Common, frozen=True, kw_only=True):
 
     drop_torso: Annotated[float, says("shoulders sink so far within 1.5 s", "torso lengths", gt=0, le=4)] = 0.9
     hip_drop_torso: Annotated[float, says("hips sink so far", "torso lengths", gt=0, le=3)] = 0.35
+    drop_torso_s: Annotated[float, says("shoulders sink so fast at least", "torso lengths / s", gt=0, le=20)] = 1.2
     tilt_deg: Annotated[
         float, says("trunk against the vertical, from which somebody is down", "degrees", gt=0, le=90)
     ] = 50.0
@@ -63,7 +64,7 @@ class Fall(Rule):
         self.gates = (
             Gate("dropped", (
                 above("shoulder_drop", settings.drop_torso), above("hip_drop", settings.hip_drop_torso),
-                above(self._down, 0.5),
+                above("drop_speed", settings.drop_torso_s), above(self._down, 0.5),
             ), 0.1, 0.0),
             Gate("down", (above(self._down, 0.5),), settings.down_s, 0.5),
             Gate("up", (below(self._down, 0.5),), settings.up_s, 0.0),

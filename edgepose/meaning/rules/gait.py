@@ -150,23 +150,23 @@ class Gait(Rule):
         step_s = None if last is None or last[1] == foot else round(at - last[0], 4)
         yield self.event(
             moment, person, "step", "once", at, evidence=shown, side=j.SIDES[foot], strike_media_s=round(at, 4),
-            step_s=step_s, **_numbers(walk, self._speed(moment, person, walk)),
+            step_s=step_s, **_numbers(walk, self._speed(walk)),
         )  # fmt: skip
 
     @staticmethod
-    def _speed(moment: Moment, person: int, walk: Walk) -> dict[str, Any]:
+    def _speed(walk: Walk) -> dict[str, Any]:
         if math.isnan(walk.speed):
             return {"speed_heights_s": None}
         return {"speed_heights_s": round(abs(walk.speed) * TORSO_OF_HEIGHT, 3)}
 
     def gauges(self, moment: Moment) -> Iterable[Gauge]:
-        for person, slot in enumerate(moment.slots.tolist()):
+        for slot in moment.slots.tolist():
             walk, station = self._walks.get(slot), moment.stations[slot]
             walking = walk is not None and bool(walk.strikes) and moment.t - walk.strikes[-1][0] < self._cfg.max_step_s
             if walk is None or not walking:
                 yield Gauge(self.name, self.kind, station.number, station.id, {"walking": False})
                 continue
-            numbers = _numbers(walk, self._speed(moment, person, walk))
+            numbers = _numbers(walk, self._speed(walk))
             yield Gauge(self.name, self.kind, station.number, station.id, {"walking": True, **numbers})
 
 
