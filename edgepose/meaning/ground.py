@@ -34,7 +34,7 @@ class Floor:
             )
         self.miss_m = miss
         """How far the given points are from their own metres, at worst; 0 of four."""
-        self._to_px = np.linalg.inv(self._to_m)
+        self._to_px: Floats = np.asarray(np.linalg.inv(self._to_m), np.float64)
         # a point of the floor keeps its side of the horizon
         self._front = float(np.sign((np.column_stack((pixels, np.ones(len(pixels)))) @ self._to_m[2]).mean()))
 
