@@ -17,7 +17,7 @@ from edgepose.estimate.boxes import BodyBox, around
 from edgepose.estimate.budget import Budget
 from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.pairs import PAIRS, Pair, pair_of
-from edgepose.estimate.predictor import Counts
+from edgepose.estimate.predictor import new_counts
 from edgepose.estimate.score import Logistic, raw_of
 from edgepose.estimate.single import SingleModel
 from tests.helpers.fake_predictor import BODY, FakeLook, Scene, frame_at, poses_at
@@ -32,17 +32,17 @@ class Run:
     def __init__(self, people: int = 0, junk: int = 0, skeleton: Skeleton = COCO17, **estimate: Any) -> None:
         places = [(70.0 + 90 * place, 250.0) for place in range(people)]
         self.scene = Scene(places, [(50.0 + 70 * place, 60.0) for place in range(junk)])
-        counts = Counts()
+        counts = new_counts()
         self.find, self.refine = FakeLook(self.scene, counts, 256, skeleton), FakeLook(self.scene, counts, 192)
         cfg = config.Config(estimate=config.Estimate(**estimate), decode=config.Decode(max_people=10))
         budget = Budget(cfg.estimate, clock=lambda: self.find.now + self.refine.now)
         pair = Pair("finder", "refiner", worth=0.05, gate=0.5, enter=0.4, stay=0.3)
-        self.estimate = FinderRefiner(cfg, pair, self.find, self.refine, counts, budget)
+        self.estimate = FinderRefiner(cfg, pair, self.find, self.refine, budget)
         self.expected: Poses | None = None
         self.t = 0.0
 
     def still(self) -> Poses:
-        return self.estimate(frame_at(self.t), None)
+        return self.estimate(frame_at(self.t), None).poses
 
     def step(self, moved: float = 0.0) -> Poses:
         """One frame of a video; everybody goes to the right."""
@@ -51,7 +51,7 @@ class Run:
         frame = frame_at(self.t)
         if self.expected is None:
             self.expected = poses_at(self.scene, [], frame)
-        told = self.estimate(frame, self.expected)
+        told = self.estimate(frame, self.expected).poses
         ids = {place: index + 1 for index, place in enumerate(self.scene.people)}
         known = {int(identity): row for row, identity in enumerate(self.expected.track_id)}
         for row in range(len(told)):
@@ -186,13 +186,13 @@ def test_who_left_is_cropped_once_more_and_then_only_looked_for() -> None:
     run.spent()
     spent = []
     for step in range(4):
-        assert len(run.estimate(frame_at(1 + step / 10), expected)) == 1
+        assert len(run.estimate(frame_at(1 + step / 10), expected).poses) == 1
         spent.append(run.spent())
     assert spent == [(0, 2), (1, 1), (1, 1), (1, 1)]
     run.scene.people = [staying, leaving]
-    assert len(run.estimate(frame_at(2.0), expected)) == 2
+    assert len(run.estimate(frame_at(2.0), expected).poses) == 2
     run.spent()
-    assert len(run.estimate(frame_at(2.1), expected)) == 2
+    assert len(run.estimate(frame_at(2.1), expected).poses) == 2
     assert run.spent() == (0, 2)
 
 
@@ -203,7 +203,7 @@ def test_two_crops_of_one_person_are_one_person() -> None:
     expected = replace(
         poses_at(run.scene, [(place, 0.9), (near, 0.9)], frame_at(0)), track_id=np.array([1, 2], np.int32)
     )
-    assert len(run.estimate(frame_at(0.1), expected)) == 1
+    assert len(run.estimate(frame_at(0.1), expected).poses) == 1
 
 
 @pytest.mark.parametrize("jump", [-5.0, 3600.0, 0.0])
@@ -256,20 +256,20 @@ class Alone:
 
     def __init__(self) -> None:
         self.scene = Scene([(300.0, 250.0)], [])
-        counts = Counts()
-        self.look = FakeLook(self.scene, counts, 192)
+        self.look = FakeLook(self.scene, new_counts(), 192)
         options = {"min_person_score": 0.2}
         self.look.engine.manifest = type("M", (), {"score": None, "decoder": type("D", (), {"options": options})})
-        self.estimate = SingleModel(config.Config(), self.look, counts, follow=True)
+        self.estimate = SingleModel(config.Config(), self.look, follow=True)
 
     def __call__(self, t: float, *expected: tuple[float, float]) -> Poses:
-        return self.estimate(frame_at(t), poses_at(self.scene, [(place, 0.9) for place in expected], frame_at(t)))
+        where = poses_at(self.scene, [(place, 0.9) for place in expected], frame_at(t))
+        return self.estimate(frame_at(t), where).poses
 
 
 def test_one_model_looks_where_its_person_is_expected_and_everywhere_when_lost() -> None:
     alone = Alone()
     (place,) = alone.scene.people
-    assert len(alone.estimate(frame_at(0), None)) == 1
+    assert len(alone.estimate(frame_at(0), None).poses) == 1
     assert len(alone(0.1, place)) == 1
     alone.scene.people = [(800.0, 250.0)]
     assert len(alone(0.2, place)) == 0  # the crop shows nobody

@@ -45,7 +45,7 @@ def test_a_pair_finds_one_small_person_and_looks_closer(name: str) -> None:
     wide = np.full((height * 2, width * 3, 3), 128, np.uint8)
     wide[height:, :width] = image
     with closing(opened(name)) as estimate:
-        poses = estimate(frame(wide), None)
+        poses = estimate(frame(wide), None).poses
         assert estimate.counts["crops"] >= 1
         assert len(estimate.engines) == (1 if name == "light" else 2)
         beside = 0 if estimate.engines[0].runtime.name == "litert" else 1  # without XNNPACK one weak joint
@@ -68,7 +68,7 @@ def test_no_pair_sees_anybody_where_nobody_is(name: str, kind: str) -> None:
         "checks": np.kron(np.indices((8, 10)).sum(0) % 2 * 255, np.ones((30, 32)))[..., None].repeat(3, 2),
     }
     with closing(opened(name)) as estimate:
-        assert len(estimate(frame(np.asarray(images[kind], np.uint8)), None)) == 0
+        assert len(estimate(frame(np.asarray(images[kind], np.uint8)), None).poses) == 0
 
 
 def test_a_model_may_refine_what_another_size_of_it_finds() -> None:
@@ -76,14 +76,14 @@ def test_a_model_may_refine_what_another_size_of_it_finds() -> None:
         assert [engine.manifest.name for engine in estimate.engines] == [
             "movenet_multipose_192x256", "movenet_lightning_192",
         ]  # fmt: skip
-        assert len(estimate(frame(picture("astronaut.jpg")), None)) == 1
+        assert len(estimate(frame(picture("astronaut.jpg")), None).poses) == 1
 
 
 def test_without_crops_a_pair_is_its_finder() -> None:
     with closing(opened("default", crops=False)) as estimate:
         (engine,) = estimate.engines
         assert engine.manifest.name == PAIRS["default"].finder
-        assert len(estimate(frame(picture("camera.jpg")), None)) >= 1
+        assert len(estimate(frame(picture("camera.jpg")), None).poses) >= 1
         assert estimate.counts == {"invokes": 1, "crops": 0}
 
 
@@ -109,7 +109,7 @@ def test_three_dancers_cost_four_inferences_a_frame_at_most_and_keep_their_ids()
         for step in range(frames):
             image = np.asarray(clip.read()[1], np.uint8)
             now = frame(image, step / 25)
-            told.append(tracker.update(estimate(now, tracker.expected(now.t))))
+            told.append(tracker.update(estimate(now, tracker.expected(now.t)).poses))
         clip.release()
         assert estimate.counts["invokes"] <= 4 * frames
     assert {int(identity) for poses in told for identity in poses.track_id} == {1, 2, 3}
@@ -123,7 +123,7 @@ def test_one_person_followed_costs_one_inference_a_frame() -> None:
         told = []
         for step in range(30):
             now = frame(np.asarray(clip.read()[1], np.uint8), step / 30)
-            told.append(tracker.update(estimate(now, tracker.expected(now.t))))
+            told.append(tracker.update(estimate(now, tracker.expected(now.t)).poses))
         clip.release()
         assert estimate.counts["invokes"] == 30
         assert estimate.counts["crops"] >= 25

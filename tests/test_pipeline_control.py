@@ -8,15 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from edgepose.core import config
 from edgepose.core.poses import AIC14, Frame, Poses
 from edgepose.estimate import open_estimate
-from edgepose.pipeline import Pipeline, build
+from edgepose.pipeline import Pipeline, Stages, build, stages_of
 from edgepose.pipeline.pace import Pace
-from edgepose.pipeline.stages import Following
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource, Source
 from edgepose.source.base import BaseSource
@@ -26,62 +26,70 @@ from tests.helpers.service import Camera, Looks, in_a_thread, picture
 SMALL = np.zeros((240, 320, 3), np.uint8)
 
 
-def pipeline_of(source: Source, looks: Looks | None = None, **following: Any) -> tuple[Pipeline, MemorySink]:
-    cfg = config.convert(following, config.Config, "test")
-    looks, memory = looks or Looks(), MemorySink()
-    follows = Following(cfg, source)
-    tracker, smoother = follows.tracker(looks), follows.smoother(looks.skeleton)
-    return Pipeline(source, looks, [memory], tracker, smoother, follows), memory
+def pipeline_of(source: Source, looks: Looks | None = None, **settings: Any) -> tuple[Pipeline, MemorySink]:
+    cfg = config.convert({"track": {"mode": "on"}, **settings}, config.Config, "test")
+    memory = MemorySink()
+    return Pipeline(source, stages_of(cfg, source, looks or Looks()), [memory]), memory
 
 
-def do(pipeline: Pipeline, action: Callable[[Pipeline], object]) -> None:
+def do(pipeline: Pipeline, action: Callable[[], object]) -> None:
     """Ask for it, and wait until it is done."""
     done = threading.Event()
 
-    def act(pipeline: Pipeline) -> None:
-        action(pipeline)
+    def act() -> None:
+        action()
         done.set()
 
-    pipeline.ask(act)
+    pipeline.control.ask(act)
     wait_until(done.is_set, "the loop to do what it was asked for")
 
 
-def paused(value: bool) -> Callable[[Pipeline], None]:
-    return lambda pipeline: setattr(pipeline, "paused", value)
+def pause(pipeline: Pipeline, paused: bool) -> None:
+    do(pipeline, lambda: pipeline.control.pause(paused))
+
+
+def swap(pipeline: Pipeline, estimate: Looks) -> None:
+    do(pipeline, lambda: pipeline.change(pipeline.control.stages().cfg, estimate))
+
+
+def smooth(pipeline: Pipeline, preset: str) -> None:
+    before = pipeline.control.stages().cfg
+    cfg = msgspec.structs.replace(before, smooth=config.convert({"preset": preset}, config.Smooth, "test"))
+    do(pipeline, lambda: pipeline.change(cfg))
 
 
 def test_a_paused_camera_is_not_looked_at_and_goes_on_where_it_is() -> None:
     pipeline, memory = pipeline_of(Camera(SMALL, 100))
     with pipeline, in_a_thread(pipeline):
-        wait_until(lambda: pipeline.looked > 3, "frames")
-        do(pipeline, paused(True))
-        looked, skipped = pipeline.looked, pipeline.counts["skipped"]
+        wait_until(lambda: pipeline.control.looked > 3, "frames")
+        pause(pipeline, True)
+        looked, skipped = pipeline.control.looked, pipeline.counts["skipped"]
         wait_until(lambda: pipeline.counts["skipped"] > skipped + 5, "frames to be skipped")
-        assert pipeline.looked <= looked + 1
-        assert pipeline.waiting == "paused"
-        do(pipeline, paused(False))
-        wait_until(lambda: pipeline.looked > looked + 3, "frames again")
-        assert pipeline.waiting == ""
+        assert pipeline.control.looked <= looked + 1
+        assert pipeline.control.waiting == "paused"
+        pause(pipeline, False)
+        wait_until(lambda: pipeline.control.looked > looked + 3, "frames again")
+        assert pipeline.control.waiting == ""
     seqs = [poses.seq for poses in memory.poses]
     assert max(np.diff(seqs)) > 5  # those of the pause are gone for good
 
 
 def test_a_paused_recording_loses_nothing() -> None:
     pipeline, memory = pipeline_of(ListSource([SMALL] * 40))
-    pipeline.paused = True
+    pipeline.control.pause(True)
     with pipeline, in_a_thread(pipeline) as thread:
-        wait_until(lambda: pipeline.waiting == "paused", "the pause")
-        assert pipeline.looked == 0
-        do(pipeline, paused(False))
+        wait_until(lambda: pipeline.control.waiting == "paused", "the pause")
+        assert pipeline.control.looked == 0
+        pause(pipeline, False)
         thread.join(10)
     assert [poses.seq for poses in memory.poses] == list(range(40))
 
 
 def test_a_paused_recording_can_be_stopped() -> None:
     pipeline, memory = pipeline_of(ListSource([SMALL] * 40))
-    pipeline.paused = True
+    pipeline.control.pause(True)
     with pipeline, in_a_thread(pipeline):
-        wait_until(lambda: pipeline.waiting == "paused", "the pause")
+        wait_until(lambda: pipeline.control.waiting == "paused", "the pause")
     assert len(memory.poses) <= 1
 
 
@@ -90,12 +98,12 @@ def test_what_is_asked_for_is_done_while_the_camera_is_away() -> None:
     camera.away = True
     pipeline, _ = pipeline_of(camera)
     with pipeline, in_a_thread(pipeline):
-        do(pipeline, lambda pipeline: setattr(pipeline, "max_fps", 3.0))
-        assert pipeline.looked == 0
-        assert pipeline.max_fps == 3.0
-        before_t = pipeline.progress_t
-        wait_until(lambda: pipeline.progress_t > before_t, "a sign of life")
-        assert pipeline.waiting == "camera: away"
+        smooth(pipeline, "off")
+        assert pipeline.control.looked == 0
+        assert pipeline.control.stages().smoother is None
+        before_t = pipeline.control.progress_t
+        wait_until(lambda: pipeline.control.progress_t > before_t, "a sign of life")
+        assert pipeline.control.waiting == "camera: away"
 
 
 def test_what_is_asked_for_is_done_while_a_recording_hangs() -> None:
@@ -108,8 +116,8 @@ def test_what_is_asked_for_is_done_while_a_recording_hangs() -> None:
 
     pipeline, _ = pipeline_of(Hangs())
     with pipeline, in_a_thread(pipeline) as thread:
-        do(pipeline, paused(True))
-        do(pipeline, paused(False))
+        pause(pipeline, True)
+        pause(pipeline, False)
         goes_on.set()
         thread.join(10)
 
@@ -123,11 +131,11 @@ def test_what_is_asked_for_is_done_while_a_sink_of_a_recording_takes_nothing() -
             super().write(poses, frame)
 
     sink = Stuck()
-    pipeline = Pipeline(ListSource([SMALL] * 30), Looks(), [sink])
+    pipeline = Pipeline(ListSource([SMALL] * 30), Stages(Looks()), [sink])
     with pipeline, in_a_thread(pipeline) as thread:
-        wait_until(lambda: pipeline.waiting == "waits for the sinks", "the queues to fill")
-        do(pipeline, paused(True))
-        do(pipeline, paused(False))
+        wait_until(lambda: pipeline.control.waiting == "waits for the sinks", "the queues to fill")
+        pause(pipeline, True)
+        pause(pipeline, False)
         takes.set()
         thread.join(10)
     assert len(sink.poses) == 30
@@ -159,8 +167,7 @@ def test_a_faster_pace_begins_at_once() -> None:
 
 
 def test_a_camera_is_looked_at_no_faster_than_max_fps() -> None:
-    pipeline, memory = pipeline_of(Camera(SMALL, 200))
-    pipeline.max_fps = 20
+    pipeline, memory = pipeline_of(Camera(SMALL, 200), service={"max_fps": 20.0})
     with pipeline, in_a_thread(pipeline):
         wait_until(lambda: len(memory.poses) >= 12, "frames")
     times = [poses.t for poses in memory.poses]
@@ -169,8 +176,7 @@ def test_a_camera_is_looked_at_no_faster_than_max_fps() -> None:
 
 
 def test_max_fps_leaves_recordings_alone() -> None:
-    pipeline, memory = pipeline_of(ListSource([SMALL] * 30))
-    pipeline.max_fps = 1
+    pipeline, memory = pipeline_of(ListSource([SMALL] * 30), service={"max_fps": 1.0})
     with pipeline:
         pipeline.run()
     assert len(memory.poses) == 30
@@ -181,7 +187,7 @@ def test_another_model_of_the_same_skeleton_keeps_everybody() -> None:
     pipeline, memory = pipeline_of(Camera(SMALL, 100), old)
     with pipeline, in_a_thread(pipeline):
         wait_until(lambda: len(memory.poses) > 5, "frames")
-        do(pipeline, lambda pipeline: pipeline.swap(new))
+        swap(pipeline, new)
         wait_until(lambda: new.counts["invokes"] > 5, "frames of the new one")
         assert old.closed
     ids = {identity for poses in memory.poses for identity in poses.track_id.tolist()}
@@ -195,7 +201,7 @@ def test_another_skeleton_lets_everybody_leave_and_gives_new_ids() -> None:
     pipeline, memory = pipeline_of(Camera(SMALL, 100))
     with pipeline, in_a_thread(pipeline):
         wait_until(lambda: len(memory.poses) > 5, "frames")
-        do(pipeline, lambda pipeline: pipeline.swap(new))
+        swap(pipeline, new)
         wait_until(lambda: new.counts["invokes"] > 5, "frames of the new one")
     first = next(index for index, poses in enumerate(memory.poses) if poses.skeleton == AIC14)
     told = list(memory.poses)
@@ -208,11 +214,11 @@ def test_two_models_one_after_the_other_before_a_frame_leave_none_open() -> None
     old, never, new = Looks(), Looks(AIC14), Looks()
     pipeline, _ = pipeline_of(camera, old)
     with pipeline, in_a_thread(pipeline):
-        wait_until(lambda: pipeline.looked > 3, "frames")
+        wait_until(lambda: pipeline.control.looked > 3, "frames")
         camera.away = True
-        wait_until(lambda: bool(pipeline.waiting), "the camera to be away")
-        do(pipeline, lambda pipeline: pipeline.swap(never))
-        do(pipeline, lambda pipeline: pipeline.swap(new))
+        wait_until(lambda: bool(pipeline.control.waiting), "the camera to be away")
+        swap(pipeline, never)
+        swap(pipeline, new)
         assert never.closed
         assert never.counts["invokes"] == 0
         camera.away = False
@@ -222,7 +228,7 @@ def test_two_models_one_after_the_other_before_a_frame_leave_none_open() -> None
 
 
 def test_a_recording_goes_on_with_another_real_model_and_loses_no_frame() -> None:
-    """From one that is asked for in steps to a pair that is not, and back."""
+    """From a model to a pair, and back."""
     cfg, memory = config.Config(), MemorySink()
     image = picture()
     models = ["movenet_multipose_192x256", "light", "movenet_lightning_192"]
@@ -234,7 +240,7 @@ def test_a_recording_goes_on_with_another_real_model_and_loses_no_frame() -> Non
         def __iter__(self) -> Iterator[Frame]:
             for frame in super().__iter__():
                 if frame.seq in (6, 12, 18):
-                    pipeline.ask(partial(Pipeline.swap, estimate=opened[frame.seq // 6 - 1]))
+                    pipeline.control.ask(partial(pipeline.change, cfg, opened[frame.seq // 6 - 1]))
                 yield frame
 
     pipeline = build(cfg, source=Asks([image] * 24), sinks=[memory])
@@ -249,14 +255,14 @@ def test_a_recording_goes_on_with_another_real_model_and_loses_no_frame() -> Non
 
 def test_smoothing_is_switched_while_it_runs() -> None:
     pipeline, memory = pipeline_of(Camera(SMALL, 100), smooth={"preset": "off"})
-    assert pipeline.smoother is None
+    assert pipeline.control.stages().smoother is None
     with pipeline, in_a_thread(pipeline):
-        do(pipeline, lambda pipeline: pipeline.smooth(config.Smooth(preset="strong")))
-        strong = pipeline.smoother
+        smooth(pipeline, "strong")
+        strong = pipeline.control.stages().smoother
         assert strong is not None
         wait_until(lambda: len(strong) > 0, "people to be smoothed")
-        do(pipeline, lambda pipeline: pipeline.smooth(config.Smooth(preset="off")))
-        assert pipeline.smoother is None
+        smooth(pipeline, "off")
+        assert pipeline.control.stages().smoother is None
     assert len(memory.poses) > 0
 
 
@@ -265,21 +271,20 @@ def test_smoothing_outlives_another_model() -> None:
     pipeline, _ = pipeline_of(camera)
     new = Looks(AIC14)
     with pipeline, in_a_thread(pipeline):
-        pipeline.ask(partial(Pipeline.smooth, smooth=config.Smooth(preset="off")))
-        do(pipeline, partial(Pipeline.swap, estimate=new))
+        smooth(pipeline, "off")
+        swap(pipeline, new)
         wait_until(lambda: new.counts["invokes"] > 3, "frames of the new one")
-        assert pipeline.smoother is None
+        assert pipeline.control.stages().smoother is None
 
 
 def test_a_tracker_that_goes_on_after_two_others_tells_of_all_who_left() -> None:
     cfg = config.Config()
-    follows = Following(cfg, ListSource([]))
+    source = ListSource([])
     frames = [Frame(SMALL, "bgr", n / 30, n / 30, n) for n in range(4)]
     coco, aic = Looks(), Looks(AIC14)
-    first = follows.tracker(coco)
-    assert first.update(coco(frames[0], None)).entered == (1,)
-    second, third = follows.tracker(aic), follows.tracker(coco)
-    second.goes_on_from(first)
-    third.goes_on_from(second)
-    told = third.update(replace(coco(frames[1], None), t=1 / 30))
+    first = stages_of(cfg, source, coco)
+    assert first.follow(coco(frames[0], None).poses).entered == (1,)
+    second = stages_of(cfg, source, aic, first)
+    third = stages_of(cfg, source, coco, second)
+    told = third.follow(replace(coco(frames[1], None).poses, t=1 / 30))
     assert told.left == (1,)

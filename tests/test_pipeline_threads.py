@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from edgepose import wire
 from edgepose.core import config
 from edgepose.core.errors import EngineError, FrameLostError, SinkError, SourceError
-from edgepose.core.poses import COCO17, Crop, Frame, Poses
-from edgepose.estimate import InFlight, Staged
-from edgepose.lab.bench.source import scene_frames
-from edgepose.pipeline.loop import Pipeline, Seen, build, overtaken
+from edgepose.core.poses import COCO17, Frame, Poses
+from edgepose.engine import Engine
+from edgepose.estimate import Found
+from edgepose.pipeline import Pipeline, Stages, build
+from edgepose.pipeline.publish import Finished, overtaken
 from edgepose.sink import MemorySink, Sink
 from edgepose.source import ListSource, Source
 from edgepose.source.base import BaseSource
@@ -37,41 +38,21 @@ class Looks:
     """An estimate without a model: takes `seconds`, and does `does` first."""
 
     def __init__(self, does: Callable[[Frame], object] = lambda _: None, seconds: float = 0.0) -> None:
-        self.skeleton, self.engines, self.counts = COCO17, (), {"invokes": 0, "crops": 0}
+        self.skeleton, self.counts = COCO17, {"invokes": 0, "crops": 0}
+        self.engines: tuple[Engine, ...] = ()
         self.enter_score = self.stay_score = 0.5
-        self.inferred_t = 0.0
         self.closed = False
         self._does, self._seconds = does, seconds
 
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:
+        began_t = time.monotonic()
         self._does(frame)
         time.sleep(self._seconds)
-        self.inferred_t = time.monotonic()
-        return poses_of(frame)
+        now = time.monotonic()
+        return Found(poses_of(frame), began_t, now, now)
 
     def close(self) -> None:
         self.closed = True
-
-
-class Steps(Looks):
-    """The same in three steps, which may be taken while those of other frames are; notes each."""
-
-    def __init__(self, does: Callable[[Frame], object] = lambda _: None, seconds: float = 0.0) -> None:
-        super().__init__(does, seconds)
-        self.did: list[tuple[str, int]] = []
-
-    def prepare(self, frame: Frame, expected: Poses | None) -> InFlight:
-        self.did.append(("prepare", frame.seq))
-        return InFlight(frame, Crop((0.0, 0.0), (1.0, 1.0)), False, expected is None, 0)
-
-    def infer(self, step: InFlight) -> None:
-        self.did.append(("infer", step.frame.seq))
-        self._does(step.frame)
-        time.sleep(self._seconds)
-
-    def finish(self, step: InFlight) -> Poses:
-        self.did.append(("finish", step.frame.seq))
-        return poses_of(step.frame)
 
 
 class Slow(MemorySink):
@@ -115,7 +96,7 @@ BLACK = np.zeros((48, 64, 3), np.uint8)
 
 
 def pipeline(source: Source, estimate: Looks, *sinks: Sink) -> Pipeline:
-    return Pipeline(source, estimate, sinks)  # type: ignore[arg-type]
+    return Pipeline(source, Stages(estimate), sinks)
 
 
 def pictures(count: int) -> list[NDArray[np.uint8]]:
@@ -173,10 +154,13 @@ def test_a_sink_that_hangs_behind_delays_no_camera_frame_and_the_newest_wins() -
 
 def test_who_entered_and_left_in_a_dropped_frame_is_told_with_the_next() -> None:
     frame = Frame(BLACK, "bgr", 0.0, 0.0, 0)
-    older, newer = Seen(poses_of(frame, (7,), (3,)), frame), Seen(poses_of(frame, (8,), (4,)), frame)
+    older, newer = (
+        Finished(poses_of(frame, (7,), (3,)), frame, None),
+        Finished(poses_of(frame, (8,), (4,)), frame, None),
+    )
     told = overtaken(older, newer).poses
     assert (told.entered, told.left) == ((7, 8), (3, 4))
-    quiet = Seen(poses_of(frame), frame)
+    quiet = Finished(poses_of(frame), frame, None)
     assert overtaken(quiet, newer).poses is newer.poses
 
 
@@ -303,34 +287,13 @@ def test_a_camera_is_not_read_ahead() -> None:
     assert sorted(ages)[len(ages) // 2] < 0.02
 
 
-def test_a_recording_keeps_the_engine_busy_and_finishes_one_frame_before_it_prepares_the_next_but_one() -> None:
-    estimate, memory = Steps(seconds=0.005), MemorySink()
-    with pipeline(ListSource(pictures(6)), estimate, memory) as running:
-        running.run()
-    assert seqs(memory) == list(range(6))
-    at = {step: place for place, step in enumerate(estimate.did)}
-    for seq in range(5):
-        assert at["prepare", seq + 1] < at["finish", seq]
-        assert at["infer", seq + 1] < at["finish", seq + 1]
-    for seq in range(4):
-        assert at["finish", seq] < at["prepare", seq + 2]
-
-
-def test_a_camera_is_looked_at_one_frame_at_a_time() -> None:
-    estimate, memory = Steps(), MemorySink()
-    with pipeline(Paced(4), estimate, memory) as running:
-        running.run()
-    assert estimate.did == []
-    assert seqs(memory) == list(range(4))
-
-
 def test_a_frame_lost_on_the_way_is_counted_and_its_neighbours_are_published() -> None:
     def loses(frame: Frame) -> None:
         if frame.seq in (0, 3, 5):
             raise FrameLostError("the accelerator gave nothing")
 
     memory = MemorySink()
-    with pipeline(ListSource(pictures(6)), Steps(loses), memory) as running:
+    with pipeline(ListSource(pictures(6)), Looks(loses), memory) as running:
         running.run()
     assert seqs(memory) == [1, 2, 4]
     assert running.counts["lost"] == 3
@@ -342,24 +305,10 @@ def test_an_engine_that_fails_ends_a_recording_after_what_was_found_before() -> 
             raise EngineError("the interpreter failed")
 
     memory, before = MemorySink(), ours()
-    with pipeline(ListSource(pictures(9)), Steps(breaks), memory) as running, pytest.raises(EngineError):
+    with pipeline(ListSource(pictures(9)), Looks(breaks), memory) as running, pytest.raises(EngineError):
         running.run()
     assert seqs(memory) == [0, 1, 2]
     assert ours() == before
-
-
-def test_the_real_model_finds_the_same_in_three_steps_as_in_one() -> None:
-    frames = scene_frames()[:40:8]
-    cfg = config.load(None, {"engine.model": "movenet_lightning_192", "track.mode": "off"})
-    memory = MemorySink()
-    with build(cfg, source=ListSource(frames), sinks=[memory]) as running:
-        assert isinstance(running.estimate, Staged)
-        running.run()
-        at_once = [running.estimate(frame, None) for frame in frames]
-    for in_steps, poses in zip(memory.poses, at_once, strict=True):
-        assert len(poses) == 1
-        np.testing.assert_array_equal(in_steps.xy, poses.xy)
-        np.testing.assert_array_equal(in_steps.person_score, poses.person_score)
 
 
 def test_all_five_stamps_of_every_frame_are_counted() -> None:

@@ -24,8 +24,7 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Frame, Poses, Skeleton
 from edgepose.estimate import open_estimate
-from edgepose.pipeline import build
-from edgepose.pipeline import loop as pipeline
+from edgepose.pipeline import build, publish
 from edgepose.pipeline.replay.play import Plan, Replay, named_by, places, within
 from edgepose.pipeline.replay.source import ReplaySource
 from edgepose.service.signals import stops
@@ -126,7 +125,7 @@ def test_predicted_joints_replay_to_the_same_bytes(video: Path, tmp_path: Path) 
 def test_a_run_that_changed_its_model_replays_to_the_same_lines(
     live: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "LIVE_AHEAD", 1000)
+    monkeypatch.setattr(publish, "LIVE_AHEAD", 1000)
     words = {
         "device": "board", "engine.model": "light", "decode.kernels": "numpy",
         "sink.jsonl.path": str(tmp_path / "live"), "sink.record.path": str(tmp_path / "a.epr"),
@@ -136,7 +135,7 @@ def test_a_run_that_changed_its_model_replays_to_the_same_lines(
 
         def watch(told: Poses, _: Frame) -> None:
             if told.seq == 3:
-                run.ask(lambda running: running.swap(open_estimate(other)))
+                run.control.ask(lambda: run.change(other, open_estimate(other)))
 
         run.run(watch)
     assert len({kept.session.started for kept in read(tmp_path / "a.epr")}) == 2
@@ -149,7 +148,7 @@ def without_age(lines: bytes) -> bytes:
 
 
 def test_a_camera_replays_to_the_same_lines_but_for_their_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "LIVE_AHEAD", 1000)  # none is overtaken, however busy this machine is
+    monkeypatch.setattr(publish, "LIVE_AHEAD", 1000)  # none is overtaken, however busy this machine is
     cfg = config.load(
         None,
         {
@@ -324,8 +323,7 @@ def test_a_window_is_played_alone(tmp_path: Path) -> None:
 def test_a_replay_waits_as_long_as_it_took_and_hears_when_it_is_closed() -> None:
     waits: list[str] = []
     source = ReplaySource([(0.0, Kept(session(), poses())), (1e6, Kept(session(), poses()))], still=False, speed=1.0)
-    source.idle = waits.append
-    frames = iter(source)
+    frames = source.each(waits.append)
     next(frames)
     threading.Timer(0.05, source.close).start()
     assert list(frames) == []

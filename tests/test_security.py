@@ -437,7 +437,7 @@ def test_a_refused_login_and_a_crash_tell_no_secret(guarded: Broker, tmp_path: P
         "import sys, edgepose.pipeline as p\n"
         "from edgepose.commands.cli import main\n"
         "def broken(self, *a): raise RuntimeError('a bug')\n"
-        "p.Pipeline.run = broken\n"
+        "p.Pipeline.__iter__ = broken\n"
         "main(sys.argv[1:])\n"
     )
     done = subprocess.run(

@@ -27,10 +27,12 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Frame
 from edgepose.engine.zoo import shipped_dir
+from edgepose.pipeline import Pipeline, stages_of
 from edgepose.service import control
 from edgepose.service.control import Control, RateLimit
 from edgepose.service.models import check_name
 from edgepose.service.run import RESTART, Service
+from edgepose.service.settings import Settings
 from edgepose.service.snapshot import LONGEST_PX, MOST_BYTES, jpeg
 from edgepose.source import ListSource
 from tests.helpers.broker import Broker, Subscriber, wait_until
@@ -67,23 +69,23 @@ def test_pause_and_resume_are_answered_and_seen_in_the_status(kitchen: Kitchen) 
         "schema": "edgepose.answer/1", "command": "pause", "ok": True, "id": "pause-1", "result": {"paused": True},
     }  # fmt: skip
     wait_until(lambda: state_of(asker)["state"] == "paused", "the status to say so")
-    looked = service.pipeline.looked
+    looked = service.pipeline.control.looked
     assert asker.ask("pause")["ok"]
-    assert service.pipeline.looked == looked
+    assert service.pipeline.control.looked == looked
     assert asker.ask("resume")["result"] == {"paused": False}
     wait_until(lambda: state_of(asker)["state"] == "running", "the status to say so")
-    wait_until(lambda: service.pipeline.looked > looked, "frames")
+    wait_until(lambda: service.pipeline.control.looked > looked, "frames")
 
 
 def test_the_frame_rate_is_limited_and_let_go(kitchen: Kitchen) -> None:
     service, asker = kitchen
     assert asker.ask("rate", max_fps=2.5)["result"] == {"max_fps": 2.5}
-    assert service.pipeline.max_fps == 2.5
+    assert service.cfg.service.max_fps == 2.5
     wait_until(lambda: state_of(asker).get("max_fps") == 2.5, "the status to say so")
     assert asker.ask("rate", max_fps=-1)["ok"] is False
-    assert service.pipeline.max_fps == 2.5
+    assert service.cfg.service.max_fps == 2.5
     assert asker.ask("rate", max_fps=0)["ok"]
-    assert service.pipeline.max_fps == 0
+    assert service.cfg.service.max_fps == 0
 
 
 def test_smoothing_is_switched(kitchen: Kitchen) -> None:
@@ -133,8 +135,8 @@ def test_a_model_that_is_none_changes_nothing(kitchen: Kitchen, name: str) -> No
     assert answer["error"]
     assert service.pipeline.estimate is before
     assert service.cfg.engine.model == model
-    looked = service.pipeline.looked
-    wait_until(lambda: service.pipeline.looked > looked, "frames of the old one")
+    looked = service.pipeline.control.looked
+    wait_until(lambda: service.pipeline.control.looked > looked, "frames of the old one")
 
 
 def test_status_tells_what_the_topics_tell(kitchen: Kitchen) -> None:
@@ -163,7 +165,7 @@ def test_a_snapshot_shows_the_people_on_the_picture(kitchen: Kitchen) -> None:
 
 def test_wrong_commands_are_answered_and_change_nothing(kitchen: Kitchen) -> None:
     service, asker = kitchen
-    before = service.cfg, service.pipeline.paused, service.pipeline.max_fps
+    before = service.cfg, service.pipeline.control.paused, service.cfg.service.max_fps
     cases = {
         "dance": b'{"id": "w1"}', "pause": b'{"id": "w2", "for": 3}', "rate": b'{"id": "w3"}',
         "resume": b'["w4"]', "smoothing": b'{"id": "w5", "preset": 3}',
@@ -178,7 +180,7 @@ def test_wrong_commands_are_answered_and_change_nothing(kitchen: Kitchen) -> Non
     assert [answer.get("id", "") for answer in told] == ["w1", "w2", "w3", "", "w5"]
     assert all("\n" not in answer["error"] and answer["error"] for answer in told)
     assert "dance" in told[0]["error"]
-    assert (service.cfg, service.pipeline.paused, service.pipeline.max_fps) == before
+    assert (service.cfg, service.pipeline.control.paused, service.cfg.service.max_fps) == before
 
 
 def test_a_command_that_is_too_long_is_not_read(kitchen: Kitchen) -> None:
@@ -189,7 +191,7 @@ def test_a_command_that_is_too_long_is_not_read(kitchen: Kitchen) -> None:
     answer = asker.answers()[answered]
     assert answer["ok"] is False
     assert "4096" in answer["error"]
-    assert not service.pipeline.paused
+    assert not service.pipeline.control.paused
 
 
 def test_a_command_without_payload_is_one(kitchen: Kitchen) -> None:
@@ -307,12 +309,12 @@ def test_a_command_that_the_broker_keeps_is_ignored(broker: Broker, tmp_path: Pa
         subscriber._client.publish(f"{asker.root}/control/pause", b"{}", 1, True).wait_for_publish(5)
         with running(settings(tmp_path, broker.url, device="kept"), Camera(picture(), 10)) as service:
             assert asker.ask("status")["result"]["status"]["state"] != "paused"
-            assert not service.pipeline.paused
+            assert not service.pipeline.control.paused
 
 
 def test_a_picture_is_made_small_enough_whatever_is_on_it() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (2160, 3840, 3), np.uint8)
-    poses = Looks()(Frame(noise, "bgr", 0.0, 0.0, 7), None)
+    poses = Looks()(Frame(noise, "bgr", 0.0, 0.0, 7), None).poses
     result = jpeg(poses, Frame(noise, "bgr", 0.0, 0.0, 7))
     data = base64.b64decode(result["jpeg"])
     assert len(data) <= MOST_BYTES
@@ -359,7 +361,7 @@ def test_control_that_is_off_hears_nothing(broker: Broker, tmp_path: Path) -> No
             asker.send("pause", b"{}")
             seen = len(subscriber.payloads("/health"))
             wait_until(lambda: len(subscriber.payloads("/health")) > seen + 1, "time to pass")
-            assert not service.pipeline.paused
+            assert not service.pipeline.control.paused
         assert asker.answers() == []
 
 
@@ -392,8 +394,8 @@ def test_a_damaged_model_is_refused_while_the_old_one_goes_on(broker: Broker, tm
             answer = asker.ask("model", model="movenet_lightning_256")
             assert answer["ok"] is False
             assert "sha256" in answer["error"] or "damaged" in answer["error"], answer
-            looked = service.pipeline.looked
-            wait_until(lambda: service.pipeline.looked > looked + 2, "frames of the old one")
+            looked = service.pipeline.control.looked
+            wait_until(lambda: service.pipeline.control.looked > looked + 2, "frames of the old one")
 
 
 def test_a_recording_has_no_frame_rate_to_limit(broker: Broker, tmp_path: Path) -> None:
@@ -404,9 +406,9 @@ def test_a_recording_has_no_frame_rate_to_limit(broker: Broker, tmp_path: Path) 
             wait_until(lambda: subscriber.payloads("/poses"), "poses", 20)
             assert "recording" in asker.ask("rate", max_fps=5)["error"]
             assert asker.ask("pause")["ok"]
-            looked = service.pipeline.looked
+            looked = service.pipeline.control.looked
             assert asker.ask("resume")["ok"]
-            wait_until(lambda: service.pipeline.looked > looked, "frames")
+            wait_until(lambda: service.pipeline.control.looked > looked, "frames")
 
 
 # ------------------------------------------------------------------------------------------------ without a broker
@@ -422,22 +424,21 @@ class FakeMqtt:
         self.handlers[suffix] = handler
 
 
-class FakePipeline:
-    """Notes what is asked of it, and does none of it."""
-
-    def __init__(self, live: bool = True) -> None:
-        self.asked: list[Any] = []
-        self.source = ListSource([], live=live)
-        self.tracker = object()
-        self.waiting = ""
-
-    def ask(self, action: Any) -> None:
-        self.asked.append(action)
-
-
 class FakeService:
+    """Its loop never runs, so nothing that is asked for is done."""
+
     def __init__(self, cfg: config.Config) -> None:
-        self.cfg, self.pipeline, self.restarts = cfg, FakePipeline(), 0
+        source = ListSource([], live=True)
+        self.pipeline, self.restarts = Pipeline(source, stages_of(cfg, source, Looks())), 0
+        self.settings = Settings(cfg, self.pipeline)
+
+    @property
+    def cfg(self) -> config.Config:
+        return self.settings.cfg
+
+    @property
+    def asked(self) -> int:
+        return len(self.pipeline.control._asked)
 
     def restart(self) -> None:
         self.restarts += 1
@@ -478,7 +479,7 @@ def test_whatever_comes_gets_at_most_one_answer_and_raises_nothing(name: str, pa
         assert answer.ok is False or name == "restart"
         assert answer.error.isprintable() or name in wire.COMMANDS
     else:
-        assert len(service.pipeline.asked) == 1
+        assert service.asked == 1
 
 
 def test_a_flood_is_refused_with_one_answer_until_some_are_allowed_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -492,16 +493,16 @@ def test_a_flood_is_refused_with_one_answer_until_some_are_allowed_again(monkeyp
             taker.handle(b"{}", "control/pause", answers.append)
 
     send(1000)
-    assert len(service.pipeline.asked) == 10
+    assert service.asked == 10
     assert len(answers) == 1
     assert b"per_minute" in answers[0]
     now[0] = 6.0  # a tenth of a minute: one more
     send(1000)
-    assert len(service.pipeline.asked) == 11
+    assert service.asked == 11
     assert len(answers) == 2
     now[0] = 3600.0  # not more than a burst
     send(1000)
-    assert len(service.pipeline.asked) == 21
+    assert service.asked == 21
 
 
 def test_a_second_slow_command_is_refused_while_the_first_is_at_work() -> None:
@@ -513,7 +514,7 @@ def test_a_second_slow_command_is_refused_while_the_first_is_at_work() -> None:
     assert "busy" in answers[0]["error"]
     taker.stop()
     assert answers[1]["id"] == "one"
-    assert service.pipeline.asked == []
+    assert service.asked == 0
 
 
 def test_only_names_of_the_model_folders_are_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Ser
     with Broker(folder) as broker:
         cfg = settings(folder, broker.url, metrics={"listen": f"127.0.0.1:{port}"}, device='a "b" \\ c')
         with running(cfg, Camera(picture(), 15)) as service:
-            wait_until(lambda: service.pipeline.looked > 10, "frames", 20)
+            wait_until(lambda: service.pipeline.control.looked > 10, "frames", 20)
             yield port, service
 
 
@@ -104,8 +104,8 @@ def test_the_text_is_what_prometheus_reads(service: tuple[int, Service]) -> None
 def test_counters_rise_and_histograms_add_up(service: tuple[int, Service]) -> None:
     port, running_service = service
     _, before = parsed(get(port))
-    looked = running_service.pipeline.looked
-    wait_until(lambda: running_service.pipeline.looked > looked + 3, "frames")
+    looked = running_service.pipeline.control.looked
+    wait_until(lambda: running_service.pipeline.control.looked > looked + 3, "frames")
     kinds, after = parsed(get(port))
     for (name, labels), value in before.items():
         if name.endswith(("_total", "_bucket", "_count")):

@@ -89,16 +89,15 @@ class Loop:
     """What the watchdog looks at of a pipeline."""
 
     def __init__(self) -> None:
-        self.looked, self.waiting, self.progress_t = 0, "", 100.0
+        self.control = SimpleNamespace(looked=0, waiting="", progress_t=100.0)
         self.counts = {"lost": 0}
-        self.source = SimpleNamespace(patient=False)
         self.sinks: list[Any] = []
         self.engine = SimpleNamespace(manifest=SimpleNamespace(name="movenet"), ran_on="edgetpu")
 
     def frame(self, now: float, watchdog: Watchdog | None) -> None:
         """One goes in; with a watchdog it comes out again."""
-        self.looked += 1
-        self.progress_t = now
+        self.control.looked += 1
+        self.control.progress_t = now
         if watchdog:
             watchdog.saw(cast("Any", []), cast("Any", None))
 
@@ -126,12 +125,12 @@ def test_ready_comes_with_the_first_frame_that_reached_the_sinks(loop: Loop, wat
 
 
 def test_a_camera_that_is_away_is_a_reason_to_be_ready_in_the_end(loop: Loop, watchdog: Watchdog) -> None:
-    loop.waiting = "/dev/video0: no such camera"
+    loop.control.waiting = "/dev/video0: no such camera"
     for second in range(101, 100 + int(READY_AFTER_S)):
-        loop.progress_t = float(second)
+        loop.control.progress_t = float(second)
         told = watchdog.step(float(second))
         assert told == {"EXTEND_TIMEOUT_USEC": 30_000_000, "STATUS": "waiting: /dev/video0: no such camera"}
-    loop.progress_t = 131.0
+    loop.control.progress_t = 131.0
     told = watchdog.step(131.0)
     assert told == {"READY": 1, "WATCHDOG": 1, "STATUS": "waiting: /dev/video0: no such camera"}
 
@@ -168,10 +167,10 @@ def test_a_sink_that_takes_its_time_is_waited_for_twice_as_long_and_not_for_ever
 ) -> None:
     loop.frame(101.0, watchdog)
     watchdog.step(101.0)
-    loop.waiting = SINKS
+    loop.control.waiting = SINKS
     fed = []
     for second in range(102, 130):
-        loop.progress_t = float(second)
+        loop.control.progress_t = float(second)
         fed.append("WATCHDOG" in watchdog.step(float(second)))
     assert fed.index(False) == 20  # from 102 to 121
 
@@ -188,9 +187,9 @@ def test_the_loop_says_so_when_it_waits_for_a_sink() -> None:
         thread = threading.Thread(target=pipeline.run)
         thread.start()
         until_t = time.monotonic() + 30
-        while pipeline.waiting != SINKS and time.monotonic() < until_t:
+        while pipeline.control.waiting != SINKS and time.monotonic() < until_t:
             time.sleep(0.01)
-        said = pipeline.waiting
+        said = pipeline.control.waiting
         release.set()
         thread.join()
     assert said == SINKS
@@ -234,9 +233,9 @@ def test_lost_frames_are_no_hang(loop: Loop, watchdog: Watchdog) -> None:
 
 def test_a_deliberate_wait_is_fed_for_as_long_as_the_loop_says_so(loop: Loop, watchdog: Watchdog) -> None:
     loop.frame(101.0, watchdog)
-    loop.waiting = "paused"
+    loop.control.waiting = "paused"
     for second in range(102, 1000, 7):
-        loop.progress_t = float(second)
+        loop.control.progress_t = float(second)
         told = watchdog.step(float(second))
         assert (told["WATCHDOG"], told["STATUS"]) == (1, "paused")
     assert "WATCHDOG" not in watchdog.step(1011.0)

@@ -15,8 +15,9 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Frame
 from edgepose.pipeline import Pipeline, build
-from edgepose.service.reload import AT_ONCE, NEVER, REOPENED, changed, is_one_of
+from edgepose.service.reload import AT_ONCE, NEVER, REOPENED, is_one_of
 from edgepose.service.run import Service
+from edgepose.service.settings import changed
 from edgepose.sink import MemorySink
 from edgepose.source.base import BaseSource
 from tests.test_pipeline import picture
@@ -51,7 +52,7 @@ def while_running(does: Callable[[Service], None], new: Callable[[config.Config]
             pipeline.stop()
 
         thread = threading.Thread(target=beside)
-        pipeline.ask(lambda _: thread.start())
+        pipeline.control.ask(thread.start)
         pipeline.run()
         thread.join()
     for error in wrong:
@@ -72,13 +73,11 @@ def having(key: str, value: Any) -> Callable[[config.Config], config.Config]:
 
 def test_another_filter_takes_over_and_everybody_keeps_their_id() -> None:
     def does(service: Service) -> None:
-        before, tracker = service.pipeline.smoother, service.pipeline.tracker
+        before, tracker = service.pipeline.control.stages().smoother, service.pipeline.control.stages().tracker
         assert service.reload.now()
-        assert service.pipeline.smoother is not before
+        assert service.pipeline.control.stages().smoother is not before
         assert service.cfg.smooth.preset == "strong"
-        assert service.pipeline.tracker is not None
-        assert tracker is not None
-        assert service.pipeline.tracker._next_id >= tracker._next_id
+        assert service.pipeline.control.stages().tracker is tracker is not None
 
     while_running(does, having("smooth.preset", "strong"))
 
@@ -86,8 +85,9 @@ def test_another_filter_takes_over_and_everybody_keeps_their_id() -> None:
 def test_scores_of_who_enters_change_while_it_runs() -> None:
     def does(service: Service) -> None:
         assert service.reload.now()
-        assert service.pipeline.tracker is not None
-        assert service.pipeline.tracker.enter_score == 0.9
+        tracker = service.pipeline.control.stages().tracker
+        assert tracker is not None
+        assert tracker.enter_score == 0.9
 
     while_running(does, having("track.enter_score", 0.9))
 
@@ -95,7 +95,7 @@ def test_scores_of_who_enters_change_while_it_runs() -> None:
 def test_the_frame_rate_changes_while_it_runs() -> None:
     def does(service: Service) -> None:
         assert service.reload.now()
-        assert service.pipeline.max_fps == 5.0
+        assert service.pipeline.control._pace.max_fps == 5.0
 
     while_running(does, having("service.max_fps", 5.0))
 
@@ -114,9 +114,9 @@ def test_a_model_that_does_not_open_leaves_everything_as_it_was(caplog: pytest.L
         return having("smooth.preset", "off")(having("engine.model", "nobody")(cfg))
 
     def does(service: Service) -> None:
-        before, estimate, cfg = service.pipeline.smoother, service.pipeline.estimate, service.cfg
+        before = service.pipeline.control.stages(), service.cfg
         assert not service.reload.now()
-        assert (service.pipeline.smoother, service.pipeline.estimate, service.cfg) == (before, estimate, cfg)
+        assert (service.pipeline.control.stages(), service.cfg) == before
 
     while_running(does, new)
     assert sum("refused" in record.message for record in caplog.records) == 1
@@ -143,7 +143,9 @@ def test_what_would_not_start_again_is_refused_though_it_would_only_matter_then(
 
 def test_what_a_command_changed_stays_unless_the_file_changes_it() -> None:
     def does(service: Service) -> None:
-        service.cfg = having("smooth.preset", "off")(service.cfg)  # as control does
+        done = threading.Event()
+        service.settings.soon(having("smooth.preset", "off"), done.set)  # as control does
+        assert done.wait(20)
         assert service.reload.now()
         assert (service.cfg.smooth.preset, service.cfg.service.max_fps) == ("off", 7.0)
 

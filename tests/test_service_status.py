@@ -52,7 +52,7 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, l
         publish(f"{root}/status", wire.encode_struct(_renamed(STATUS, "attic", "camera")), 1, True)
         publish(f"{root}/presence", b"{}", 1, True)
         publish("edgepose/odd/camera/status", b"not JSON", 1, True)
-        wait_until(lambda: all(service.pipeline.looked > 3 for service in services), "frames", 20)
+        wait_until(lambda: all(service.pipeline.control.looked > 3 for service in services), "frames", 20)
         wait_until(lambda: len([m for m in subscriber.messages if m.topic.endswith("/health")]) > 2, "health")
         yield broker, services
 

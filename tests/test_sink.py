@@ -13,6 +13,7 @@ import pytest
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.sink import SINKS, MemorySink, Sink, open_sinks
+from edgepose.sink.base import untold
 from edgepose.sink.jsonl import JsonlSink
 from tests.helpers.broker import Broker
 from tests.helpers.people import frame, poses
@@ -32,12 +33,12 @@ def settings(name: str, folder: Path) -> config.Sink:
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
     chosen = settings(request.param, tmp_path)
     if request.param != "mqtt":
-        with SINKS[request.param](config.Config(device="board", sink=chosen), False) as opened:
+        with SINKS[request.param](config.Config(device="board", sink=chosen), False, untold) as opened:
             yield opened
         return
     with Broker(tmp_path) as broker:
         chosen = config.Sink(mqtt=config.Mqtt(broker=broker.url))
-        with SINKS["mqtt"](config.Config(device="board", sink=chosen), False) as opened:
+        with SINKS["mqtt"](config.Config(device="board", sink=chosen), False, untold) as opened:
             yield opened
 
 
@@ -91,7 +92,7 @@ def test_without_a_destination_lines_go_to_standard_output(capfd: pytest.Capture
 
 def test_when_one_cannot_be_opened_the_others_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = MemorySink()
-    monkeypatch.setitem(SINKS, "jsonl", lambda _config, _live: opened)
+    monkeypatch.setitem(SINKS, "jsonl", lambda _config, _live, _on_sent: opened)
     chosen = config.Sink(jsonl=config.Jsonl(path="x"), overlay=config.Overlay(path=str(tmp_path / "a.gif")))
 
     with pytest.raises(ConfigError, match=r"\.gif"):

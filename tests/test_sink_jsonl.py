@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgepose import wire
-from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.errors import ConfigError, ReaderLeftError, SinkError
 from edgepose.sink.jsonl import JsonlSink
 from tests.helpers.people import frame, poses
 
@@ -57,7 +57,7 @@ def test_a_full_disk_says_so() -> None:
     with pytest.raises(SinkError, match=r"/dev/full: No space left on device after 0 lines; free some space") as caught:
         write("/dev/full", 1)
 
-    assert not caught.value.quiet
+    assert not isinstance(caught.value, ReaderLeftError)
 
 
 def test_a_disk_that_fills_up_keeps_whole_lines_only(tmp_path: Path) -> None:
@@ -77,14 +77,14 @@ def test_a_disk_that_fills_up_keeps_whole_lines_only(tmp_path: Path) -> None:
 def test_a_reader_that_leaves_is_a_quiet_end() -> None:
     code = (
         "import sys\n"
-        "from edgepose.core.errors import SinkError\n"
+        "from edgepose.core.errors import ReaderLeftError\n"
         "from edgepose.sink.jsonl import JsonlSink\n"
         "from tests.helpers.people import frame, poses\n"
         "try:\n"
         "    with JsonlSink('-', 'board', 'door') as sink:\n"
         "        for seq in range(10000): sink.write(poses(1, seq=seq), frame())\n"
-        "except SinkError as error:\n"
-        "    sys.exit(0 if error.quiet else 3)\n"
+        "except ReaderLeftError as error:\n"
+        "    sys.exit(error.exit_code)\n"
         "sys.exit(4)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -25,7 +25,7 @@ def tracked(video: str, model: str, every: int = 1) -> list[Poses]:
     def film() -> Iterator[tuple[Poses, list[int]]]:
         for index, frame in enumerate(open_source(cfg.source)):
             if index % every == 0:
-                poses = estimate(frame, tracker.expected(frame.t))
+                poses = estimate(frame, tracker.expected(frame.t)).poses
                 yield poses, [0] * len(poses)
 
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 import edgepose
-from edgepose.core.errors import EdgeposeError
+from edgepose.core.errors import EdgeposeError, ReaderLeftError
 from edgepose.service import journal
 
 HELPERS = frozenset(("cli", "flags", "progress"))
@@ -112,9 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     journal.set_up("info")
     try:
         return load(args.command).run(args)
+    except ReaderLeftError as error:
+        return error.exit_code
     except EdgeposeError as error:
-        if getattr(error, "quiet", False):
-            return 0
         journal.complain(f"edgepose {args.command}: {error}")
         return error.exit_code
     except KeyboardInterrupt:

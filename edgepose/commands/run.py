@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from edgepose.commands.flags import add_settings, load_settings, read_settings
 
 if TYPE_CHECKING:
-    from edgepose.core.poses import Frame, Poses
     from edgepose.service.notify import Notify
 
 log = logging.getLogger("edgepose")
@@ -48,7 +47,7 @@ def run_service(args: argparse.Namespace, notify: Notify) -> int:
     gc.disable()  # a start makes much to look through and no garbage
     try:
         with opening(notify):
-            pipeline = build(cfg)
+            pipeline = build(cfg, patient=notify.on)  # nobody is there to plug the camera in and type it again
     finally:
         gc.enable()
 
@@ -66,13 +65,10 @@ def run_service(args: argparse.Namespace, notify: Notify) -> int:
         for engine in pipeline.estimate.engines:
             log.info("model %s", described(engine))
         progress = FrameProgress(pipeline.source.total, live=pipeline.source.live)
-
-        def saw(poses: Poses, frame: Frame) -> None:
-            progress.saw(poses, frame)
-            service.saw(poses, frame)
-
         try:
-            pipeline.run(saw)
+            with pipeline.publishing(progress.saw, service.saw) as publish:
+                for seen in pipeline:
+                    publish(seen)
         finally:
             progress.finish(pipeline.counts, pipeline.times.stages["latency"])
     return service.exit_code

@@ -4,7 +4,8 @@ EdgeposeError           1   something failed while running; a supervisor may res
  |- SourceError         1   a camera, stream or recording cannot be read (any more)
  |- EngineError         1   the interpreter failed while running
  |   `- FrameLostError  1   this frame got no result; the next one may
- |- SinkError           1   poses cannot be handed on: a full disk, a closed pipe
+ |- SinkError           1   poses cannot be handed on: a full disk
+ |   `- ReaderLeftError 0   whoever read them simply left (`| head`): a clean end
  `- ConfigError        78   wrong setting, file or model: restarting cannot help (EX_CONFIG)
      `- ModelError     78   a model file or its manifest is missing, damaged or contradicts itself
 
@@ -42,13 +43,16 @@ class FrameLostError(EngineError):
 class SinkError(EdgeposeError):
     """Poses cannot be handed on."""
 
-    quiet = False
-    """True when whoever read the output simply left (`| head`): a clean end, nothing to complain about."""
-
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable
         """Opening the same sink again may work later: a disk that is full, away or read-only."""
+
+
+class ReaderLeftError(SinkError):
+    """Whoever read the output simply left: nothing to complain about."""
+
+    exit_code = 0
 
 
 class ConfigError(EdgeposeError):

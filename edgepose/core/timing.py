@@ -6,7 +6,10 @@ import math
 import operator
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from edgepose.core.poses import Poses
 
 STEPS = 32
 """Buckets for each doubling of the duration."""
@@ -152,6 +155,14 @@ class StageTimes:
         """The fifth; called by one thread, not always the same as the others."""
         self.stages["latency"].add(sent_t - captured_t)
         self.stages["publish"].add(sent_t - self.decoded_t(seq))
+
+    def poses_sent(self, poses: Poses, sent_t: float) -> None:
+        """The same, for a sink that knows when poses really went out."""
+        self.sent(poses.seq, poses.taken_t, sent_t)
+
+    def restart(self) -> None:
+        """Count anew from here; any thread."""
+        self.stages = {name: Histogram() for name in STAGES}
 
     def decoded_t(self, seq: int) -> float:
         """When the people of a frame were decoded; NaN where that is long ago or unknown."""

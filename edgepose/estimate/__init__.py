@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgepose.estimate.base import Estimate, InFlight, Staged
+from edgepose.estimate.base import Estimate, Found, Raw
 from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.opening import open_estimate
 from edgepose.estimate.single import SingleModel
 
-__all__ = ["Estimate", "FinderRefiner", "InFlight", "SingleModel", "Staged", "open_estimate"]
+__all__ = ["Estimate", "FinderRefiner", "Found", "Raw", "SingleModel", "open_estimate"]

@@ -1,28 +1,38 @@
-"""What every estimate is."""
+"""What every estimate is, and what it finds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
-from edgepose.core.poses import Crop, Frame, Poses, Skeleton
+from edgepose.core.poses import Crop, Frame, Heads, Poses, Skeleton
 from edgepose.engine import Engine
 
 
-@dataclass(slots=True)
-class InFlight:
-    """A frame between its preparation and its people."""
+class Raw(NamedTuple):
+    """What a model answered before it was decoded."""
 
-    frame: Frame
+    heads: Heads
+    """Good until the engine's next run."""
     crop: Crop
+    """Where they lie in the frame."""
     part: bool
-    """A part of the frame is looked at, not all of it."""
-    nothing_expected: bool
-    slot: int
-    """Whose memory holds its tensor and its heads."""
-    began_t: float = 0.0
-    ended_t: float = 0.0
-    """Of the inference, monotonic seconds."""
+    """A part of the frame was looked at, not all of it."""
+    nothing_expected: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The people of one frame, and how they were found."""
+
+    poses: Poses
+    began_t: float
+    inferred_t: float
+    """When the last inference was done; `began_t` where there was none."""
+    decoded_t: float
+    """Monotonic seconds, rising."""
+    raw: Raw | None = None
+    """Of a single model; None: a pair looked more than once."""
 
 
 class Estimate(Protocol):
@@ -33,17 +43,12 @@ class Estimate(Protocol):
     """Each opened model once, the one that sees whole frames first."""
     counts: dict[str, int]
     """"invokes": inferences so far; "crops": those of them that looked at a part of the frame."""
-
-    @property
-    def inferred_t(self) -> float:
-        """Monotonic seconds at which the last inference of the latest frame was done."""
-
     enter_score: float
     """Chance of a person from which the tracker gives an id."""
     stay_score: float
-    """Chance down to which it keeps telling of somebody with an id."""
+    """Chance down to which it keeps reporting somebody with an id."""
 
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:
         """The people of one frame.
 
         expected  who should be where in it, by the tracker; None: nothing is known, as in a single picture
@@ -55,21 +60,3 @@ class Estimate(Protocol):
 
     def close(self) -> None:
         """Close the engines; a second call does nothing."""
-
-
-@runtime_checkable
-class Staged(Estimate, Protocol):
-    """An estimate whose call falls into three steps: the second may run while others are prepared and finished.
-
-    Of two frames on their way the first is finished before a third is prepared. `prepare` and `finish` belong to one
-    thread, `infer` to any, one frame at a time.
-    """
-
-    def prepare(self, frame: Frame, expected: Poses | None) -> InFlight:
-        """What comes before inference."""
-
-    def infer(self, step: InFlight) -> None:
-        """Inference; raises as a call does."""
-
-    def finish(self, step: InFlight) -> Poses:
-        """What comes after it."""

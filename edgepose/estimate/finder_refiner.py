@@ -8,6 +8,7 @@ of who was not seen in the frame at hand.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from edgepose.core import config, oks
 from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
+from edgepose.estimate.base import Found
 from edgepose.estimate.boxes import around, side_of
 from edgepose.estimate.budget import Budget
 from edgepose.estimate.candidates import (
@@ -29,7 +31,7 @@ from edgepose.estimate.candidates import (
     where_of,
 )
 from edgepose.estimate.pairs import Pair
-from edgepose.estimate.predictor import Box, Counts, Predictor
+from edgepose.estimate.predictor import Box, Predictor
 from edgepose.estimate.score import log
 
 F = np.float32
@@ -68,13 +70,12 @@ class FinderRefiner:
         pair: Pair,
         find: Predictor,
         refine: Predictor,
-        counts: Counts,
         budget: Budget | None = None,
     ) -> None:
         self.pair, self.find, self.refine = pair, find, refine
         self.budget = budget or Budget(cfg.estimate)
         self.find_every_s, self.max_people = cfg.estimate.find_every_s, cfg.decode.max_people
-        self._counts, self.counts = counts, counts.done
+        self.counts = find.counts
         self.engines: tuple[Engine, ...] = tuple(dict.fromkeys((find.engine, refine.engine)))
         self.skeleton = refine.skeleton
         self.sigmas, self.coarse_sigmas = np.array(self.skeleton.sigmas, F), np.array(find.skeleton.sigmas, F)
@@ -96,14 +97,11 @@ class FinderRefiner:
         self.refused: list[tuple[float, NDArray[np.float32]]] = []
         """Time and coarse pose of candidates that turned out to be nobody."""
         self.frames = 0
+        self._inferred_t = 0.0  # of the frame at hand
 
-    @property
-    def inferred_t(self) -> float:
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:
         """As Estimate."""
-        return self._counts.inferred_t
-
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
-        """As Estimate."""
+        began_t = self._inferred_t = time.monotonic()
         self.budget.begin()
         self.frames += 1
         people = expected_people(expected)
@@ -113,8 +111,16 @@ class FinderRefiner:
             people = [who for who in people if who.xy is not None or who.track_id not in self.doubtful] + strangers
         # who waited longest first; strangers, who share a turn, by what the finder said
         people.sort(key=lambda who: (self.turns.get(who.track_id, 0), -who.raw))
-        told = [seen for who in people if (seen := self._tell(frame, who)) is not None]
-        return self._poses(frame, told, self.gate_still if expected is None else self.gate_live)
+        seen = [detection for who in people if (detection := self._detect(frame, who)) is not None]
+        poses = self._poses(frame, seen, self.gate_still if expected is None else self.gate_live)
+        return Found(poses, began_t, self._inferred_t, time.monotonic())
+
+    def _look(self, predictor: Predictor, frame: Frame, box: Box | None = None) -> Poses:
+        """One inference, within the budget."""
+        with self.budget.inference(crop=box is not None):
+            found = predictor(frame, box)
+        self._inferred_t = found.inferred_t
+        return found.poses
 
     # --------------------------------------------------------------------------------------------- whom to look at
 
@@ -126,8 +132,7 @@ class FinderRefiner:
 
     def _found(self, frame: Frame) -> list[Candidate]:
         """Whom the finder sees."""
-        with self.budget.inference(crop=False):
-            poses = self.find(frame)
+        poses = self._look(self.find, frame)
         self.found_t = frame.t
         return found_people(poses, self.joints, self.coarse_sigmas)
 
@@ -140,14 +145,13 @@ class FinderRefiner:
 
     # ------------------------------------------------------------------------------------------------- look closer
 
-    def _tell(self, frame: Frame, who: Candidate) -> Detection | None:
-        """What this frame says of somebody; None: nothing."""
+    def _detect(self, frame: Frame, who: Candidate) -> Detection | None:
+        """What this frame shows of somebody; None: nothing."""
         only_joints = np.isnan(who.where).any()
         box = around(who.where, self.margin * (MARGIN_OF_JOINTS if only_joints else 1.0))
         if box is None or not self._worth(frame, who, box) or not self.budget.allows:
             return self._as_found(who)
-        with self.budget.inference(crop=True):
-            poses = self.refine(frame, box)
+        poses = self._look(self.refine, frame, box)
         self.turns[who.track_id] = self.frames
         seen = self._refined(poses, who) if len(poses) else None
         self._remember(who, frame.t, seen is not None and seen.chance >= self.pair.stay)

@@ -14,7 +14,7 @@ from edgepose.estimate.base import Estimate
 from edgepose.estimate.decode import sees_one
 from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.pairs import Pair, pair_of
-from edgepose.estimate.predictor import Counts, Predictor
+from edgepose.estimate.predictor import Predictor, new_counts
 from edgepose.estimate.score import raw_of
 from edgepose.estimate.single import SingleModel
 
@@ -42,10 +42,10 @@ def _engine(cfg: config.Config, model: str, opened: ExitStack) -> Engine:
 
 
 def _one(cfg: config.Config, name: str, opened: ExitStack) -> SingleModel:
-    return one_step(cfg, _engine(cfg, name, opened))
+    return single_model(cfg, _engine(cfg, name, opened))
 
 
-def one_step(cfg: config.Config, engine: Engine, look: type[Predictor] = Predictor) -> SingleModel:
+def single_model(cfg: config.Config, engine: Engine) -> SingleModel:
     """What looks at each frame once with an opened model."""
     model, decode = engine.manifest, cfg.decode
     if model.score:
@@ -55,9 +55,8 @@ def one_step(cfg: config.Config, engine: Engine, look: type[Predictor] = Predict
         decode = msgspec.structs.replace(decode, min_person_score=raw)
     elif not cfg.estimate.gate and decode.min_person_score is None:
         decode = msgspec.structs.replace(decode, min_person_score=LEAST_RAW)
-    counts = Counts()
     follow = cfg.estimate.crops and sees_one(model.decoder.name, model.decoder.options, cfg.decode.max_people)
-    return SingleModel(cfg, look(engine, decode, counts), counts, follow)
+    return SingleModel(cfg, Predictor(engine, decode, new_counts()), follow)
 
 
 def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
@@ -67,7 +66,7 @@ def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
     same = find_model(pair.finder, cfg.engine.models_dir) == find_model(pair.refiner, cfg.engine.models_dir)
     refiner = finder if same else _engine(cfg, pair.refiner, opened)
     _check(finder, refiner)
-    counts = Counts()
+    counts = new_counts()
     # the finder's candidates: as sure as a crop is worth, or all of them
     worth = pair.worth if cfg.estimate.gate else LEAST_RAW
     people = min(MOST, SPARE * max(cfg.decode.max_people, 2))
@@ -75,7 +74,7 @@ def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
     find = config.Decode(max_people=people, min_person_score=worth, min_joint_score=joint, kernels=cfg.decode.kernels)
     # a crop tells of whoever is in it; how sure that is comes later
     refine = config.Decode(max_people=1, min_person_score=0.0, min_joint_score=0.0, kernels=cfg.decode.kernels)
-    return FinderRefiner(cfg, pair, Predictor(finder, find, counts), Predictor(refiner, refine, counts), counts)
+    return FinderRefiner(cfg, pair, Predictor(finder, find, counts), Predictor(refiner, refine, counts))
 
 
 def _check(finder: Engine, refiner: Engine) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from edgepose.core import config
 from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
-from edgepose.estimate.base import InFlight
+from edgepose.estimate.base import Found
 from edgepose.estimate.boxes import BodyBox
-from edgepose.estimate.predictor import Box, Counts, Predictor
+from edgepose.estimate.predictor import Box, Predictor
 from edgepose.estimate.score import Logistic, chances
 
 MARGIN = 1.35
@@ -19,16 +20,14 @@ MARGIN = 1.35
 class SingleModel:
     """One look at each frame; as Estimate."""
 
-    def __init__(self, cfg: config.Config, look: Predictor, counts: Counts, follow: bool) -> None:
+    def __init__(self, cfg: config.Config, look: Predictor, follow: bool) -> None:
         """`follow`: the model sees one person, and its next crop comes from where that one is expected."""
-        self.look, self._counts, self.counts = look, counts, counts.done
+        self.look, self.counts = look, look.counts
         self.skeleton = look.skeleton
         self.engines: tuple[Engine, ...] = (look.engine,)
         self.next_box = BodyBox(look.skeleton, MARGIN) if follow else None
         self.lost = False
         """Nobody was in the last frame: look everywhere."""
-        self.nothing_expected = True
-        """Of the last frame."""
         model = look.engine.manifest
         own = float(model.decoder.options.get("min_person_score", 0.0))
         gate, self.enter_score, self.stay_score = own, own, own
@@ -42,35 +41,20 @@ class SingleModel:
         self.gate_still = gate if set_to is None else set_to
         self.gate_live = self.stay_score if set_to is None else set_to
 
-    @property
-    def inferred_t(self) -> float:
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:
         """As Estimate."""
-        return self._counts.inferred_t
+        found = self.look(frame, self._box(expected))
+        poses = self.judged(found.poses, expected is None)
+        raw = found.raw and found.raw._replace(nothing_expected=expected is None)
+        return replace(found, poses=poses, decoded_t=time.monotonic(), raw=raw)
 
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
-        """As Estimate."""
-        return self._told(self.look(frame, self._box(expected)), expected is None)
-
-    def prepare(self, frame: Frame, expected: Poses | None) -> InFlight:
-        """As Staged."""
-        return self.look.prepare(frame, self._box(expected), expected is None)
-
-    def infer(self, step: InFlight) -> None:
-        """As Staged."""
-        self.look.infer(step)
-
-    def finish(self, step: InFlight) -> Poses:
-        """As Staged."""
-        return self._told(self.look.finish(step), step.nothing_expected)
-
-    def _told(self, poses: Poses, nothing_expected: bool) -> Poses:
+    def judged(self, poses: Poses, nothing_expected: bool) -> Poses:
         """Those who are surely there, with the chance that they are."""
-        self.nothing_expected = nothing_expected
         poses = replace(poses, person_score=chances(poses.person_score, self.chance))
-        # best first, so whoever is told of comes first; chances rise with scores
-        told = int((poses.person_score >= (self.gate_still if nothing_expected else self.gate_live)).sum())
-        self.lost = not told
-        return poses if told == len(poses) else _first(poses, told)
+        # best first, so whoever is reported comes first; chances rise with scores
+        there = int((poses.person_score >= (self.gate_still if nothing_expected else self.gate_live)).sum())
+        self.lost = not there
+        return poses if there == len(poses) else _first(poses, there)
 
     def _box(self, expected: Poses | None) -> Box | None:
         """What to look at; None: everything."""

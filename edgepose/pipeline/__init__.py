@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from edgepose.pipeline.loop import Pipeline, build, described
+from edgepose.pipeline.build import build, described
+from edgepose.pipeline.loop import Pipeline
+from edgepose.pipeline.stages import Stages, stages_of
 
-__all__ = ["Pipeline", "build", "described"]
+__all__ = ["Pipeline", "Stages", "build", "described", "stages_of"]

@@ -13,7 +13,7 @@ import edgepose
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Poses
-from edgepose.estimate import Estimate
+from edgepose.estimate import Estimate, Found
 from edgepose.estimate.single import SingleModel
 from edgepose.wire.recording import HeadShape, RawHeads, Session, Writer, text_of
 from edgepose.wire.recording.chunks import MOST_BYTES
@@ -47,15 +47,14 @@ class Recorder:
         """Frames "unrecorded", as the disk was full or slow."""
         return {"unrecorded": self._writer.counts["unrecorded"]}
 
-    def keep(self, poses: Poses, estimate: Estimate) -> Poses:
-        """Keep them; of a camera's frames the same come back with the time of day that is kept."""
+    def keep(self, found: Found, estimate: Estimate) -> Poses:
+        """Keep what was found; of a camera's frames the same come back with the time of day that is kept."""
         if estimate is not self._estimate:
             session = self._session(estimate)
             self._writer.begin(session)
             self._estimate, self._with_heads = estimate, bool(session.heads)
-        raw = None
-        if self._with_heads and isinstance(estimate, SingleModel):
-            raw = RawHeads(*estimate.look.latest, nothing_expected=estimate.nothing_expected)
+        poses = found.poses
+        raw = RawHeads(*found.raw) if self._with_heads and found.raw is not None else None
         if not self._live:
             self._writer.add(poses, math.nan, raw)
             return poses

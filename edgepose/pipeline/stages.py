@@ -1,45 +1,101 @@
-"""What knows people again and calms their joints, made anew where model or settings change."""
+"""What a frame goes through: frozen, made by one function, swapped whole where model or settings change."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgepose.core import config
 
 if TYPE_CHECKING:
-    from edgepose.core.poses import Skeleton
+    from edgepose.core.poses import Frame, Poses
     from edgepose.estimate import Estimate
     from edgepose.follow.smooth import Smoother
     from edgepose.follow.track import Tracker
     from edgepose.source import Source
 
 
-class Following:
-    """Makes trackers and smoothers by the settings."""
+class Lift(Protocol):
+    """Adds a third dimension."""
 
-    def __init__(self, cfg: config.Config, source: Source) -> None:
-        self.on = cfg.track.mode == "on" or (cfg.track.mode == "auto" and not source.still)
-        """Whether people are followed at all."""
-        self.smooth = cfg.smooth
-        """In force; replace it, then `smoother` makes the one to go with it."""
-        self._cfg, self._live = cfg, source.live
+    def update(self, poses: Poses) -> Poses:
+        """The same people with xyz; called by the thread that publishes."""
 
-    def tracker(self, estimate: Estimate) -> Tracker:
-        """Of people as this estimate tells of them."""
-        from edgepose.follow.track import Tracker
 
-        return Tracker(
-            self._cfg.track,
-            estimate.skeleton,
-            enter=estimate.enter_score,
-            stay=estimate.stay_score,
-            kernels=self._cfg.decode.kernels,
-        )
+class Meaning(Protocol):
+    """What poses mean."""
 
-    def smoother(self, skeleton: Skeleton) -> Smoother | None:
-        """None: joints are told as they were seen."""
-        if self.smooth.preset == "off" and self.smooth.predict == "off":
-            return None
-        from edgepose.follow.smooth import Smoother
+    def update(self, poses: Poses) -> Any:
+        """Events and gauges of one frame; called by the thread that publishes."""
 
-        return Smoother(self.smooth, skeleton, self._live, kernels=self._cfg.decode.kernels)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stages:
+    """Those in force; `stages_of` makes them from settings."""
+
+    estimate: Estimate
+    tracker: Tracker | None = None
+    """None: nobody is followed."""
+    smoother: Smoother | None = None
+    """None: joints are reported as they were detected."""
+    lift: Lift | None = None
+    meaning: Meaning | None = None
+    cfg: config.Config = field(default_factory=config.Config)
+    """The settings they were made from."""
+    still: bool = False
+    """Frames have nothing to do with each other, so nobody is expected anywhere."""
+
+    def expected(self, frame: Frame) -> Poses | None:
+        """Who should be where in a frame; None: nothing is known."""
+        return None if self.tracker is None or self.still else self.tracker.expected(frame.t)
+
+    def follow(self, poses: Poses) -> Poses:
+        """Who is who; in the loop's thread."""
+        return poses if self.tracker is None else self.tracker.update(poses)
+
+    def finish(self, poses: Poses) -> Poses:
+        """What follows and no frame waits for; in the thread that publishes."""
+        poses = poses if self.smoother is None else self.smoother.update(poses)
+        return poses if self.lift is None else self.lift.update(poses)
+
+
+def stages_of(cfg: config.Config, source: Source, estimate: Estimate, before: Stages | None = None) -> Stages:
+    """The stages that `cfg` describes around an opened estimate.
+
+    before  those that were in force; what does not change is kept, and everybody keeps their id
+    """
+    if cfg.track.mode == "off" or (cfg.track.mode == "auto" and source.still):
+        return Stages(estimate, cfg=cfg, still=source.still)
+    tracker, smoother = _kept(cfg, estimate, before)
+    return Stages(
+        estimate,
+        tracker=tracker or _tracker(cfg, estimate, before),
+        smoother=smoother or _smoother(cfg, estimate, source.live),
+        cfg=cfg,
+        still=source.still,
+    )
+
+
+def _kept(cfg: config.Config, estimate: Estimate, before: Stages | None) -> tuple[Tracker | None, Smoother | None]:
+    if before is None or before.estimate is not estimate or before.cfg.decode.kernels != cfg.decode.kernels:
+        return None, None
+    same_track, same_smooth = before.cfg.track == cfg.track, before.cfg.smooth == cfg.smooth
+    return before.tracker if same_track else None, before.smoother if same_smooth else None
+
+
+def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Tracker:
+    from edgepose.follow.track import Tracker
+
+    enter, stay = estimate.enter_score, estimate.stay_score
+    tracker = Tracker(cfg.track, estimate.skeleton, enter=enter, stay=stay, kernels=cfg.decode.kernels)
+    if before is not None and before.tracker is not None:
+        tracker.goes_on_from(before.tracker)
+    return tracker
+
+
+def _smoother(cfg: config.Config, estimate: Estimate, live: bool) -> Smoother | None:
+    if cfg.smooth.preset == "off" and cfg.smooth.predict == "off":
+        return None
+    from edgepose.follow.smooth import Smoother
+
+    return Smoother(cfg.smooth, estimate.skeleton, live, kernels=cfg.decode.kernels)

@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -108,68 +107,35 @@ def read_ahead(items: Iterable[T], name: str, idle: Callable[[], None]) -> Itera
 
     idle  called every IDLE_S by the reader's thread while it waits
     """
-    line: BoundedQueue[T] = BoundedQueue(READ_AHEAD)
+    queue: BoundedQueue[T] = BoundedQueue(READ_AHEAD)
 
     def read() -> None:
         iterator = iter(items)
         try:
             for item in iterator:
-                if not line.put(item):
+                if not queue.put(item):
                     break
         except BaseException as error:  # noqa: BLE001  raised again in the thread that runs the loop
-            line.end(error)
+            queue.end(error)
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
-            line.end()
+            queue.end()
 
     thread = threading.Thread(target=read, name=name, daemon=True)
     thread.start()
     try:
-        yield line.taken(idle)
+        yield queue.taken(idle)
     finally:
-        line.cut()
+        queue.cut()
         thread.join(JOIN_S)
-
-
-class Worker(Generic[T]):
-    """A thread that does one thing to item after item, while who started it does others."""
-
-    def __init__(self, does: Callable[[T], object], name: str) -> None:
-        self._does = does
-        self._todo: SimpleQueue[T | None] = SimpleQueue()
-        self._done: SimpleQueue[Exception | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while (item := self._todo.get()) is not None:
-            error = None
-            try:
-                self._does(item)
-            except Exception as raised:  # noqa: BLE001  given to who waits
-                error = raised
-            self._done.put(error)
-
-    def start(self, item: T) -> None:
-        """Begin when what was started before is done; return at once."""
-        self._todo.put(item)
-
-    def wait(self) -> Exception | None:
-        """Until the first one started and not waited for is done; what it raised."""
-        return self._done.get()
-
-    def close(self) -> None:
-        """End the thread, after what was started."""
-        self._todo.put(None)
-        self._thread.join()
 
 
 class Consumer(Generic[T]):
     """A thread that does one thing to every item handed over, in order.
 
-    merge   as Line's: given where the newest wins
+    merge   as BoundedQueue's: given where the newest wins
     failed  called by the thread when `does` raised; `close` raises it again
     """
 
@@ -182,26 +148,26 @@ class Consumer(Generic[T]):
         merge: Callable[[T, T], T] | None = None,
     ) -> None:
         self._does, self._failed = does, failed
-        self.line: BoundedQueue[T] = BoundedQueue(size, merge)
-        self.put = self.line.put
+        self.queue: BoundedQueue[T] = BoundedQueue(size, merge)
+        self.put = self.queue.put
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            for item in self.line:
+            for item in self.queue:
                 self._does(item)
         except BaseException as error:  # noqa: BLE001  raised again in the thread that runs the loop
             self.error = error
-            self.line.cut()
+            self.queue.cut()
             self._failed()
 
     def close(self) -> None:
         """Wait until everything handed over is done."""
-        self.line.end()
+        self.queue.end()
         self._thread.join()
 
     def abandon(self) -> None:
         """Wait for nothing: what is held is thrown away."""
-        self.line.cut()
+        self.queue.cut()

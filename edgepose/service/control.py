@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from edgepose import wire
 from edgepose.core.errors import EdgeposeError
@@ -21,11 +22,10 @@ from edgepose.wire.commands import ID_CHARS, Model, Rate, Smoothing
 from edgepose.wire.messages import ANSWER
 
 if TYPE_CHECKING:
+    from edgepose.core import config
     from edgepose.core.poses import Frame, Poses
-    from edgepose.estimate import Estimate
-    from edgepose.pipeline import Pipeline
-    from edgepose.service.run import Service
-    from edgepose.sink.mqtt import MqttSink
+    from edgepose.service.base import Host
+    from edgepose.sink.base import Topics
 
 log = logging.getLogger("edgepose.service")
 
@@ -58,7 +58,7 @@ class RateLimit:
 class Control:
     """A part of the service: takes commands."""
 
-    def __init__(self, service: Service, mqtt: MqttSink, reporter: Reporter) -> None:
+    def __init__(self, service: Host, mqtt: Topics, reporter: Reporter) -> None:
         self._service, self._mqtt, self._reporter = service, mqtt, reporter
         cfg = service.cfg.control
         self._max_bytes, self._snapshots = cfg.max_bytes, cfg.snapshot
@@ -66,8 +66,6 @@ class Control:
         self._per_minute = cfg.per_minute
         self._refusing = False
         self._worker: threading.Thread | None = None
-        self._opened: Estimate | None = None
-        """Another model, until the loop has taken it."""
         self._newest: tuple[Poses, Frame] | None = None
         self._wants_frame, self._has_frame = threading.Event(), threading.Event()
         self._does: dict[str, Callable[[Any, Respond], None]] = {
@@ -90,8 +88,6 @@ class Control:
         self._has_frame.set()
         if self._worker is not None:
             self._worker.join(JOIN_S)
-        if self._opened is not None:  # the run ended before
-            self._opened.close()
 
     def saw(self, poses: Poses, frame: Frame) -> None:
         """Keep a frame if somebody wants one."""
@@ -137,36 +133,33 @@ class Control:
     # ------------------------------------------------------------------------------------------- in the loop's thread
 
     def _pause(self, paused: bool, respond: Respond) -> None:
-        def act(pipeline: Pipeline) -> None:
-            pipeline.paused = paused
+        control = self._service.pipeline.control
+
+        def act() -> None:
+            control.pause(paused)
             respond({"paused": paused})
 
-        self._service.pipeline.ask(act)
+        control.ask(act)
 
     def _rate(self, command: Rate, respond: Respond) -> None:
         if not self._service.pipeline.source.live:
             respond(error="max_fps is for cameras; of a recording every frame is taken")
             return
 
-        def act(pipeline: Pipeline) -> None:
-            pipeline.max_fps = command.max_fps
-            respond({"max_fps": command.max_fps})
+        def edit(cfg: config.Config) -> config.Config:
+            return replace(cfg, service=replace(cfg.service, max_fps=command.max_fps))
 
-        self._service.pipeline.ask(act)
+        self._service.settings.soon(edit, lambda: respond({"max_fps": command.max_fps}))
 
     def _smoothing(self, command: Smoothing, respond: Respond) -> None:
-        if self._service.pipeline.tracker is None:
+        if self._service.pipeline.control.stages().tracker is None:
             respond(error="nobody is followed here, so nothing is smoothed; track.mode says why")
             return
 
-        def act(pipeline: Pipeline) -> None:
-            cfg = self._service.cfg
-            smooth = msgspec.structs.replace(cfg.smooth, preset=command.preset)
-            pipeline.smooth(smooth)
-            self._service.cfg = msgspec.structs.replace(cfg, smooth=smooth)
-            respond({"preset": command.preset})
+        def edit(cfg: config.Config) -> config.Config:
+            return replace(cfg, smooth=replace(cfg.smooth, preset=command.preset))
 
-        self._service.pipeline.ask(act)
+        self._service.settings.soon(edit, lambda: respond({"preset": command.preset}))
 
     def _restart(self, _: wire.Command, respond: Respond) -> None:
         respond({})
@@ -198,20 +191,17 @@ class Control:
         self._aside(lambda: self._other_model(command.model, respond), respond)
 
     def _other_model(self, name: str, respond: Respond) -> None:
-        from edgepose.service.models import check_name, try_estimate, with_model
+        from edgepose.service.models import check_name, with_model
 
-        cfg = self._service.cfg
-        check_name(name, cfg.engine.models_dir)
+        settings = self._service.settings
+        check_name(name, settings.cfg.engine.models_dir)
         seen = self._frame(1.0)
-        self._opened = estimate = try_estimate(with_model(cfg, name), seen[1] if seen else None)
-
-        def act(pipeline: Pipeline) -> None:
-            self._opened = None
-            pipeline.swap(estimate)
-            self._service.cfg = with_model(self._service.cfg, name)
-            respond({"model": name, "engines": self._reporter.status().engines})
-
-        self._service.pipeline.ask(act)
+        settings.change(
+            lambda cfg: with_model(cfg, name),
+            lambda: respond({"model": name, "engines": self._reporter.status().engines}),
+            anew=True,
+            frame=seen[1] if seen else None,
+        )
 
     def _snapshot(self, _: wire.Command, respond: Respond) -> None:
         if not self._snapshots:
@@ -224,7 +214,7 @@ class Control:
 
         seen = self._frame(SNAPSHOT_S)
         if seen is None:
-            respond(error=f"no frame within {SNAPSHOT_S:g} s: {self._service.pipeline.waiting or 'none comes'}")
+            respond(error=f"no frame within {SNAPSHOT_S:g} s: {self._service.pipeline.control.waiting or 'none comes'}")
             return
         respond(jpeg(*seen))
 

@@ -19,7 +19,7 @@ from edgepose.service import vitals
 if TYPE_CHECKING:
     from edgepose.core import config
     from edgepose.core.poses import Frame, Poses
-    from edgepose.sink.mqtt import MqttSink
+    from edgepose.sink.base import Topics
 
 MISSED = 3.5
 """Health messages that may be missed before its numbers are unknown."""
@@ -125,7 +125,7 @@ def discovery(cfg: config.Config, root: str, *, has_temperature: bool) -> dict[s
 class HomeAssistant:
     """A part of the service: announces the device, and again when Home Assistant starts."""
 
-    def __init__(self, mqtt: MqttSink, cfg: config.Config) -> None:
+    def __init__(self, mqtt: Topics, cfg: config.Config) -> None:
         self._mqtt = mqtt
         self._prefix = cfg.home_assistant.prefix.rstrip("/")
         self._topic = discovery_topic(self._prefix, cfg.device_name, cfg.camera)

@@ -13,7 +13,7 @@ from edgepose.service.vitals import Board, Vitals
 if TYPE_CHECKING:
     from edgepose.core.poses import Frame, Poses
     from edgepose.pipeline import Pipeline
-    from edgepose.sink.mqtt import MqttSink
+    from edgepose.sink.base import Topics
 
 FPS_S = 5.0
 """Over which the frame rate is counted."""
@@ -80,7 +80,7 @@ COUNTERS = {
 class Gauges:
     """A part of the service: reads a pipeline."""
 
-    def __init__(self, pipeline: Pipeline, mqtt: MqttSink | None, board: Board | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, mqtt: Topics | None, board: Board | None = None) -> None:
         self._pipeline, self._mqtt, self._board = pipeline, mqtt, board or Board()
         self._started_t = now = time.monotonic()
         self._looked = deque([(now, 0)])
@@ -111,7 +111,7 @@ class Gauges:
         if now - self._vitals_t >= VITALS_S:
             self._vitals, self._vitals_t = self._board.vitals(), now
         with self._lock:
-            self._looked.append((now, self._pipeline.looked))
+            self._looked.append((now, self._pipeline.control.looked))
             while len(self._looked) > 2 and now - self._looked[1][0] >= FPS_S:
                 self._looked.popleft()
             if now - self._snapshot_t >= WINDOW_S:
@@ -124,7 +124,7 @@ class Gauges:
             then, looked = self._looked[0]
             before = self._before
             models = self._models()
-        counts = {**pipeline.counts, "looked": pipeline.looked, **models}
+        counts = {**pipeline.counts, "looked": pipeline.control.looked, **models}
         counts["source_reconnects"] = counts.pop("reconnects", 0)
         if self._mqtt is not None:
             sink = self._mqtt.counts
@@ -134,8 +134,8 @@ class Gauges:
         stages = self._copies()
         return Numbers(
             uptime_s=now - self._started_t,
-            people=0 if pipeline.waiting else self.people,
-            fps=(pipeline.looked - looked) / max(now - then, 1e-3),
+            people=0 if pipeline.control.waiting else self.people,
+            fps=(pipeline.control.looked - looked) / max(now - then, 1e-3),
             counts={name: counts[name] for name in COUNTERS if name in counts},
             stages=stages,
             lately={name: stages[name].since(before[name]) for name in stages},

@@ -8,18 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from edgepose.core import config
 from edgepose.core.errors import EdgeposeError
+from edgepose.service.settings import changed, with_changes
 
 if TYPE_CHECKING:
+    from edgepose.core import config
     from edgepose.core.poses import Frame, Poses
-    from edgepose.estimate import Estimate
-    from edgepose.pipeline import Pipeline
-    from edgepose.service.run import Service
+    from edgepose.service.base import Host
 
 log = logging.getLogger("edgepose.service")
 
@@ -29,20 +26,8 @@ REOPENED = ("engine.", "decode.", "estimate.")
 """The model is opened anew beside the old one, tried, and takes over."""
 NEVER = ("track.mode",)
 """Exceptions: these need a restart, as does all that is in neither list."""
-TAKES_OVER_S = 30.0
-"""Longest wait for the loop to take what was read."""
-
-
-def changed(before: config.Config, after: config.Config) -> list[str]:
-    """Keys of the settings that differ."""
-    old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
-    return [setting.key for setting in config.settings() if _at(old, setting.key) != _at(new, setting.key)]
-
-
-def _at(raw: Any, key: str) -> Any:
-    for part in key.split("."):
-        raw = raw[part]
-    return raw
+JOIN_S = 30.0
+"""Longest wait for what it is at, when the run has ended."""
 
 
 def is_one_of(key: str, names: tuple[str, ...]) -> bool:
@@ -70,7 +55,7 @@ def check(cfg: config.Config) -> None:
 class Reload:
     """A part of the service: reads the settings again when asked, in a thread of its own."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Host) -> None:
         self._service = service
         self._file = service.cfg
         """As last read: a command may have changed what is in force since."""
@@ -92,7 +77,7 @@ class Reload:
         self._ended = True
         self._asked.release()
         if self._thread is not None:
-            self._thread.join(TAKES_OVER_S)
+            self._thread.join(JOIN_S)
 
     def ask(self) -> None:
         """Read them again, soon; safe in a signal handler."""
@@ -122,63 +107,18 @@ class Reload:
         return True
 
     def _apply(self) -> str:
-        from edgepose.service.models import try_estimate
-
         service = self._service
         if service.read is None:
             raise EdgeposeError("there is no settings file")
         new = service.read()
         keys = changed(self._file, new)
         check(new)
-        at_once = [key for key in keys if is_one_of(key, AT_ONCE)]
-        reopened = [key for key in keys if is_one_of(key, REOPENED)]
-        later = [key for key in keys if key not in at_once and key not in reopened]
-        in_force = with_changes(service.cfg, new, [*at_once, *reopened])
-        estimate = try_estimate(in_force, None) if reopened else None
-        self._hand_over(in_force, keys, estimate)
+        now = [key for key in keys if is_one_of(key, (*AT_ONCE, *REOPENED))]
+        later = [key for key in keys if key not in now]
+        level = logging.getLogger().setLevel
+        # what a command changes while a model opens stays as well: only what the file changed is put in force
+        service.settings.change(lambda cfg: with_changes(cfg, new, now), lambda: level(service.cfg.log.upper()))
         self._file = new
-        parts = [f"{', '.join(at_once + reopened)} changed"] if at_once or reopened else []
+        parts = [f"{', '.join(now)} changed"] if now else []
         parts += [f"{', '.join(later)} need{'s' * (len(later) == 1)} a restart"] if later else []
         return "; ".join(parts) or "nothing has changed"
-
-    def _hand_over(self, cfg: config.Config, keys: list[str], estimate: Estimate | None) -> None:
-        """Let the loop's thread put it into force between two frames."""
-        taken = threading.Event()
-
-        def put(pipeline: Pipeline) -> None:
-            apply(cfg, keys, pipeline, estimate)
-            taken.set()
-
-        self._service.pipeline.ask(put)
-        self._service.cfg = cfg
-        logging.getLogger().setLevel(cfg.log.upper())
-        if not taken.wait(TAKES_OVER_S) and not self._ended:
-            log.warning("settings wait for the loop, which is busy")
-
-
-def apply(cfg: config.Config, keys: list[str], pipeline: Pipeline, estimate: Estimate | None) -> None:
-    """Put settings into force; in the loop's thread."""
-    from edgepose.pipeline.stages import Following
-
-    if "service.max_fps" in keys:
-        pipeline.max_fps = cfg.service.max_fps
-    follows = any(is_one_of(key, ("smooth.", "track.", "decode.kernels")) for key in keys)
-    if follows:
-        before, pipeline.following = pipeline.following, Following(cfg, pipeline.source)
-        if before is not None and not any(key.startswith("smooth.") for key in keys):
-            pipeline.following.smooth = before.smooth  # a command's, maybe
-    if estimate is not None:
-        pipeline.swap(estimate)
-    elif follows and pipeline.tracker is not None and pipeline.following is not None:
-        tracker = pipeline.following.tracker(pipeline.estimate)
-        tracker.goes_on_from(pipeline.tracker)
-        pipeline.tracker = tracker
-        pipeline.smoother = pipeline.following.smoother(pipeline.estimate.skeleton)
-
-
-def with_changes(cfg: config.Config, new: config.Config, keys: list[str]) -> config.Config:
-    """`cfg` with the values that `new` has for some keys."""
-    raw, other = msgspec.to_builtins(cfg), msgspec.to_builtins(new)
-    for key in keys:
-        config.put(raw, key, _at(other, key))
-    return config.convert(raw, config.Config, "settings")

@@ -21,8 +21,8 @@ from edgepose.wire.poses_json import iso_utc
 if TYPE_CHECKING:
     from edgepose.core.poses import Frame, Poses
     from edgepose.estimate import Estimate
-    from edgepose.service.run import Service
-    from edgepose.sink.mqtt import MqttSink
+    from edgepose.service.base import Host
+    from edgepose.sink.base import Topics
 
 log = logging.getLogger("edgepose.service")
 
@@ -33,7 +33,7 @@ CALM_S = 1.0
 class Reporter:
     """Makes the messages; any thread may ask for one."""
 
-    def __init__(self, service: Service, gauges: Gauges, run: str) -> None:
+    def __init__(self, service: Host, gauges: Gauges, run: str) -> None:
         from edgepose.source.detect import masked
 
         self._service, self._gauges, self._run = service, gauges, run
@@ -44,10 +44,9 @@ class Reporter:
     def status(self) -> wire.Status:
         """What runs."""
         pipeline, cfg = self._service.pipeline, self._service.cfg
-        state, reason = self._service.standing.look()
+        state, reason = self._service.state.look()
         estimate = pipeline.estimate
-        following = pipeline.following
-        smoothed = pipeline.tracker is not None and following is not None
+        smoothed = pipeline.control.stages().tracker is not None
         return wire.Status(
             schema=STATUS,
             version=edgepose.__version__,
@@ -64,8 +63,8 @@ class Reporter:
             joints=list(estimate.skeleton.joints),
             bones=list(estimate.skeleton.bones),
             format=cfg.sink.mqtt.format,
-            smoothing=following.smooth.preset if smoothed and following is not None else "off",
-            max_fps=pipeline.max_fps,
+            smoothing=cfg.smooth.preset if smoothed else "off",
+            max_fps=cfg.service.max_fps,
         )
 
     def _described(self, estimate: Estimate) -> list[str]:
@@ -132,8 +131,8 @@ class Presence:
 class Broadcast:
     """A part of the service: tells the broker what changed, and the numbers now and then."""
 
-    def __init__(self, service: Service, mqtt: MqttSink, reporter: Reporter) -> None:
-        self._mqtt, self._reporter, self._standing = mqtt, reporter, service.standing
+    def __init__(self, service: Host, mqtt: Topics, reporter: Reporter) -> None:
+        self._mqtt, self._reporter, self._state = mqtt, reporter, service.state
         self._health_every_s, self._health_t = service.cfg.sink.mqtt.health_every_s, time.monotonic()
         self._status: wire.Status | None = None
         self._presence = Presence()
@@ -147,7 +146,7 @@ class Broadcast:
         """Somebody who comes is told of at once."""
         with self._lock:
             self._presence.saw(len(poses), time.monotonic())
-            if not self._standing.stopping:
+            if not self._state.stopping:
                 self._tell_presence("running")
 
     def tick(self) -> None:
@@ -165,7 +164,7 @@ class Broadcast:
 
     def stop(self) -> None:
         """Tell that it ends, and that nobody looks any more."""
-        self._standing.stopping = True
+        self._state.stopping = True
         self.tick()
 
     def _tell_presence(self, state: str) -> None:

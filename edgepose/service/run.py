@@ -6,12 +6,15 @@ import logging
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
+from edgepose.service.base import Part, Ticking
 from edgepose.service.notify import Notify
 from edgepose.service.reload import Reload
+from edgepose.service.settings import Settings
 from edgepose.service.state import ServiceState
 from edgepose.service.watchdog import Watchdog, watchdog_s
+from edgepose.sink.base import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from edgepose.core import config
     from edgepose.core.poses import Frame, Poses
     from edgepose.pipeline import Pipeline
-    from edgepose.sink.mqtt import MqttSink
 
 log = logging.getLogger("edgepose.service")
 
@@ -30,31 +32,10 @@ RESTART = 75
 TICK_S = 0.25
 
 
-class Part(Protocol):
-    """One thing that a service does."""
-
-    def start(self) -> None:
-        """Begin; raises what is wrong with the settings."""
-
-    def saw(self, poses: Poses, frame: Frame) -> None:
-        """A frame is done, after the sinks have it; called by the thread that publishes, so must not block."""
-
-    def stop(self) -> None:
-        """End; the sinks are still open."""
-
-
-@runtime_checkable
-class Ticking(Part, Protocol):
-    """One that has something to do now and then."""
-
-    def tick(self) -> None:
-        """Called every TICK_S by a thread of the service; must not block for long."""
-
-
 class Service:
     """The parts around a pipeline, while it runs; a context manager.
 
-    cfg     the settings in force; commands and SIGHUP replace it
+    cfg     the settings; commands and SIGHUP change them
     read    reads the settings again; None: there is nothing to read
     notify  the way to the supervisor
     """
@@ -66,11 +47,11 @@ class Service:
         read: Callable[[], config.Config] | None = None,
         notify: Notify | None = None,
     ) -> None:
-        self.cfg, self.pipeline, self.read = cfg, pipeline, read
+        self.pipeline, self.read = pipeline, read
+        self.settings = Settings(cfg, pipeline)
         self.notify = notify or Notify({})
-        pipeline.source.patient = self.notify.on  # nobody is there to plug the camera in and type it again
         self.started_t = time.monotonic()
-        self.standing = ServiceState(pipeline, cfg.service.stall_s)
+        self.state = ServiceState(pipeline, cfg.service.stall_s)
         self.exit_code = 0
         """What the process should end with when the run ends as it should."""
         self.reload = Reload(self)
@@ -81,9 +62,14 @@ class Service:
         self._thread = threading.Thread(target=self._tick, name="edgepose-service", daemon=True)
         self._troubled: set[str] = set()
 
+    @property
+    def cfg(self) -> config.Config:
+        """The settings in force."""
+        return self.settings.cfg
+
     def stopping(self) -> None:
         """The run ends soon; safe in a signal handler."""
-        self.standing.stopping = True
+        self.state.stopping = True
         self.notify.send(STOPPING=1)
 
     def restart(self) -> None:
@@ -131,19 +117,15 @@ class Service:
         self._stop()
 
     def _stop(self) -> None:
+        self.settings.end()
         for part in reversed(self._started):
             self._safely(part.stop)
         self._started = []
 
 
-def mqtt_of(pipeline: Pipeline) -> MqttSink | None:
-    """The pipeline's sink that talks to a broker."""
-    for sink in pipeline.sinks:
-        if type(sink).__name__ == "MqttSink":  # without loading what a run without a broker does not need
-            from edgepose.sink.mqtt import MqttSink
-
-            return sink if isinstance(sink, MqttSink) else None
-    return None
+def topics_of(pipeline: Pipeline) -> Topics | None:
+    """The pipeline's sink that has topics for more than poses: the one that talks to a broker."""
+    return next((sink for sink in pipeline.sinks if isinstance(sink, Topics)), None)
 
 
 def _parts(service: Service) -> list[Part]:
@@ -153,13 +135,13 @@ def _parts(service: Service) -> list[Part]:
         parts.append(Watchdog(service))
     if service.read is not None:
         parts.append(service.reload)
-    mqtt = mqtt_of(service.pipeline)
+    mqtt = topics_of(service.pipeline)
     if mqtt is not None or service.cfg.metrics.listen:
         parts += _telling(service, mqtt)
     return parts
 
 
-def _telling(service: Service, mqtt: MqttSink | None) -> list[Part]:
+def _telling(service: Service, mqtt: Topics | None) -> list[Part]:
     """What answers questions, on a broker or a port."""
     from edgepose.service.numbers import Gauges
     from edgepose.service.reporting import Broadcast, Reporter

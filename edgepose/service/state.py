@@ -24,15 +24,15 @@ class ServiceState:
 
     def look(self) -> tuple[State, str]:
         """What it does now, and why where it is not running; to be called at least once a second."""
-        pipeline, now = self._pipeline, time.monotonic()
-        if pipeline.looked != self._looked:
-            self._looked, self._looked_t = pipeline.looked, now
+        control, now = self._pipeline.control, time.monotonic()
+        if control.looked != self._looked:
+            self._looked, self._looked_t = control.looked, now
         if self.stopping:
             return "stopping", ""
-        if pipeline.paused:
+        if control.paused:
             return "paused", "asked to"
-        if now - pipeline.progress_t > self._stall_s:
+        if now - control.progress_t > self._stall_s:
             return "waiting", "the loop gives no sign of life"
-        if pipeline.waiting and now - self._looked_t > PATIENCE_S:
-            return "waiting", pipeline.waiting
+        if control.waiting and now - self._looked_t > PATIENCE_S:
+            return "waiting", control.waiting
         return ("running" if self._looked else "starting"), ""

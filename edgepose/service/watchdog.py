@@ -21,7 +21,7 @@ from edgepose.service.notify import Notify
 if TYPE_CHECKING:
     from edgepose.core.poses import Frame, Poses
     from edgepose.pipeline import Pipeline
-    from edgepose.service.run import Service
+    from edgepose.service.base import Host
 
 log = logging.getLogger("edgepose.service")
 
@@ -72,11 +72,11 @@ class Life:
     def trouble(self, now: float, stall_s: float) -> str:
         """Why it is not alive; empty while it is."""
         counts = self._pipeline.counts
-        done = self._pipeline.looked - counts["lost"] - 1  # the latest may be in work
-        blocked = self._pipeline.waiting == SINKS
+        done = self._pipeline.control.looked - counts["lost"] - 1  # the latest may be in work
+        blocked = self._pipeline.control.waiting == SINKS
         if self._published != self._published_before or (done <= self._done_before and not blocked):
             self._published_before, self._done_before, self._moved_t = self._published, done, now
-        silent_s = now - self._pipeline.progress_t
+        silent_s = now - self._pipeline.control.progress_t
         if silent_s > stall_s:
             return f"no sign of life from the loop for {silent_s:.0f} s"
         if now - self._moved_t > (2 * stall_s if blocked else stall_s):
@@ -87,7 +87,7 @@ class Life:
 class Watchdog:
     """A part of the service: READY, STATUS, WATCHDOG, and EXTEND_TIMEOUT_USEC until READY."""
 
-    def __init__(self, service: Service, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, service: Host, env: Mapping[str, str] | None = None) -> None:
         self._service, self._notify = service, service.notify
         self._every_s = watchdog_s(env)
         self._life = Life(service.pipeline, service.started_t)
@@ -134,7 +134,7 @@ class Watchdog:
         told: dict[str, str | int] = {}
         if not self._ready:
             waited_s = now - self._service.started_t
-            if self._life.began or (waited_s >= READY_AFTER_S and pipeline.waiting):
+            if self._life.began or (waited_s >= READY_AFTER_S and pipeline.control.waiting):
                 self._ready = True
                 told["READY"] = 1
             else:
@@ -144,7 +144,7 @@ class Watchdog:
         return {**told, "STATUS": self._status(now)} if self._due(now, told) else told
 
     def _due(self, now: float, told: Mapping[str, object]) -> bool:
-        waits = bool(self._service.pipeline.waiting)
+        waits = bool(self._service.pipeline.control.waiting)
         return waits or "READY" in told or not self._life.began or now - self._told_t >= STATUS_S
 
     def _status(self, now: float) -> str:
@@ -152,8 +152,8 @@ class Watchdog:
         frames, before_t = self._life.frames - self._told_frames, self._told_t
         self._told_t, self._told_frames = now, self._life.frames
         pipeline = self._service.pipeline
-        if pipeline.waiting:
-            return pipeline.waiting if pipeline.waiting == "paused" else f"waiting: {pipeline.waiting}"
+        if waiting := pipeline.control.waiting:
+            return waiting if waiting == "paused" else f"waiting: {waiting}"
         if not self._life.began:
             return "waiting for the first frame"
         rate = frames / max(now - before_t, 1e-6)

@@ -4,15 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from edgepose.core.poses import Frame, Poses
 
 S = TypeVar("S", bound="Sink")
 
+OnSent = Callable[[Poses, float], None]
+"""Called with poses that really went out, and when, monotonic seconds."""
 
-def _untold(_poses: Poses, _sent_t: float) -> None:
-    pass
+Reply = Callable[[bytes], None]
+"""Answers a message; from any thread, also later."""
+Handler = Callable[[bytes, str, Reply], None]
+"""Gets the payload, the topic (below the root: without it) and how to answer. Must not block."""
+
+
+def untold(_poses: Poses, _sent_t: float) -> None:
+    """An OnSent that does nothing."""
+
+
+@runtime_checkable
+class Topics(Protocol):
+    """A sink with topics for more than poses; any thread."""
+
+    run: str
+    """Identifies this run."""
+    subscribed: int
+    """Subscriptions in force."""
+
+    @property
+    def root(self) -> str:
+        """Of all topics, without a slash at the end."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """As Sink.counts."""
+
+    @property
+    def spool_counts(self) -> dict[str, int]:
+        """Of events that wait to be sent; empty without."""
+
+    def publish_kept(self, suffix: str, payload: bytes, *, absolute: bool = False) -> None:
+        """Publish below the root, retained; `absolute`: `suffix` is the whole topic."""
+
+    def publish_now(self, suffix: str, payload: bytes, *, absolute: bool = False) -> None:
+        """Publish below the root, not retained: the newest of each topic, or nothing."""
+
+    def subscribe(self, suffix: str, handler: Handler, *, absolute: bool = False) -> None:
+        """Call `handler` with each message published from now on."""
 
 
 class Sink(Protocol):
@@ -21,8 +60,7 @@ class Sink(Protocol):
     waits: bool = True
     """write() may take long: drawing, a disk, a slow reader."""
     tells_later: bool = False
-    """write() only queues; `on_sent` is called with poses that really went out, and when, monotonic seconds."""
-    on_sent: Callable[[Poses, float], None] = staticmethod(_untold)
+    """write() only queues; the callback it was made with hears of poses that really went out."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -35,6 +73,10 @@ class Sink(Protocol):
             SinkError: they cannot be handed on, now or ever.
             ValueError: the sink is closed.
         """
+
+    def write_meaning(self, meaning: Any, poses: Poses) -> None:  # noqa: ARG002 (every sink gets them)
+        """Hand on what poses just written mean; most sinks have no use for it."""
+        return
 
     def close(self) -> None:
         """Flush and let go of everything; a second call does nothing."""

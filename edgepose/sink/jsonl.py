@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from edgepose import wire
-from edgepose.core.errors import ConfigError, SinkError, not_opened
+from edgepose.core.errors import ConfigError, ReaderLeftError, SinkError, not_opened
 from edgepose.core.poses import Frame, Poses
 from edgepose.core.secret import private
 from edgepose.sink.base import Sink
@@ -57,7 +57,7 @@ class JsonlSink(Sink):
         """Write one line, whole or not at all.
 
         Raises:
-            SinkError: the disk is full, the device gone, or (quiet) nobody reads the pipe any more.
+            SinkError: the disk is full, the device gone, or (ReaderLeftError) nobody reads the pipe any more.
         """
         if self._closed:
             raise ValueError("JsonlSink is closed")
@@ -89,9 +89,7 @@ class JsonlSink(Sink):
     def _failed(self, error: OSError) -> SinkError:
         lines = f"after {self._sent} lines"
         if isinstance(error, BrokenPipeError):
-            failed = SinkError(f"{self._where}: closed by its reader {lines}", retryable=not self._is_stdout)
-            failed.quiet = True
-            return failed
+            return ReaderLeftError(f"{self._where}: closed by its reader {lines}", retryable=not self._is_stdout)
         if error.errno in FULL:
             return SinkError(f"{self._where}: {error.strerror} {lines}; free some space or set another sink.jsonl.path")
         return SinkError(f"{self._where}: {error.strerror} {lines}; check the device or set another sink.jsonl.path")

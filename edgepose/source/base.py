@@ -33,14 +33,17 @@ class Source(Protocol):
     """Number of frames, where it is known beforehand."""
     counts: dict[str, int]
     """One number for each of COUNTS, rising."""
-    idle: Callable[[str], None]
-    """Called with the reason, every IDLE_S and by the thread that iterates, while it waits for a frame."""
-
-    patient: bool
-    """A camera that is away from the start is waited for, as one is that goes away later; false: it ends the run."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames until the recording ends or the source is closed; a SourceError if it cannot be read."""
+
+    def each(self, idle: Callable[[str], None], *, patient: bool = False) -> Iterator[Frame]:
+        """The same, where somebody hears of its waits.
+
+        idle     called with the reason, every IDLE_S and by the thread that iterates, while it waits for a frame
+        patient  a camera that is away from the start is waited for, as one is that goes away later; false: that
+                 ends the iteration
+        """
 
     def close(self) -> None:
         """End an iteration in progress, soon; any thread may call it, any number of times."""
@@ -61,10 +64,18 @@ class BaseSource:
         self.counts = dict.fromkeys(COUNTS, 0)
         self.idle: Callable[[str], None] = _ignore
         self.patient = False
-        """A camera that is away from the start is waited for, as one is that goes away later."""
         self.closed = False
         self.changed = threading.Condition()
         """Guards what threads share. Re-entrant: a signal handler may close a source its own thread waits for."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """As Source.__iter__."""
+        raise NotImplementedError
+
+    def each(self, idle: Callable[[str], None], *, patient: bool = False) -> Iterator[Frame]:
+        """As Source.each."""
+        self.idle, self.patient = idle, patient
+        return iter(self)
 
     def close(self) -> None:
         """As Source.close."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.errors import FrameLostError
 from edgepose.core.poses import COCO17, Frame, Poses, Skeleton
-from edgepose.estimate.predictor import Box, Counts, Predictor
+from edgepose.estimate import Found
+from edgepose.estimate.predictor import Box, Predictor
 
 F = np.float32
 SIZE_WH = (1000, 500)
@@ -52,7 +53,7 @@ class FakeEngine:
 class FakeLook(Predictor):
     """Sees the whole scene, or whoever is nearest the middle of a box; each look takes `takes_s` on a fake clock."""
 
-    def __init__(self, scene: Scene, counts: Counts, size: int, skeleton: Skeleton = COCO17) -> None:
+    def __init__(self, scene: Scene, counts: dict[str, int], size: int, skeleton: Skeleton = COCO17) -> None:
         self.scene, self.counts = scene, counts
         self.engine: Any = FakeEngine()
         self.skeleton = skeleton
@@ -62,15 +63,15 @@ class FakeLook(Predictor):
         self.takes_s = 0.0
         self.now = 0.0
 
-    def __call__(self, frame: Frame, box: Box | None = None) -> Poses:
+    def __call__(self, frame: Frame, box: Box | None = None) -> Found:
         """People of the scene with raw score 0.9, junk with 0.1; in a box one person, or nobody at 0.01."""
         self.now += self.takes_s
         if self.lose:
             raise FrameLostError("lost")
         self.boxes.append(box)
-        self.counts.done["invokes"] += 1
-        self.counts.done["crops"] += box is not None
-        self.counts.inferred_t = time.monotonic()
+        self.counts["invokes"] += 1
+        self.counts["crops"] += box is not None
+        began_t = time.monotonic()
         places = [(place, 0.9) for place in self.scene.people]
         if box is None:
             places += [(place, 0.1) for place in self.scene.junk]
@@ -80,7 +81,7 @@ class FakeLook(Predictor):
             inside = [(x, y) for x, y in self.scene.people if left <= x <= right and top <= y <= bottom]
             inside.sort(key=lambda place: abs(place[0] - middle[0]) + abs(place[1] - middle[1]))
             places = [(inside[0], 0.9)] if inside else [(middle, 0.01)]
-        return poses_at(self.scene, places, frame, self.skeleton)
+        return Found(poses_at(self.scene, places, frame, self.skeleton), began_t, began_t, began_t)
 
     def min_joint(self, cfg: config.Decode) -> float:
         """None is hidden."""

@@ -80,11 +80,15 @@ class _Inline(Control):
         respond({})
 
 
-_loop: Any = SimpleNamespace(source=SimpleNamespace(live=True), tracker=object(), smooth=lambda _: None)
-_loop.ask = lambda act: act(_loop)
+_stages = SimpleNamespace(tracker=object())
+_loop: Any = SimpleNamespace(
+    source=SimpleNamespace(live=True),
+    control=SimpleNamespace(ask=lambda act: act(), pause=lambda _: None, stages=lambda: _stages),
+)
 _service: Any = SimpleNamespace(
     cfg=config.convert({"control": {"snapshot": True, "per_minute": 6000}}, config.Config, "fuzz"),
     pipeline=_loop,
+    settings=SimpleNamespace(soon=lambda edit, then: (edit(config.Config()), then())),
     restart=lambda: None,
 )
 _reporter: Any = SimpleNamespace(status=lambda: None, health=lambda: None)
@@ -93,7 +97,7 @@ _reporter: Any = SimpleNamespace(status=lambda: None, health=lambda: None)
 def _control(data: bytes) -> None:
     """NAME, a null byte, payload: one answer at most, which says no more than that it was refused."""
     name, _, payload = data.partition(b"\0")
-    control = _Inline(_service, SimpleNamespace(), _reporter)  # type: ignore[arg-type]
+    control = _Inline(_service, SimpleNamespace(), _reporter)
     control._does["status"] = lambda _, respond: respond({})
     answers: list[bytes] = []
     control.handle(payload, f"control/{name.decode(errors='replace')}", answers.append)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.poses import COCO17, Frame, Poses, Skeleton
 from edgepose.engine import Engine
+from edgepose.estimate import Found
 from edgepose.pipeline import Pipeline, build
 from edgepose.service.run import Service
 from edgepose.source.base import IDLE_S, BaseSource, Source
@@ -60,21 +61,22 @@ class Looks:
         self.skeleton: Skeleton = skeleton
         self.engines: tuple[Engine, ...] = ()
         self.counts = {"invokes": 0, "crops": 0}
-        self.enter_score, self.stay_score, self.inferred_t = 0.5, 0.25, 0.0
+        self.enter_score, self.stay_score = 0.5, 0.25
         self.closed = False
         self.people = 1
 
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:
         assert not self.closed
-        self.inferred_t = time.monotonic()
+        now = time.monotonic()
         self.counts["invokes"] += 1
         n, k = self.people, len(self.skeleton.joints)
         xy = np.stack([np.linspace(20, 120, k), np.linspace(10, 200, k)], axis=1).astype(np.float32)
         xy = np.stack([xy + 150 * row for row in range(n)]) if n else np.zeros((0, k, 2), np.float32)
-        return Poses(
+        poses = Poses(
             frame.t, frame.taken_t, frame.seq, frame.name, frame.size_wh, self.skeleton, xy,
             np.full((n, k), 0.9, np.float32), np.full(n, 0.9, np.float32), np.full(n, -1, np.int32),
         )  # fmt: skip
+        return Found(poses, now, now, now)
 
     def close(self) -> None:
         self.closed = True
@@ -102,7 +104,7 @@ def in_a_thread(pipeline: Pipeline, service: Service | None = None) -> Iterator[
 
     def run() -> None:
         try:
-            pipeline.run(service.saw if service else None)
+            pipeline.run(*([service.saw] if service else []))
         except BaseException as error:  # noqa: BLE001  shown by the test's thread
             failed.append(error)
 

@@ -42,7 +42,8 @@ def frames() -> list[Frame]:
 
 
 def _ours(pipeline: Pipeline, pictures: Iterator[Frame]) -> Callable[[], object]:
-    return lambda: pipeline.estimate(next(pictures), None)
+    estimate = pipeline.estimate
+    return lambda: estimate(next(pictures), None)
 
 
 def _stock(interpreter: Any, pictures: Iterator[Frame]) -> Callable[[], object]:

@@ -6,16 +6,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
 from edgepose.core import config
-from edgepose.core.poses import Frame, Poses
 from edgepose.engine.zoo import find_model, verify_model
 from edgepose.lab.bench.measure import measure
 from edgepose.lab.bench.source import Again, AsCamera, scene_frames
 from edgepose.lab.demo.broker import local_broker
-from edgepose.pipeline import Pipeline, build
+from edgepose.pipeline import build
 from edgepose.sink import MemorySink
 from tools.benches.peers import clip
 from tools.benches.process import compile_ahead
@@ -28,28 +28,15 @@ ROUNDS = 7
 PUBLISH_S = 20.0
 
 
-class _Pace:
-    """Seconds a frame, from the first quarter of a run to its end."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self.stamps: list[float] = []
-
-    def saw(self, _poses: Poses, _frame: Frame) -> None:
-        self.stamps.append(time.perf_counter())
-        if len(self.stamps) == FRAMES:
-            self.pipeline.stop()
-
-    def frame_s(self) -> float:
-        first = FRAMES // 4
-        return (self.stamps[FRAMES - 1] - self.stamps[first]) / (FRAMES - 1 - first)
-
-
 def _frame_s(cfg: config.Config, source: Again | None) -> float:
-    with build(cfg, source=source, sinks=[MemorySink(1)]) as pipeline:
-        pace = _Pace(pipeline)
-        pipeline.run(pace.saw)
-        return pace.frame_s()
+    """Seconds a frame, from the first quarter of a run to its end."""
+    stamps = []
+    with build(cfg, source=source, sinks=[MemorySink(1)]) as pipeline, pipeline.publishing() as publish:
+        for seen in islice(pipeline, FRAMES):
+            publish(seen)
+            stamps.append(time.perf_counter())
+    first = FRAMES // 4
+    return (stamps[FRAMES - 1] - stamps[first]) / (FRAMES - 1 - first)
 
 
 def pipeline_vs_invoke() -> Row:

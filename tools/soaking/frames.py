@@ -21,6 +21,7 @@ import numpy as np
 from edgepose.core import config
 from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.engine import Engine, open_engine
+from edgepose.estimate import Found
 from edgepose.service.vitals import open_files
 from edgepose.source.base import BaseSource
 from tests.helpers import people, tiny_models
@@ -62,25 +63,20 @@ class TwoPeople:
         self.skeleton = COCO17
         self.engines: tuple[Engine, ...] = (engine,)
         self.counts = {"invokes": 0, "crops": 0}
-        self._inferred_t = 0.0
         self.enter_score, self.stay_score = 0.5, 0.25
         self._tensor = np.zeros((tiny_models.SIZE, tiny_models.SIZE, 3), np.int8)
         self._rng = np.random.default_rng(1)
 
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:  # noqa: ARG002 (every estimate is told)
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:  # noqa: ARG002 (every estimate is told)
         """One, or two of them, who tremble."""
+        began_t = time.monotonic()
         self.engines[0].run(self._tensor)
         self.counts["invokes"] += 1
-        self._inferred_t = time.monotonic()
+        inferred_t = time.monotonic()
         number = 1 + int(frame.t / TURN_S) % 2
         seen = people.poses(number, seq=frame.seq, t=frame.t, taken_t=frame.taken_t)
         seen.xy[:] += self._rng.normal(0, 0.5, seen.xy.shape)
-        return seen
-
-    @property
-    def inferred_t(self) -> float:
-        """As Estimate.inferred_t."""
-        return self._inferred_t
+        return Found(seen, began_t, inferred_t, time.monotonic())
 
     def close(self) -> None:
         """Close the engine."""
@@ -138,8 +134,7 @@ def frames(number: int) -> FramesReport:
 
 
 def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
-    from edgepose.pipeline import Pipeline
-    from edgepose.pipeline.stages import Following
+    from edgepose.pipeline import Pipeline, stages_of
     from edgepose.service.run import Service
     from edgepose.sink import open_sinks
 
@@ -157,8 +152,7 @@ def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
     )  # fmt: skip
     source, estimate = FullSpeed(number), TwoPeople(open_engine(cfg.engine))
     sinks = open_sinks(cfg, live=True)
-    following = Following(cfg, source)
-    pipeline = Pipeline(source, estimate, sinks, following.tracker(estimate), following.smoother(COCO17), following)
+    pipeline = Pipeline(source, stages_of(cfg, source, estimate), sinks)
     sampled, taken = np.zeros((SAMPLES, 3), np.int64), 0  # made before, so that noting them takes no memory
     every = max(1, number // SAMPLES)
     began_t = time.monotonic()
@@ -167,12 +161,12 @@ def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
         def saw(poses: Poses, frame: Frame) -> None:
             nonlocal taken
             service.saw(poses, frame)
-            if taken < SAMPLES and pipeline.looked >= (taken + 1) * every:
-                sampled[taken] = pipeline.looked, rss_bytes(os.getpid()), open_files() or 0
+            if taken < SAMPLES and pipeline.control.looked >= (taken + 1) * every:
+                sampled[taken] = pipeline.control.looked, rss_bytes(os.getpid()), open_files() or 0
                 taken += 1
                 if taken % (SAMPLES // 10) == 0:
                     mib = sampled[taken - 1, 1] / 2**20
-                    print(f"soak: {pipeline.looked:,} frames, {mib:.2f} MiB", file=sys.stderr, flush=True)
+                    print(f"soak: {pipeline.control.looked:,} frames, {mib:.2f} MiB", file=sys.stderr, flush=True)
 
         pipeline.run(saw)
         seconds = time.monotonic() - began_t
@@ -181,7 +175,7 @@ def _run(number: int, folder: Path, broker: Broker) -> FramesReport:
     thousands = kept[:, 0] / 1000
     report = FramesReport(
         frames=number,
-        looked=pipeline.looked,
+        looked=pipeline.control.looked,
         seconds=seconds,
         events=int(getattr(sink, "spool_counts", {}).get("sent", 0)),
         messages=int(sink.counts["sent"]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edgepose.core import config
 from edgepose.core.poses import Frame, Poses
-from edgepose.core.timing import Histogram, Percentiles, StageTimes, percentiles_ms
+from edgepose.core.timing import Histogram, Percentiles, percentiles_ms
 from edgepose.lab.bench.board import memory_mib
 from edgepose.lab.bench.source import Again
 from edgepose.lab.bench.subscriber import Subscriber
@@ -67,6 +67,7 @@ class _Watch:
         self.size_wh = (0, 0)
         self.stamps: dict[int, tuple[float, float]] = {}
         """seq -> captured, decoded."""
+        self.done = False
         self.terminal = sys.stderr.isatty()
 
     def saw(self, poses: Poses, frame: Frame) -> None:
@@ -76,13 +77,12 @@ class _Watch:
             if warm and not any(thread.name == "edgepose-kernels" for thread in threading.enumerate()):
                 self.first_t, self.cpu_s, self.size_wh = now, time.process_time(), frame.size_wh
                 self.invokes = self.pipeline.estimate.counts["invokes"]
-                self.pipeline.times = StageTimes()
+                self.pipeline.times.restart()
             return
         self.last_t, self.cpu_end_s = now, time.process_time()
         self.people += len(poses)
         self.stamps[poses.seq] = frame.taken_t, self.pipeline.times.decoded_t(poses.seq)
-        if now - self.first_t >= self.seconds:
-            self.pipeline.stop()
+        self.done = now - self.first_t >= self.seconds
         if self.terminal and now - self.told_t > TERMINAL_S:
             self.told_t = now
             left_s = max(0.0, self.seconds - (now - self.first_t))
@@ -109,7 +109,12 @@ def measure(
         with build(cfg, source=source) as pipeline:
             watch = _Watch(pipeline, name, seconds)
             try:
-                pipeline.run(watch.saw)
+                with pipeline.publishing() as publish:
+                    for seen in pipeline:
+                        publish(seen)
+                        watch.saw(seen.poses, seen.frame)
+                        if watch.done:
+                            break
             finally:
                 watch.clear()
             kept_mib = source.kept_mib if isinstance(source, Again) else 0.0

@@ -57,7 +57,12 @@ def show(cfg: config.Config, seconds: float, picture: Path) -> int:
         say(f"source   {'two photographs under a moving camera' if own_source else masked(cfg.source.uri)}")
         say(f"topic    {there.root}/poses")
         watcher = Watcher(pipeline, listener, seconds)
-        pipeline.run(watcher.saw)
+        with pipeline.publishing() as publish:
+            for seen in pipeline:
+                publish(seen)
+                watcher.saw(seen.poses, seen.frame)
+                if watcher.done:
+                    break
         watcher.settle()
         watcher.report("total")
         scenes = _best_scenes(scene, listener) if scene else watcher.last_scene()
@@ -75,7 +80,7 @@ def _with_broker(cfg: config.Config, **change: Any) -> config.Config:
 
 
 class Watcher:
-    """Counts what was sent, prints what came back once a second, ends the run when the time is up."""
+    """Counts what was sent, prints what came back once a second, says when the time is up."""
 
     def __init__(self, pipeline: Pipeline, listener: Listener, seconds: float) -> None:
         self.pipeline, self.listener = pipeline, listener
@@ -96,8 +101,11 @@ class Watcher:
         if now - self.told_t >= 1:
             self.report(f"{now - self.started_t:4.0f} s")
             self.told_t, self.told = now, len(self.listener.latency_ms)
-        if now >= self.until_t:
-            self.pipeline.stop()
+
+    @property
+    def done(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self.until_t
 
     def report(self, head: str) -> None:
         """Print a line on the messages that came since the last one, or on all of them."""

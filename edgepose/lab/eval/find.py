@@ -107,13 +107,13 @@ class InPictures:
                 self.estimate(frame, None)
                 self.warm = True
             before, ready_t = dict(self.estimate.counts), time.perf_counter()
-            told = self.estimate(frame, None)
+            told = self.estimate(frame, None).poses
             ms = (time.perf_counter() - ready_t) * 1e3
             invokes, crops = (self.estimate.counts[key] - before[key] for key in ("invokes", "crops"))
             loose, candidate_invokes = told, invokes
             if self.candidates is not self.estimate:
                 count = self.candidates.counts["invokes"]
-                loose = self.candidates(frame, None)
+                loose = self.candidates(frame, None).poses
                 candidate_invokes = self.candidates.counts["invokes"] - count
         except FrameLostError as error:
             return _nothing(picture, str(error))

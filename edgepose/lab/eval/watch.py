@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +93,11 @@ def watch(
             raise ConfigError(f"--video {video}: is live; give a recording")
         progress = progress_of(pipeline.source.total)
 
-        def saw(poses: Poses, frame: Frame) -> None:
-            measured.append(poses)
-            stills.add(frame)
-            progress.step()
-            if limit and len(measured) >= limit:
-                pipeline.stop()
-
         try:
-            pipeline.run(saw)
+            for poses, frame, _ in islice(pipeline, limit or None):
+                measured.append(poses)
+                stills.add(frame)
+                progress.step()
         except KeyboardInterrupt:
             log.warning("interrupted after %d frames; a video starts over", len(measured))
             raise
@@ -110,7 +107,6 @@ def watch(
         spent = pipeline.times.table_ms()
         lost = pipeline.counts["lost"]
         ran = " + ".join(described(engine) for engine in pipeline.estimate.engines)
-    measured = measured[:limit] if limit else measured
     if not measured:
         raise ConfigError(f"--video {video}: gives no frames")
     told = _smoothed(cfg, measured)

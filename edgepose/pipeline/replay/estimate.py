@@ -14,9 +14,8 @@ from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Frame, HeadSpec, InputSpec, Poses
 from edgepose.engine import Engine
 from edgepose.engine.manifest import Manifest, OwnSkeleton
-from edgepose.estimate.base import InFlight
-from edgepose.estimate.opening import one_step
-from edgepose.estimate.predictor import Predictor
+from edgepose.estimate import Found
+from edgepose.estimate.opening import single_model
 from edgepose.wire.recording import Kept, KeptFrame, RawHeads, Session, skeleton_of
 
 
@@ -28,13 +27,11 @@ class Replayed:
         self.engines: tuple[Engine, ...] = ()
         self.counts = {"invokes": 0, "crops": 0}
         self.enter_score, self.stay_score = session.enter_score, session.stay_score
-        self.inferred_t = 0.0
 
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:  # noqa: ARG002 (was known when it was looked at)
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:  # noqa: ARG002 (was known when it was looked at)
         """As Estimate."""
-        self.inferred_t = time.monotonic()
-        kept = _kept(frame)
-        return _at_its_time(kept.poses, kept, frame)
+        kept, now = _kept(frame), time.monotonic()
+        return Found(_at_its_time(kept.poses, kept, frame), now, now, now)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -53,21 +50,17 @@ class Redecoded:
             manifest, skeleton=OwnSkeleton(name=own.name, joints=own.joints, bones=own.bones, sigmas=own.sigmas)
         )
         engine = cast(Engine, _NoEngine(manifest, session))
-        self._one = one_step(cfg, engine, _KeptLook)
+        self._one = single_model(cfg, engine)
         self.skeleton, self.counts = self._one.skeleton, self._one.counts
         self.engines: tuple[Engine, ...] = ()
         self.enter_score, self.stay_score = self._one.enter_score, self._one.stay_score
 
-    @property
-    def inferred_t(self) -> float:
+    def __call__(self, frame: Frame, expected: Poses | None) -> Found:  # noqa: ARG002 (was known when it was looked at)
         """As Estimate."""
-        return self._one.inferred_t
-
-    def __call__(self, frame: Frame, expected: Poses | None) -> Poses:  # noqa: ARG002 (was known when it was looked at)
-        """As Estimate."""
-        kept, raw = _kept(frame), _raw(frame)
-        poses = self._one.finish(InFlight(frame, raw.crop, raw.part, raw.nothing_expected, 0))
-        return replace(_at_its_time(poses, kept, frame), ran_on=kept.poses.ran_on, taken_wall=kept.poses.taken_wall)
+        kept, raw, now = _kept(frame), _raw(frame), time.monotonic()
+        poses = self._one.judged(self._one.look.poses(raw.heads, raw.crop, frame), raw.nothing_expected)
+        poses = replace(_at_its_time(poses, kept, frame), ran_on=kept.poses.ran_on, taken_wall=kept.poses.taken_wall)
+        return Found(poses, now, now, time.monotonic())
 
     def close(self) -> None:
         """Nothing is open."""
@@ -89,14 +82,6 @@ class _NoEngine:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class _KeptLook(Predictor):
-    """Looks at what was kept."""
-
-    def finish(self, step: InFlight) -> Poses:
-        """As Look."""
-        return self._seen(_raw(step.frame).heads, step.crop, step.frame, step.part, time.monotonic())
 
 
 def _kept(frame: Frame) -> Kept:

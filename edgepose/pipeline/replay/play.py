@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -11,15 +11,14 @@ import msgspec
 
 from edgepose.core import config
 from edgepose.core.errors import SourceError
-from edgepose.pipeline import Pipeline
+from edgepose.pipeline.loop import Pipeline
+from edgepose.pipeline.publish import Watch
 from edgepose.pipeline.replay.estimate import Redecoded, Replayed
 from edgepose.pipeline.replay.source import ReplaySource
-from edgepose.pipeline.stages import Following
+from edgepose.pipeline.stages import Stages, stages_of
 from edgepose.wire.recording import Kept, Recording, Session
 
 if TYPE_CHECKING:
-    from edgepose.core.poses import Frame, Poses
-    from edgepose.follow.track import Tracker
     from edgepose.sink import Sink
 
 FOREVER = float("inf")
@@ -59,46 +58,42 @@ class Replay:
         self.sessions = 0
         """So far, that one included."""
 
-    def run(self, watch: Callable[[Poses, Frame], None] | None = None) -> None:
-        """Play all of it; `watch` sees what the sinks do.
+    def run(self, *watchers: Watch) -> None:
+        """Play all of it; watchers see what the sinks do.
 
         Raises:
             SourceError: there is nothing in it.
             Exception: as Pipeline.run.
         """
-        before: Tracker | None = None
+        before: Stages | None = None
         placed = within(places(self._recording), self._plan)
         for _, frames in groupby(placed, lambda one: id(one[1].session)):
             if self._stopping:
                 return
-            before = self._play(frames, before, watch)
+            before = self._play(frames, before, watchers)
         if not self.frames and not self._stopping:
             raise SourceError(self._recording.warning or f"{self._recording.name}: has no frames there")
 
     def _play(
         self,
         frames: Iterator[tuple[float, Kept]],
-        before: Tracker | None,
-        watch: Callable[[Poses, Frame], None] | None,
-    ) -> Tracker | None:
+        before: Stages | None,
+        watchers: Sequence[Watch],
+    ) -> Stages | None:
         first = next(frames)
         self.session = session = first[1].session
         self.sessions += 1
         cfg = as_recorded(self._cfg, session) if self._plan.as_recorded else self._cfg
         estimate = Redecoded(cfg, session, self._recording.name) if self._plan.decode else Replayed(session)
         source = ReplaySource(_rest(first, frames), still=session.still, speed=self._plan.speed)
-        following = Following(cfg, source)
-        tracker = following.tracker(estimate) if following.on else None
-        if session.continues and before is not None and tracker is not None:
-            tracker.goes_on_from(before)
-        smoother = following.smoother(estimate.skeleton) if following.on else None
+        stages = stages_of(cfg, source, estimate, before if session.continues else None)
         with source:
-            self._pipeline = Pipeline(source, estimate, self._sinks, tracker, smoother, following)
+            self._pipeline = Pipeline(source, stages, self._sinks)
             if self._stopping:
                 return None
-            self._pipeline.run(watch)
+            self._pipeline.run(*watchers)
             self.frames += source.counts["frames"]
-        return tracker
+        return stages
 
     def stop(self) -> None:
         """End `run` soon; safe from a signal handler."""

@@ -7,17 +7,12 @@ import re
 from collections.abc import Callable
 
 from edgepose.core.errors import one_line
+from edgepose.sink.base import Handler, Reply
 from edgepose.sink.mqtt.connection import Received, matches
 from edgepose.sink.mqtt.lanes import AnswerLane
 from edgepose.wire.commands import COMMANDS
 
 log = logging.getLogger("edgepose.sink.mqtt.sink")
-
-Reply = Callable[[bytes], None]
-"""Answers a message; from any thread, also later."""
-Handler = Callable[[bytes, str, Reply], None]
-"""Gets the payload, the topic (below the root: without it) and how to answer. Must not block."""
-
 
 ANSWER_SUFFIX = "control/answer"
 """Where answers go that are not wanted elsewhere."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from edgepose.core.poses import Poses
+from edgepose.sink.base import OnSent, untold
 from edgepose.sink.mqtt.state import Outbox
 from edgepose.wire.messages import ANSWER
 
@@ -88,10 +89,6 @@ class _Quiet:
         pass
 
 
-def _untold(_poses: Poses, _sent_t: float) -> None:
-    pass
-
-
 class PosesLane(_Quiet):
     """Poses of every frame: live the newest wins, and none older than `stale_s` goes out."""
 
@@ -106,9 +103,9 @@ class PosesLane(_Quiet):
         qos: int,
         probe_s: float,
         stale_s: float | None,
+        on_sent: OnSent = untold,
     ) -> None:
-        self.outbox = outbox
-        self.on_sent: Callable[[Poses, float], None] = _untold
+        self.outbox, self._on_sent = outbox, on_sent
         self.sent = self.refused = 0
         self._encode, self._topic, self._traits = encode, topic, properties
         self._qos, self._probe_s, self._stale_s = qos, probe_s, stale_s
@@ -149,12 +146,12 @@ class PosesLane(_Quiet):
         """Tell when it went out."""
         self._newest = out.key
         if written:
-            self.on_sent(out.key, now_t)
+            self._on_sent(out.key, now_t)
 
     def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:
         """Count it."""
         if not told:
-            self.on_sent(out.key, time.monotonic())
+            self._on_sent(out.key, time.monotonic())
         if out.qos:
             self._allowed = not denied
         self.refused += bool(denied)

@@ -27,10 +27,10 @@ from edgepose import wire
 from edgepose.core import places
 from edgepose.core.config import Mqtt
 from edgepose.core.poses import Frame, Poses
-from edgepose.sink.base import Sink
+from edgepose.sink.base import Handler, OnSent, Reply, Sink, untold
 from edgepose.sink.mqtt.connection import Connection, Settled, connect
 from edgepose.sink.mqtt.events import EventsLane
-from edgepose.sink.mqtt.inbox import Handler, Inbox, Reply
+from edgepose.sink.mqtt.inbox import Inbox
 from edgepose.sink.mqtt.lanes import AnswerLane, KeptLane, Lane, MessageProperties, NowLane, Outgoing, PosesLane
 from edgepose.sink.mqtt.reasons import ConnectionDown
 from edgepose.sink.mqtt.spool import Spool
@@ -67,7 +67,16 @@ class MqttSink(Sink):
     waits = False
     tells_later = True
 
-    def __init__(self, settings: Mqtt, device: str, camera: str, *, live: bool = True, timing: Timing | None = None):
+    def __init__(
+        self,
+        settings: Mqtt,
+        device: str,
+        camera: str,
+        *,
+        live: bool = True,
+        timing: Timing | None = None,
+        on_sent: OnSent = untold,
+    ) -> None:
         """Raises ConfigError; a broker that is away is no error."""
         self._target = target(settings, device, camera)
         self._versions = self._target.versions
@@ -85,8 +94,9 @@ class MqttSink(Sink):
         self._wake_far.setblocking(False)
 
         self._outbox = Outbox(2, None) if live else Outbox(64, self._timing.patience_s)
-        self._poses = _poses_lane(settings, device, camera, self.root, self._outbox, live, self._timing.probe_s)
-        self._poses.on_sent = lambda poses, sent_t: self.on_sent(poses, sent_t)
+        self._poses = _poses_lane(
+            settings, device, camera, self.root, self._outbox, live, self._timing.probe_s, on_sent
+        )
         self._kept, self._now, self._answers = (
             KeptLane(self._timing.retry_s),
             NowLane(settings.expiry_s),
@@ -382,7 +392,7 @@ class MqttSink(Sink):
 
 
 def _poses_lane(
-    settings: Mqtt, device: str, camera: str, root: str, outbox: Outbox, live: bool, probe_s: float
+    settings: Mqtt, device: str, camera: str, root: str, outbox: Outbox, live: bool, probe_s: float, on_sent: OnSent
 ) -> PosesLane:
     """Poses as `settings` want them."""
 
@@ -395,7 +405,8 @@ def _poses_lane(
     encode, content = {"json": (as_json, JSON), "binary": (as_binary, BINARY)}[settings.format]
     properties = MessageProperties(wire.SCHEMA, content, settings.expiry_s)
     qos = settings.qos if live else 1
-    return PosesLane(outbox, encode, f"{root}/poses", properties, qos, probe_s, settings.expiry_s if live else None)
+    stale_s = settings.expiry_s if live else None
+    return PosesLane(outbox, encode, f"{root}/poses", properties, qos, probe_s, stale_s, on_sent)
 
 
 def _spool(settings: Mqtt, device: str, camera: str, root: str, live: bool) -> Spool:

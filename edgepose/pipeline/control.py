@@ -1,0 +1,98 @@
+"""What may be asked of a running loop, and its signs of life."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from edgepose.pipeline.pace import Pace
+
+if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
+    from edgepose.pipeline.stages import Stages
+
+
+class Governor(Protocol):
+    """Saves power: leaves out frames of a camera that would tell nothing new. Called by the loop's thread."""
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether to look at this one, which neither a pause nor max_fps left out."""
+
+    def saw(self, poses: Poses) -> None:
+        """Who was in a frame that was looked at, with ids."""
+
+
+class Control:
+    """Which stages are in force and which frames they get; what is asked for is done between two frames.
+
+    live  frames come by themselves: those that are not wanted are skipped. A recording waits instead.
+    """
+
+    def __init__(self, stages: Stages, live: bool, governor: Governor | None = None) -> None:
+        self._stages, self._live, self._governor = stages, live, governor
+        self._pace = Pace(stages.cfg.service.max_fps)
+        self._asked: deque[Callable[[], object]] = deque()
+        self.paused = False
+        self.looked = self.skipped = 0
+        """Frames looked at, and those left out, so far."""
+        self.waiting = ""
+        """Why no frame is looked at right now, as far as that is meant to be; empty while they come."""
+        self.progress_t = time.monotonic()
+        """Monotonic seconds of the loop's last sign of life: a frame done, or a wait with a reason."""
+
+    def stages(self) -> Stages:
+        """Those in force."""
+        return self._stages
+
+    def ask(self, action: Callable[[], object]) -> None:
+        """Let the loop's thread do something before the next frame, or soon while none comes; from any thread."""
+        self._asked.append(action)
+
+    # ------------------------------------------------------------------------------------- within what is asked for
+
+    def put(self, stages: Stages) -> None:
+        """Put others in force; an estimate that they replace is closed."""
+        replaced, self._stages = self._stages, stages
+        if replaced.cfg.service.max_fps != stages.cfg.service.max_fps:
+            self._pace = Pace(stages.cfg.service.max_fps)
+        if replaced.estimate is not stages.estimate:
+            replaced.estimate.close()
+
+    def pause(self, paused: bool) -> None:
+        """Skip a camera's frames, let a recording wait; or go on."""
+        self.paused = paused
+
+    # ------------------------------------------------------------------------------------------- in the loop's thread
+
+    def idle(self, why: str) -> None:
+        """The loop waits, and does what it is asked for meanwhile."""
+        self.waiting, self.progress_t = "paused" if self.paused else why, time.monotonic()
+        self.serve()
+
+    def serve(self) -> None:
+        """Do what was asked for."""
+        while self._asked:
+            self._asked.popleft()()
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether to look at a frame; counts it."""
+        self.progress_t = time.monotonic()
+        if self._live and not self._lets(frame):
+            self.skipped += 1
+            return False
+        self.waiting = ""
+        self.looked += 1
+        return True
+
+    def saw(self, poses: Poses) -> None:
+        """Who was in it."""
+        if self._governor is not None:
+            self._governor.saw(poses)
+
+    def _lets(self, frame: Frame) -> bool:
+        if self.paused:
+            self.waiting = "paused"
+            return False
+        return self._pace.wants(frame.t) and (self._governor is None or self._governor.wants(frame))
