@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.engine import open_engine
-from edgepose.estimate.predictor import Counts, Predictor
+from edgepose.estimate.predictor import Predictor, new_counts
 from edgepose.estimate.turned import Turn, partners, placed
 from tests.helpers.eval_scene import PICTURES
 
@@ -43,7 +43,7 @@ def test_the_middle_stays_and_the_models_right_points_where_it_should(
 @pytest.fixture(scope="module")
 def look() -> Predictor:
     engine = open_engine(config.Engine(model="movenet_lightning_192", threads=1))
-    return Predictor(engine, config.Decode(max_people=1, min_person_score=0.0, kernels="numpy"), Counts())
+    return Predictor(engine, config.Decode(max_people=1, min_person_score=0.0, kernels="numpy"), new_counts())
 
 
 def picture() -> NDArray[np.uint8]:
@@ -65,7 +65,7 @@ def test_a_turned_picture_looked_at_turned_gives_the_upright_pose(look: Predicto
     image = picture()
     height, width = image.shape[:2]
     box = (20.0, 10.0, width - 21.0, height - 11.0)
-    upright = look.turned(frame_of(image), box, Turn())
+    upright = look.turned(frame_of(image), box, Turn()).poses
     turned = np.rot90(image, -quarter)  # clockwise
 
     def there(xy: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -75,7 +75,7 @@ def test_a_turned_picture_looked_at_turned_gives_the_upright_pose(look: Predicto
 
     corners = there(np.array([box[:2], box[2:]]))
     around = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
-    again = look.turned(frame_of(turned), around, Turn(90 * quarter))
+    again = look.turned(frame_of(turned), around, Turn(90 * quarter)).poses
     assert sure(upright).sum() >= 4
     assert np.abs(there(upright.xy) - again.xy)[0][sure(upright)].max() < 0.01 * height
 
@@ -84,8 +84,8 @@ def test_a_mirrored_look_at_a_mirrored_picture_is_the_pose_with_sides_changed(lo
     image = picture()
     height, width = image.shape[:2]
     box = (20.0, 10.0, width - 21.0, height - 11.0)
-    plain = look.turned(frame_of(image), box, Turn())
-    mirrored = look.turned(frame_of(image[:, ::-1]), box, Turn(mirror=True))
+    plain = look.turned(frame_of(image), box, Turn()).poses
+    mirrored = look.turned(frame_of(image[:, ::-1]), box, Turn(mirror=True)).poses
     other = partners(COCO17)
     as_plain = np.stack((width - 1 - mirrored.xy[0, other, 0], mirrored.xy[0, other, 1]), axis=-1)
     assert np.abs(plain.xy[0] - as_plain)[sure(plain)].max() < 0.01 * height
@@ -97,9 +97,9 @@ def test_other_layouts_are_turned_like_colour(look: Predictor) -> None:
     image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
     height, width = image.shape[:2]
     box = (20.0, 10.0, width - 21.0, height - 11.0)
-    plain = look.turned(frame_of(image), box, Turn(180))
-    planar = look.turned(frame_of(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), "i420"), box, Turn(180))  # type: ignore[arg-type]
-    grey = look.turned(frame_of(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), "gray"), box, Turn(180))  # type: ignore[arg-type]
+    plain = look.turned(frame_of(image), box, Turn(180)).poses
+    planar = look.turned(frame_of(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), "i420"), box, Turn(180)).poses  # type: ignore[arg-type]
+    grey = look.turned(frame_of(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), "gray"), box, Turn(180)).poses  # type: ignore[arg-type]
     sides = plain.score[0] > 0.4
     assert np.abs(plain.xy - planar.xy)[0][sides].max(initial=0) < 0.05 * height
     assert grey.xy.shape == plain.xy.shape

@@ -22,7 +22,7 @@ from edgepose.lab.eval.measure import reliability
 from edgepose.lab.eval.run import Progress
 from edgepose.lab.eval.truth import Person, Picture, Truth, empties
 from edgepose.pipeline import described
-from edgepose.pipeline.stages import Following
+from edgepose.pipeline.stages import stages_of
 from edgepose.source import ListSource
 
 APART_S = 3600.0
@@ -105,15 +105,13 @@ def hold(
     progress: Progress,
 ) -> Held:
     """Look at every picture as if a fixed camera did."""
-    estimate = open_estimate(cfg)
-    following = Following(cfg, ListSource([], live=True))
-    if not following.on:
-        estimate.close()
+    if cfg.track.mode == "off":
         raise ConfigError("track.mode: off has no tracks to judge; --still needs them")
+    estimate = open_estimate(cfg)
     try:
         scenes = []
         for index, picture in enumerate(pictures):
-            scenes.append(_scene(estimate, following, picture, truth, camera, seconds, index))
+            scenes.append(_scene(cfg, estimate, picture, truth, camera, seconds, index))
             progress.step()
         ran = " + ".join(described(engine) for engine in estimate.engines)
         invokes = estimate.counts["invokes"]
@@ -126,8 +124,8 @@ def hold(
 
 
 def _scene(
+    cfg: config.Config,
     estimate: Estimate,
-    following: Following,
     picture: Picture,
     truth: Truth | None,
     camera: Camera,
@@ -139,7 +137,7 @@ def _scene(
     scores: list[tuple[float, bool]] = []
     identities: set[int] = set()
     frames, worst = 0, None
-    for t, poses in _tracked(estimate, following, picture, camera, seconds, index):
+    for t, poses in _tracked(cfg, estimate, picture, camera, seconds, index):
         frames += 1
         identities |= set(poses.track_id.tolist())
         whose = _whose(poses, people, truth)
@@ -157,18 +155,18 @@ def _scene(
 
 
 def _tracked(
-    estimate: Estimate, following: Following, picture: Picture, camera: Camera, seconds: float, index: int
+    cfg: config.Config, estimate: Estimate, picture: Picture, camera: Camera, seconds: float, index: int
 ) -> Iterator[tuple[float, Poses]]:
     """Seconds since the start of the scene, and who is reported then."""
     try:
         image, _ = read_image(picture)
     except SourceError as error:
         raise ConfigError(str(error)) from None
-    tracker = following.tracker(estimate)
+    stages = stages_of(cfg, ListSource([], live=True), estimate)
     for frame in held(image, camera, seconds, index, picture.name):
         placed = replace(frame, t=frame.t + APART_S * index)
         try:
-            yield frame.t, tracker.update(estimate(placed, tracker.expected(placed.t)))
+            yield frame.t, stages.follow(estimate(placed, stages.expected(placed)).poses)
         except FrameLostError:
             continue
 
