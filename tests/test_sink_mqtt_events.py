@@ -19,13 +19,12 @@ import pytest
 
 from edgepose import wire
 from edgepose.core.config import Mqtt
-from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt import events as mqtt_events
 from edgepose.sink.mqtt.connection import Connection, Settled
 from edgepose.sink.mqtt.events import INCOMING
 from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 from edgepose.sink.mqtt.sink import MqttSink, Reply, Timing, _Sent
-from edgepose.sink.mqtt.spool import Spool, disk
+from edgepose.sink.mqtt.spool import Spool, disk, queue
 from tests.helpers.broker import PERSISTENT, Broker, Subscriber, free_port, python_broker, wait_until
 from tests.helpers.people import frame, fresh
 
@@ -222,7 +221,7 @@ def test_a_broker_that_keeps_nothing_loses_only_what_it_acknowledged_before_its_
     gate.set()
     with sink(broker.url) as publisher:
         with visitors(publisher) as entered:
-            wait_until(lambda: publisher.spool_counts["sent"] > 30, "events for nobody")
+            wait_until(lambda: publisher.spool_counts["sent"] > 120, "events for nobody, more than were waiting")
             gate.clear()  # so that the reader is there before the sink
             broker.kill()
             wait_until(lambda: told(caplog, "closed the connection"), "the sink to notice")
@@ -310,17 +309,17 @@ def test_events_of_a_recording_leave_nothing_on_disk(broker: Broker, tmp_path: P
     assert not (tmp_path / "state").exists()
 
 
-def test_two_of_one_name_are_refused_and_leave_nothing_behind(
+def test_the_second_of_one_name_waits_in_memory_and_takes_over(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "LOCK_S", 0.1)
-    threads = threading.active_count()
-    with (
-        sink(broker.url, spool=str(tmp_path / "state")),
-        pytest.raises(ConfigError, match="in use by another edgepose"),
-    ):
-        sink(broker.url, spool=str(tmp_path / "state"))
-    assert threading.active_count() == threads
+    monkeypatch.setattr(queue, "RETRY_S", 0.2)
+    with sink(broker.url, spool=str(tmp_path / "state"), client_id="first") as first:
+        second = sink(broker.url, spool=str(tmp_path / "state"), client_id="second")
+        assert second.troubles == ["events wait in memory: another process has it"]
+        assert first.troubles == []
+    with second:
+        wait_until(lambda: second.troubles == [], "the spool to be free")
 
 
 # --------------------------------------------------------------------------------------------- what must never happen

@@ -16,7 +16,7 @@ from edgepose.core.config import Mqtt
 from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt.lanes import MessageProperties, PosesLane
 from edgepose.sink.mqtt.state import MOST_IDS, Backoff, Changes, Outbox
-from edgepose.sink.mqtt.target import target
+from edgepose.sink.mqtt.target import board, target
 from tests.helpers.broker import secret_file
 from tests.helpers.people import poses
 
@@ -187,7 +187,7 @@ def test_an_address_is_host_port_and_whether_it_is_encrypted(url: str, host: str
 def test_topics_and_name_tell_device_and_camera() -> None:
     made = target(Mqtt(broker="mqtt://hub", topic="house/{camera}/{device}/"), "board", "door")
 
-    assert (made.root, made.client_id) == ("house/door/board", "edgepose-board-door")
+    assert (made.root, made.client_id) == ("house/door/board", f"edgepose-board-door-{board()}")
 
 
 def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepose.core import places
-from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt.spool import Item, Spool
+from edgepose.sink.mqtt.spool import disk as disk_module
 from edgepose.sink.mqtt.spool import queue as queue_module
 from edgepose.sink.mqtt.spool.disk import ROW_BYTES, Disk
 
@@ -360,25 +360,135 @@ def test_damage_found_while_running_is_survived(
     assert told(caplog, "damaged (database disk image is malformed)") == 1
 
 
+def waiting_in(path: Path, count: int = 5) -> list[int]:
+    with Spool(path, 20_000) as spool:
+        return [spool.put("edgepose/a/b/events", named) for _ in range(count)]
+
+
+def test_one_damaged_byte_anywhere_costs_at_most_what_it_hit(tmp_path: Path) -> None:
+    """Each place of the header, and some of the rest: it opens, keeps, and gives nothing that nobody wrote."""
+    path = tmp_path / "a.db"
+    put = waiting_in(path)
+    whole = path.read_bytes()
+    marks = whole.index(b"tableitem"), whole.index(b"item 1"), whole.index(b"edgepose/a/b/events")
+    places_ = {*range(16, 100, 3), *(mark + at for mark in marks for at in range(0, 60, 4))}
+    for at in sorted({*places_, *random.Random(1).sample(range(len(whole)), 100)}):
+        for left in tmp_path.iterdir():
+            left.unlink()
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        path.with_name("a.db.sure").touch()
+        with Spool(path, 20_000, retry_s=0) as spool:
+            new = []
+            for _ in range(4):
+                new.append(spool.put("edgepose/a/b/events", named))
+                items = spool.pending(100)
+            assert spool.on_disk, at
+            assert [item.number for item in items][-4:] == new, at
+            assert all(item == (item.number, "edgepose/a/b/events", named(item.number)) for item in items), at
+            assert new[0] > put[-1], at
+
+
+ROTTEN = {
+    "another topic": "topic = replace(topic, 'events', 'event+')",
+    "no payload": "payload = NULL",
+    "text": "payload = CAST(payload AS TEXT)",
+    "a number": "payload = 5",
+    "a topic that is no text": "topic = CAST(x'6564ff' AS TEXT)",
+    "another payload": "payload = CAST('item 0' AS BLOB)",
+    "another checksum": "crc = 1",
+}
+
+
+@pytest.mark.parametrize("change", ROTTEN.values(), ids=ROTTEN)
+def test_a_row_that_rotted_is_dropped_and_holds_back_no_other(
+    change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put = waiting_in(tmp_path / "a.db")
+    other = sqlite3.connect(tmp_path / "a.db")
+    other.execute(f"UPDATE item SET {change} WHERE number = ?", (put[2],))  # noqa: S608
+    other.commit()
+    other.close()
+    with Spool(tmp_path / "a.db", 20_000) as spool:
+        assert numbers(spool) == put[:2] + put[3:]
+        assert spool.counts == {"kept": 4, "dropped": 1, "failed": 0}
+        spool.done(*put)
+        assert spool.counts["kept"] == 0
+    assert told(caplog, "1 events in it are damaged") == 1
+
+
+def test_a_file_of_version_1_is_read_on(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    old.execute("CREATE TABLE item (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB)")
+    old.execute("INSERT INTO item VALUES (41, 'events', x'6f6c64')")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    (tmp_path / "a.db.sure").touch()
+    for _ in range(2):
+        with Spool(tmp_path / "a.db", MB) as spool:
+            assert spool.pending(1) == [Item(41, "events", b"old")]
+    with Spool(tmp_path / "a.db", MB) as spool:
+        assert spool.put("events", named) == 42
+
+
+@pytest.mark.parametrize("in_memory", [False, True], ids=["on disk", "in memory"])
+def test_numbers_are_raised_with_those_that_wait(tmp_path: Path, in_memory: bool) -> None:
+    path = None if in_memory else tmp_path / "a.db"
+    with Spool(path, MB) as spool:
+        low = [spool.put("events", named) for _ in range(700)]
+        spool.done(low[0])
+        high = low[-1] + 1000
+        spool.raise_to(low[5], lambda _payload, number: named(number))
+        assert numbers(spool) == low[1:], "they are high enough"
+        spool.raise_to(high, lambda _payload, number: named(number))
+        assert spool.pending(1000) == [Item(number, "events", named(number)) for number in range(high, high + 699)]
+        assert spool.put("events", named) == high + 699
+        assert spool.counts["kept"] == 700
+    if path is not None:
+        with Spool(path, MB) as spool:
+            assert numbers(spool) == list(range(high, high + 700))
+
+
 # ------------------------------------------------------------------------------------------------------ two processes
 
 
-def test_a_second_process_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_second_process_waits_in_memory_until_the_first_lets_go(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first may be a life that hangs, or somebody with sqlite3: either passes, and no setting is wrong."""
+    monkeypatch.setattr(disk_module, "LOCK_S", 0.1)
     code = (
         "import sys, time; from pathlib import Path; from edgepose.sink.mqtt.spool import Spool\n"
-        "spool = Spool(Path(sys.argv[1]), 10**6); print('open', flush=True); time.sleep(60)\n"
+        "spool = Spool(Path(sys.argv[1]), 10**6); print(spool.put('events', lambda number: b'first'), flush=True)\n"
+        "time.sleep(60)\n"
     )
     path = tmp_path / "a.db"
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as first:
         assert first.stdout is not None
-        assert first.stdout.readline() == b"open\n"
-        with pytest.raises(ConfigError, match="in use by another edgepose") as caught:
-            Spool(path, MB)
-        assert "\n" not in str(caught.value)
-        first.kill()
-        first.wait()
+        theirs = int(first.stdout.readline())
+        with Spool(path, MB, retry_s=0) as spool:
+            mine = spool.put("events", named)
+            assert not spool.on_disk
+            assert spool.trouble == "another process has it"
+            first.kill()
+            first.wait()
+            assert numbers(spool) == [theirs, mine]
+            assert spool.on_disk, "the kernel took the lock of the dead"
+            assert spool.trouble == ""
+    assert told(caplog, "another edgepose of the same device and camera, or somebody who reads it with sqlite3") == 1
+
+
+def test_somebody_who_reads_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_module, "LOCK_S", 0.1)
+    path = tmp_path / "a.db"
     with Spool(path, MB) as spool:
-        assert spool.on_disk, "the kernel took the lock of the dead"
+        before = spool.put("events", named)
+    reader = sqlite3.connect(path)
+    assert reader.execute("SELECT count(*) FROM item").fetchone() == (1,)
+    with Spool(path, MB, retry_s=0) as spool:
+        put = spool.put("events", named)
+        reader.close()
+        assert numbers(spool) == [before, put]
+        assert spool.on_disk
 
 
 def test_a_process_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:

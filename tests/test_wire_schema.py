@@ -24,7 +24,7 @@ NOW = "2026-01-02T12:00:00.000000Z"
 STATUS = wire.Status(
     schema="edgepose.status/1", version="1.0", device="board", camera="door", run="ab12", since=NOW, state="running",
     source="picamera2", model="light", engines=["movenet: litert on cpu"], skeleton="coco17", joints=["nose", "eye"],
-    bones=[(0, 1)], format="json", smoothing="light",
+    bones=[(0, 1)], format="json", smoothing="light", troubles=["metrics.listen: no such address"],
 )  # fmt: skip
 HEALTH = wire.Health(
     schema="edgepose.health/1", device="board", camera="door", run="ab12", at=NOW, uptime_s=12.5, people=2, fps=14.9,
@@ -54,6 +54,9 @@ MESSAGES: dict[str, list[bytes]] = {
         wire.encode_struct(wire.Presence(schema="edgepose.presence/1", people=2, present=True, since=NOW)),
         wire.encode_struct(wire.Presence(schema="edgepose.presence/1", people=None, present=None, since=NOW)),
     ],
+    "numbering": [wire.encode_struct(wire.Numbering(
+        schema="edgepose.numbering/1", below=1001, lineage="ab12", run="cd34"
+    ))],
     "answer": [
         wire.encode_struct(wire.Answer(schema="edgepose.answer/1", command="rate", ok=True, result={"max_fps": 5.0})),
         wire.encode_struct(wire.Answer(schema="edgepose.answer/1", command="fly", ok=False, error="no", id="7")),

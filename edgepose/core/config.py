@@ -279,7 +279,7 @@ class Mqtt(Section, frozen=True, kw_only=True):
     key_file: Annotated[
         str, says("key of the client certificate, for its owner alone (chmod 600), or credential:NAME")
     ] = ""
-    client_id: Annotated[str, says("name at the broker; empty is edgepose-{device}-{camera}")] = ""
+    client_id: Annotated[str, says("name at the broker; empty is edgepose-{device}-{camera}- and the board's own")] = ""
     qos: Annotated[
         Literal[0, 1], says("0 sends a pose once, 1 until the broker has it; from a file it is always 1")
     ] = 0

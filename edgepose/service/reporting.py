@@ -65,7 +65,15 @@ class Reporter:
             format=cfg.sink.mqtt.format,
             smoothing=cfg.smooth.preset if smoothed else "off",
             max_fps=cfg.service.max_fps,
+            troubles=self._troubles(),
         )
+
+    def _troubles(self) -> list[str]:
+        """Of the sinks, and of the parts of the service that have any."""
+        told: list[str] = []
+        for one in (*self._service.pipeline.sinks, *self._service.parts):
+            told += getattr(one, "troubles", ())
+        return told
 
     def _described(self, estimate: Estimate) -> list[str]:
         known = estimate, *(engine.ran_on for engine in estimate.engines)

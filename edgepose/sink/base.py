@@ -63,6 +63,11 @@ class Sink(Protocol):
     """write() only queues; the callback it was made with hears of poses that really went out."""
 
     @property
+    def troubles(self) -> list[str]:
+        """What does not work as set though poses flow; tried again by the sink itself."""
+        return []
+
+    @property
     def counts(self) -> dict[str, int]:
         """What happened so far; each sink has at least "sent", the frames whose poses went out."""
 

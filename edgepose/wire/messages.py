@@ -16,6 +16,7 @@ STATUS = "edgepose.status/1"
 HEALTH = "edgepose.health/1"
 ANSWER = "edgepose.answer/1"
 PRESENCE = "edgepose.presence/1"
+NUMBERING = "edgepose.numbering/1"
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,7 +26,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What this is, and its version."""
     number: int
     """Rises by one from event to event of this device and camera, also across restarts: one not above the last is a
-    repeat. It jumps far ahead, to the clock's microseconds, where the last one is not known: a new or broken disk."""
+    repeat. It jumps far ahead, to the clock's microseconds or to what the broker keeps on `numbering`, where the last
+    one is not known: a new or broken disk."""
     type: Annotated[str, Meta(extra_json_schema={"examples": ["entered", "left"]})]
     """What happened: entered, or left and never to come again under the same id; readers ignore other words."""
     id: int
@@ -85,6 +87,8 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """smooth.preset as set or commanded."""
     max_fps: float = 0.0
     """Most frames looked at in a second, Hz; left out where all are."""
+    troubles: list[str] = []
+    """What does not work as set though poses flow, and is tried again: a disk, a port; left out when all does."""
 
 
 class Health(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -135,6 +139,19 @@ class Presence(Struct, frozen=True, kw_only=True):
     """Of this state: ISO 8601, UTC, microseconds, "Z"."""
 
 
+class Numbering(Struct, frozen=True, kw_only=True):
+    """A bound for the numbers of events, kept by the broker for edgepose itself; readers need not know it."""
+
+    schema: str
+    """What this is, and its version."""
+    below: int
+    """Every number so far is below it."""
+    lineage: str
+    """Names the spool that the numbers come from."""
+    run: str
+    """Who said so."""
+
+
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of a command."""
 
@@ -152,7 +169,10 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it asked for, or what is in force now."""
 
 
-SCHEMAS: dict[type[Struct], str] = {Event: EVENT, Status: STATUS, Health: HEALTH, Presence: PRESENCE, Answer: ANSWER}
+SCHEMAS: dict[type[Struct], str] = {
+    Event: EVENT, Status: STATUS, Health: HEALTH, Presence: PRESENCE, Answer: ANSWER,
+    Numbering: NUMBERING,
+}  # fmt: skip
 """What `schema` says in each."""
 
 _encoder = msgspec.json.Encoder()
@@ -161,7 +181,7 @@ _T = TypeVar("_T", bound=Struct)
 
 
 def encode_struct(message: Struct) -> bytes:
-    """One JSON object of an Event, Status, Health or Answer; "?" stands for what in it is no text."""
+    """One JSON object of an Event, Status, Health or Answer, ...; "?" stands for what in it is no text."""
     try:
         return _encoder.encode(message)
     except UnicodeEncodeError:
@@ -171,6 +191,18 @@ def encode_struct(message: Struct) -> bytes:
 def encode_event(event: Event) -> bytes:
     """`encode_struct` of an Event."""
     return encode_struct(event)
+
+
+def renumbered(event: bytes, number: int) -> bytes:
+    """The same event with another number; it is one of ours.
+
+    Raises:
+        ValueError: it is none.
+    """
+    content = msgspec.json.decode(event)
+    if not isinstance(content, dict):
+        raise ValueError("event: not an object")
+    return _encoder.encode({**content, "number": number})
 
 
 def decode_struct(struct: type[_T], data: bytes) -> _T:

@@ -35,6 +35,10 @@ TOPICS: tuple[Topic, ...] = (
     Topic("presence", False, True, 1, "Presence", "how many people there are, calm enough to switch by; on change"),
     Topic("health", False, False, 0, "Health", "numbers, every sink.mqtt.health_every_s"),
     Topic(
+        "numbering", False, True, 1, "Numbering",
+        "edgepose's own: where the numbers of events go on, whatever becomes of its disk and its clock",
+    ),
+    Topic(
         "control/+", True, False, 1, "Command",
         "what to do: the last part is the command; a retained one is ignored",
     ),

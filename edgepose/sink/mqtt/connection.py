@@ -157,9 +157,12 @@ class Connection:
         qos, retain = min(out.qos, self.limits.qos), out.retain and self.limits.retain
         return self._client.publish(out.topic, out.payload, qos, retain, properties).mid
 
-    def subscribe(self, pattern: str) -> int:
-        """Ask for what is published from now on; the number under which the answer is settled."""
-        if self.version != "5":
+    def subscribe(self, pattern: str, *, kept: bool = False) -> int:
+        """Ask for what is published from now on; the number under which the answer is settled.
+
+        kept  also for what is kept, and for our own
+        """
+        if self.version != "5" or kept:
             number = self._client.subscribe(pattern, 1)[1]
         else:  # neither our own messages nor what was kept: a command that is kept would come with every connection
             wanted = SubscribeOptions(1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)

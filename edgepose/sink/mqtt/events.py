@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple
 from edgepose import wire
 from edgepose.core.poses import Poses
 from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
+from edgepose.sink.mqtt.numbering import SUFFIX, Bound
 from edgepose.sink.mqtt.spool import Item, Spool
-from edgepose.wire.messages import EVENT
+from edgepose.wire.messages import EVENT, NUMBERING, renumbered
 
 log = logging.getLogger("edgepose.sink.mqtt.sink")
 
@@ -60,6 +61,8 @@ class EventsLane:
         self._openings = spool.openings
         self._more, self._busy, self._closing = True, False, False
         self._proven, self._blocked_t = False, 0.0
+        self._bound, self._bound_topic, self._bound_t = Bound(run), f"{topic.rpartition('/')[0]}/{SUFFIX}", 0.0
+        self._raise_to = 0
         self._thread = threading.Thread(target=self._keep, name="edgepose-events", daemon=True)
         self._thread.start()
 
@@ -74,6 +77,11 @@ class EventsLane:
             "sent": self.sent,
             "refused": self.refused,
         }
+
+    @property
+    def trouble(self) -> str:
+        """Why the disk takes nothing now."""
+        return self._spool.trouble
 
     def add(self, poses: Poses) -> None:
         """Note who entered and left; never waits."""
@@ -117,6 +125,7 @@ class EventsLane:
             try:
                 self._forget(done)
                 self._spool.recover()
+                self._renumber()
                 if seen is not None:
                     self._put(seen)
                 self._refill()
@@ -129,7 +138,20 @@ class EventsLane:
 
     def _has_work(self) -> bool:
         hungry = self._more and len(self._window) < WINDOW // 2
-        return bool(self._incoming or self._done or self._closing or hungry)
+        return bool(self._incoming or self._done or self._closing or hungry or self._raise_to)
+
+    def _renumber(self) -> None:
+        """Go on above what the broker knows; nothing is on its way meanwhile."""
+        with self._changed:
+            wanted = self._raise_to
+        if wanted > self._spool.next:
+            log.warning("events: the broker knows of higher numbers than the disk; going on with %d", wanted)
+            with self._changed:
+                self._window, self._held = [], set()
+            self._spool.raise_to(wanted, renumbered)
+        with self._changed:
+            self._raise_to = 0
+        self._nudge()
 
     def _put(self, seen: _Seen) -> None:
         dropped = self._spool.counts["dropped"]
@@ -178,13 +200,39 @@ class EventsLane:
         return IN_FLIGHT if self._proven else 1
 
     def connected(self) -> None:
-        """Whether the broker takes events has to be proven anew."""
-        self._proven, self._blocked_t = False, 0.0
+        """Whether the broker takes events, and which numbers it knows, has to be proven anew."""
+        self._proven, self._blocked_t, self._bound_t = False, 0.0, 0.0
+        self._bound.connected()
+
+    @property
+    def wants(self) -> str:
+        """The topic on which the broker keeps what numbers there were; to be subscribed to."""
+        return self._bound_topic
+
+    def subscribed(self, denied: str) -> None:
+        """The broker's answer to that."""
+        if denied:
+            self._bound.refused()
+        else:
+            self._bound.subscribed(time.monotonic())
+
+    def heard(self, payload: bytes, retained: bool) -> str:
+        """A message on that topic; the run of another edgepose of our name, if it is from one."""
+        wanted, other = self._bound.heard(payload, retained, self._spool.lineage, self._spool.next)
+        if wanted:
+            with self._changed:
+                self._raise_to = max(self._raise_to, wanted)
+                self._changed.notify_all()
+        return other
 
     def take(self, now_t: float) -> Outgoing | None:
-        """The oldest that is not on its way."""
+        """The oldest that is not on its way; the bound goes before what it bounds."""
         with self._changed:
             self._believe(now_t - GRACE_S)
+            if not self._bound.settled(now_t) or self._raise_to:
+                return None
+            if now_t >= self._bound_t and (bound := self._bound.message(self._spool.lineage, self._spool.next)):
+                return Outgoing(self._bound_topic, bound, 1, True, MessageProperties(schema=NUMBERING))
             if now_t < self._blocked_t or not self._window:
                 return None
             item = self._window.pop(0)
@@ -197,6 +245,11 @@ class EventsLane:
 
     def acknowledged(self, out: Outgoing, denied: str, told: bool) -> None:  # noqa: ARG002 (every lane is told so)
         """Forget it only if the broker has it."""
+        if out.key is None:
+            self._bound_t = time.monotonic() + self._retry_s if denied else 0.0
+            if denied:
+                self._bound.again()
+            return
         self._proven = not denied
         if denied:
             self.refused += 1
@@ -210,6 +263,8 @@ class EventsLane:
 
     def give_up(self, out: Outgoing) -> None:
         """Forget it, so that it does not hold back the others."""
+        if out.key is None:
+            return
         self.refused += 1
         with self._changed:
             self._done.append(out.key.number)
@@ -224,7 +279,7 @@ class EventsLane:
         """They are sent again, in their old order; so are those acknowledged just before: the broker may have died."""
         with self._changed:
             self._believe(time.monotonic() - GRACE_S)
-            for item in [out.key for out in outs] + [item for _, item in self._acked]:
+            for item in [out.key for out in outs if out.key is not None] + [item for _, item in self._acked]:
                 bisect.insort(self._window, item)
             self._acked.clear()
 

@@ -28,7 +28,7 @@ from edgepose.core import places
 from edgepose.core.config import Mqtt
 from edgepose.core.poses import Frame, Poses
 from edgepose.sink.base import Handler, OnSent, Reply, Sink, untold
-from edgepose.sink.mqtt.connection import Connection, Settled, connect
+from edgepose.sink.mqtt.connection import Connection, Received, Settled, connect
 from edgepose.sink.mqtt.events import EventsLane
 from edgepose.sink.mqtt.inbox import Inbox
 from edgepose.sink.mqtt.lanes import AnswerLane, KeptLane, Lane, MessageProperties, NowLane, Outgoing, PosesLane
@@ -139,6 +139,12 @@ class MqttSink(Sink):
     def spool_counts(self) -> dict[str, int]:
         """Of events: kept (waiting), dropped, failed (the disk did not take them), sent, refused; empty without."""
         return self._events.counts if self._events else {}
+
+    @property
+    def troubles(self) -> list[str]:
+        """What does not work as set, though poses flow."""
+        trouble = self._events.trouble if self._events else ""
+        return [f"events wait in memory: {trouble}"] if trouble else []
 
     def write(self, poses: Poses, frame: Frame) -> None:  # noqa: ARG002 (every sink gets the frame)
         """Queue `poses` and who entered and left; live, without waiting. Raises only after close()."""
@@ -278,6 +284,10 @@ class MqttSink(Sink):
         try:
             for lane in self._lanes:
                 lane.connected()
+            if self._events:
+                mid = connection.subscribe(self._events.wants, kept=True)
+                asked = Outgoing(self._events.wants, b"", 1, False, MessageProperties())
+                unsettled[mid] = _Sent(None, asked, connected_t)
             while not self._over(len(unsettled)):
                 if not unsettled:
                     progress_t = time.monotonic()
@@ -287,7 +297,7 @@ class MqttSink(Sink):
                     self._settle(unsettled.pop(settled.mid), settled)
                     progress_t = time.monotonic()
                 for message in connection.received():
-                    self._inbox.take(message)
+                    self._hear(message)
                 if time.monotonic() - progress_t > self._timing.stall_s:
                     raise ConnectionDown("frozen", "does not answer any more")
                 if not connection.limits.retain and time.monotonic() - kept_t > self._timing.again_s:
@@ -332,6 +342,17 @@ class MqttSink(Sink):
             unsettled[mid] = _Sent(None, Outgoing(pattern, b"", 1, False, MessageProperties()), time.monotonic())
         return len(wanted)
 
+    def _hear(self, message: Received) -> None:
+        """Give what came in to whoever wants it."""
+        if self._events is None or message.topic != self._events.wants:
+            self._inbox.take(message)
+        elif other := self._events.heard(message.payload, message.retained):
+            text = (
+                f"another edgepose (run {other[:40]}) publishes as {self.root} too, and readers mix the two; give each "
+                "board a name of its own: `device` in its settings, or its host name"
+            )
+            self._tell(other, logging.ERROR, text, "twin")
+
     def _fill(self, connection: Connection, unsettled: dict[int, _Sent], turns: deque[Lane]) -> None:
         """Hand over what the broker can take now; the lanes take turns, so that none keeps the others waiting."""
         idle = 0
@@ -357,6 +378,9 @@ class MqttSink(Sink):
     def _settle(self, sent: _Sent, settled: Settled) -> None:
         """Tell the lane; tell when the broker's mind about a topic changed."""
         lane, out, denied = sent.lane, sent.out, settled.denied
+        if lane is None and self._events and out.topic == self._events.wants:
+            self._events.subscribed(denied)
+            return
         if lane is None:
             if denied:
                 text = f"does not let us subscribe to {out.topic}: {denied}; change its access rules"
@@ -367,8 +391,8 @@ class MqttSink(Sink):
             self._give_up(lane, out, f"{denied} ({len(out.payload)} bytes)")
             return
         if denied:
-            kept = "; they are kept, and tried again" if isinstance(lane, EventsLane) else ""
-            level = logging.ERROR if isinstance(lane, EventsLane) else logging.WARNING
+            kept = "; they are kept, and tried again" if isinstance(lane, EventsLane) and out.key else ""
+            level = logging.ERROR if isinstance(lane, EventsLane) and out.key else logging.WARNING
             text = f"does not let us publish {self._shown(lane, out)}: {denied}; change its access rules{kept}"
             self._tell("denied", level, text, self._shown(lane, out))
         elif out.qos and lane is not self._answers:

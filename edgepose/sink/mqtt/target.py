@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import ssl
 import string
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgepose.core import secret
@@ -49,12 +52,27 @@ def target(settings: Mqtt, device: str, camera: str) -> Target:
         tls=_tls(settings, encrypted),
         username=settings.username,
         password=_password(settings),
-        client_id=settings.client_id or f"edgepose-{device}-{camera}",
+        client_id=settings.client_id or f"edgepose-{device}-{camera}-{board()}",
         root=_root(settings.topic, device=device, camera=camera),
         versions=VERSIONS[settings.protocol],
         keepalive_s=settings.keepalive_s,
         expiry_s=settings.expiry_s,
     )
+
+
+def board(root: Path = Path("/")) -> str:
+    """Eight letters that are this board's own, the same at each start: two boards of one name must not end each other.
+
+    Of what differs also where both were written from one image: the processor's serial number, the network's address.
+    """
+    cards = sorted(root.glob("sys/class/net/*/device"))
+    files = [root / "etc/machine-id", root / "proc/device-tree/serial-number"]
+    files += [card.with_name("address") for card in cards[:1]]
+    told = []
+    for file in files:
+        with contextlib.suppress(OSError):
+            told.append(file.read_bytes())
+    return hashlib.sha256(b"\0".join(told)).hexdigest()[:8]
 
 
 def _address(url: str) -> tuple[str, int, bool]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +17,12 @@ LOCK_S = 2.0
 """How long another process may take to let go."""
 ROW_BYTES = 48
 """What the disk needs beside topic and payload."""
-VERSION = 1
-"""Of the file's layout."""
+VERSION = 2
+"""Of the file's layout. Version 1 had no checksums and no `about`; it is brought up to date."""
+MOST_NUMBER = 1 << 53
+"""Readers of JSON have whole numbers exactly below it."""
+TROUBLE = (OSError, sqlite3.Error, sqlite3.Warning, ValueError, TypeError, ArithmeticError, LookupError)
+"""What comes of a file that cannot be opened or read, or holds what nobody wrote."""
 
 
 class Item(NamedTuple):
@@ -30,6 +36,26 @@ class Item(NamedTuple):
     def size(self) -> int:
         """Bytes it counts for."""
         return len(self.payload) + len(self.topic.encode()) + ROW_BYTES
+
+    @property
+    def row(self) -> tuple[int, str, bytes, int]:
+        """As it is stored: with its checksum."""
+        return *self, zlib.crc32(b"%d\0%s\0%s" % (self.number, self.topic.encode(), self.payload))
+
+
+COLUMNS = "number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB, crc INTEGER"
+ROW = "number, CAST(topic AS BLOB), payload, crc"
+
+
+def _item(number: object, topic: object, payload: object, crc: object) -> Item | None:
+    """What a row says; None if it is not as it was written. Rows of version 1 have no checksum."""
+    if not isinstance(number, int) or not isinstance(topic, bytes) or not isinstance(payload, bytes):
+        return None
+    try:
+        item = Item(number, topic.decode(), payload)
+    except UnicodeDecodeError:
+        return None
+    return item if crc in (None, item.row[3]) else None
 
 
 class Disk:
@@ -60,23 +86,39 @@ class Disk:
         run(f"PRAGMA journal_size_limit = {4 * RESERVE_BYTES}")
         (version,) = run("PRAGMA user_version").fetchone()
         tables = {name for (name,) in run("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}
-        if (version, tables) != (VERSION, {"item"}):
+        if (version, tables) == (1, {"item"}):
+            with self._all_or_nothing():
+                run("ALTER TABLE item ADD COLUMN crc INTEGER")
+                self._describe()
+        elif (version, tables) != (VERSION, {"item", "about"}):
             if version or tables - {"room"}:
                 raise sqlite3.DatabaseError(f"holds {', '.join(tables)} of version {version}, expected {VERSION}")
             self._reserve(min(RESERVE_BYTES, max_bytes))
             with self._all_or_nothing():
-                run("CREATE TABLE item (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB)")
-                run(f"PRAGMA user_version = {VERSION}")
+                run(f"CREATE TABLE item ({COLUMNS})")
+                self._describe()
         with self._all_or_nothing():  # takes the lock, and tells whether the disk may be written
             run("UPDATE sqlite_sequence SET seq = seq")
         (verdict,) = run("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        size = f"length(payload) + length(CAST(topic AS BLOB)) + {ROW_BYTES}"
-        self.rows, self.bytes = run(f"SELECT count(*), coalesce(sum({size}), 0) FROM item").fetchone()  # noqa: S608
-        last = run("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
-        self.last: int = last[0] if last else 0
+        size = f"coalesce(length(payload), 0) + coalesce(length(CAST(topic AS BLOB)), 0) + {ROW_BYTES}"
+        told = run(f"SELECT count(*), coalesce(sum({size}), 0), max(number) FROM item")  # noqa: S608
+        self.rows, self.bytes, last = told.fetchone()
+        given = run("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
+        self.last: int = max(last or 0, given[0] if given else 0)
         """Highest number ever kept; 0: none yet."""
+        (self.lineage,) = run("SELECT value FROM about WHERE key = 'lineage'").fetchone()
+        """Names the file, from its making on."""
+        if not 0 <= self.last < MOST_NUMBER or not isinstance(self.lineage, str):
+            raise sqlite3.DatabaseError("holds numbers or names that nobody gave")
+        self.rotten = 0
+        """Rows that were found not to be as they were written, and deleted."""
+
+    def _describe(self) -> None:
+        self._db.execute("CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT)")
+        self._db.execute("INSERT INTO about VALUES ('lineage', ?)", (secrets.token_hex(8),))
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def _reserve(self, size: int) -> None:
         """Have the disk give `size` to the journal and to the file, really written, and keep it as free pages."""
@@ -95,7 +137,7 @@ class Disk:
         with self._all_or_nothing():
             if self.bytes + size > self._max_bytes:
                 dropped, freed = self._delete_oldest(self.bytes + size - self._max_bytes)
-            self._db.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?)", items)
+            self._db.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?)", [item.row for item in items])
         self.rows += len(items) - dropped
         self.bytes += size - freed
         return dropped
@@ -110,9 +152,41 @@ class Disk:
         return dropped
 
     def read(self, limit: int, after: int) -> list[Item]:
-        """The oldest above `after`."""
-        query = "SELECT number, topic, payload FROM item WHERE number > ? ORDER BY number LIMIT ?"
-        return [Item(*row) for row in self._db.execute(query, (after, limit))]
+        """The oldest above `after`; rows that are not as they were written are deleted, and counted as `rotten`."""
+        items: list[Item] = []
+        while len(items) < limit:
+            query = f"SELECT {ROW} FROM item WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608
+            rows = self._db.execute(query, (after, limit - len(items))).fetchall()
+            found = [(row[0], _item(*row)) for row in rows]
+            items += [item for _, item in found if item is not None]
+            rotten = [number for number, item in found if item is None]
+            if not rotten:
+                break
+            after = rows[-1][0]
+            self._delete_rotten(rotten)
+        return items
+
+    def _delete_rotten(self, numbers: list[int]) -> None:
+        with self._all_or_nothing():
+            self._db.executemany("DELETE FROM item WHERE number = ?", [(number,) for number in numbers])
+        self.rotten += len(numbers)
+        self.rows -= len(numbers)
+
+    def renumber(self, start: int, remake: Callable[[bytes, int], bytes]) -> None:
+        """Give all of them new numbers, from `start` on, in their order; above all they have."""
+        after, number = 0, start
+        with self._all_or_nothing():
+            while rows := self._db.execute(
+                f"SELECT {ROW} FROM item WHERE number > ? AND number < ? ORDER BY number LIMIT 256",  # noqa: S608
+                (after, start),
+            ).fetchall():
+                after = rows[-1][0]
+                for old in filter(None, (_item(*row) for row in rows)):
+                    new = Item(number, old.topic, remake(old.payload, number))
+                    self._db.execute("INSERT INTO item VALUES (?, ?, ?, ?)", new.row)
+                    number += 1
+                self._db.execute("DELETE FROM item WHERE number <= ?", (after,))
+        self.last = max(self.last, number - 1)
 
     def delete(self, numbers: Iterable[int]) -> None:
         """Delete them, without waiting for the disk."""
@@ -138,11 +212,11 @@ class Disk:
     def _delete_oldest(self, size: int) -> tuple[int, int]:
         """Delete at least `size` bytes; how many items and bytes."""
         count, freed, last = 0, 0, 0
-        for row in self._db.execute("SELECT number, topic, payload FROM item ORDER BY number"):
+        for row in self._db.execute(f"SELECT {ROW} FROM item ORDER BY number"):  # noqa: S608
             if freed >= size:
                 break
-            item = Item(*row)
-            count, freed, last = count + 1, freed + item.size, item.number
+            item = _item(*row)
+            count, freed, last = count + 1, freed + (item.size if item else ROW_BYTES), row[0]
         self._db.execute("DELETE FROM item WHERE number <= ?", (last,))
         return count, freed
 
@@ -156,6 +230,48 @@ class Disk:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the file itself is why; else the disk, or somebody else who has it."""
+    if isinstance(error, OSError):
+        return False
+    return not (isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in DISK_SAYS))
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether somebody else has the file."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+DISK_SAYS = (
+    "locked",
+    "unable to open",
+    "disk I/O error",
+    "full",
+    "readonly",
+    "out of memory",
+    "permission",
+    "interrupt",
+)
+"""What sqlite says where the disk or somebody else is why."""
+
+
+def is_healthy(path: Path) -> bool:
+    """Whether its disk gives it to us and takes what a new one needs: then the file is why it does not work."""
+    try:
+        with path.open("r+b") as file:
+            while file.read(1 << 20):
+                pass
+        probe = path.with_name(f"{path.name}.probe")
+        with probe.open("wb") as file:
+            file.write(bytes(RESERVE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def sync_folder(folder: Path) -> None:

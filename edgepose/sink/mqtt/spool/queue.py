@@ -2,7 +2,8 @@
 
 Numbers rise by one from item to item for ever. They jump forward, to the clock's microseconds since 1970 (below 2^53,
 so that every reader of JSON has them exactly), only where the last one is not known for sure: with a new file, and
-after an end during which the disk took nothing.
+after an end during which the disk took nothing. The clock may be behind: whoever knows a higher number says so
+with raise_to().
 
 Each put() waits until the disk has it (synchronous FULL: 4 ms on the SSD it was measured on; NORMAL, 0.02 ms, loses
 the newest in a cut of power). Whoever must not wait gives it a thread of its own.
@@ -13,15 +14,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sqlite3
+import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from edgepose.core.errors import ConfigError
-from edgepose.sink.mqtt.spool.disk import Disk, Item
+from edgepose.core.errors import one_line
+from edgepose.sink.mqtt.spool.disk import TROUBLE, Disk, Item, is_damage, is_healthy, is_locked
 
 log = logging.getLogger("edgepose.sink.mqtt.spool")
 
@@ -29,6 +30,8 @@ MEMORY_BYTES = 1 << 20
 """Kept in memory at most while the disk takes nothing."""
 RETRY_S = 5.0
 """From one look at a disk that took nothing to the next."""
+GIVE_UP_AFTER = 3
+"""Looks in a row at a file that does not open although its disk is well: it is damaged."""
 
 
 class Spool:
@@ -38,19 +41,19 @@ class Spool:
     max_bytes  beyond it the oldest go, counted and told
     """
 
-    def __init__(self, path: Path | None, max_bytes: int, *, retry_s: float = RETRY_S) -> None:
-        """A disk that takes nothing is no error: it is told, and looked at again every `retry_s`.
-
-        Raises:
-            ConfigError: another process has the file.
-        """
-        self.path, self._max_bytes, self._retry_s = path, max_bytes, retry_s
+    def __init__(self, path: Path | None, max_bytes: int, *, retry_s: float | None = None) -> None:
+        """A disk that takes nothing, or somebody else who has the file: told, and looked at again every `retry_s`."""
+        self.path, self._max_bytes = path, max_bytes
+        self._retry_s = RETRY_S if retry_s is None else retry_s
         self._lock = threading.RLock()
         self._disk: Disk | None = None
         self._memory: deque[Item] = deque()
         self._memory_bytes = 0
         self._gone: set[int] = set()
-        self._dropped = self._failed = 0
+        self._dropped = self._failed = self._looks = 0
+        self._lineage = secrets.token_hex(8)
+        self.trouble = ""
+        """Why the disk takes nothing now."""
         self._failing = self._overflowing = False
         self._retry_t = 0.0
         self._next = _clock()
@@ -59,12 +62,7 @@ class Spool:
         if path is not None:
             try:
                 self._open(path)
-            except (OSError, sqlite3.Error) as error:
-                if "locked" in str(error):
-                    raise ConfigError(
-                        f"{path}: in use by another edgepose of the same device and camera; "
-                        "stop it, or change device, camera or sink.mqtt.spool of one of them"
-                    ) from None
+            except TROUBLE as error:
                 self._fail(error)
 
     @property
@@ -78,6 +76,38 @@ class Spool:
     def on_disk(self) -> bool:
         """What is put now outlives the program."""
         return self._disk is not None and not self._failing
+
+    @property
+    def lineage(self) -> str:
+        """Names where the numbers come from: the file, or without one this object."""
+        return self._disk.lineage if self._disk is not None else self._lineage
+
+    @property
+    def next(self) -> int:
+        """The number that the next item gets."""
+        return self._next
+
+    def raise_to(self, number: int, remake: Callable[[bytes, int], bytes]) -> None:
+        """Give no number below `number` any more; what waits gets new ones, in its order.
+
+        remake  the payload with another number in it
+        """
+        with self._lock:
+            if number <= self._next:
+                return
+            self._forget()
+            memory, self._next = list(self._memory), number
+            if self._disk is not None:
+                try:
+                    self._disk.renumber(number, remake)
+                    self._next = max(self._next, self._disk.last + 1)
+                except TROUBLE as error:
+                    self._fail(error)
+            self._gone.clear()
+            renumbered = [Item(at, item.topic, remake(item.payload, at)) for at, item in enumerate(memory, self._next)]
+            self._next += len(renumbered)
+            self._set_memory(renumbered)
+            self.openings += 1
 
     def put(self, topic: str, make: Callable[[int], bytes]) -> int:
         """Keep what `make` makes of the number it gets; the number. When this returns, `on_disk` tells for how long.
@@ -103,7 +133,8 @@ class Spool:
             if self._disk is not None:
                 try:
                     items = self._disk.read(limit + len(self._gone), after)
-                except sqlite3.Error as error:
+                    self._tell_rotten(self._disk)
+                except TROUBLE as error:
                     self._fail(error)
             items += [item for item in self._memory if item.number > after]
             return [item for item in items if item.number not in self._gone][:limit]
@@ -132,8 +163,7 @@ class Spool:
         """Let go of the file; a second call does nothing. What only memory has is given up and told."""
         with self._lock:
             self._retry_t = 0.0
-            with contextlib.suppress(ConfigError):
-                self.recover()
+            self.recover()
             if self._memory and self.path is not None:
                 log.warning("%s: gave up %d events the disk did not take", self.path, len(self._memory))
             if self._memory:
@@ -154,16 +184,27 @@ class Spool:
     def _open(self, path: Path) -> None:
         try:
             self._disk = Disk(path, self._max_bytes)
-        except sqlite3.DatabaseError as error:
-            if not _damaged(error):
+        except TROUBLE as error:
+            self._looks += 1
+            if not is_damage(error) and not self._never_opens(path, error):
                 raise
             self._put_aside(path, error)
             self._disk = Disk(path, self._max_bytes)
+        self._looks = 0
         self.openings += 1
         disk = self._disk
         known = disk.last + 1 if disk.last and _marker(path).exists() else _clock()
         self._next = max(self._next if self._memory or self._failing else 0, known, disk.last + 1)
         _mark(path)
+
+    def _never_opens(self, path: Path, error: BaseException) -> bool:
+        return self._looks >= GIVE_UP_AFTER and not is_locked(error) and path.exists() and is_healthy(path)
+
+    def _tell_rotten(self, disk: Disk) -> None:
+        if disk.rotten:
+            self._dropped += disk.rotten
+            log.error("%s: %d events in it are damaged; they are dropped, and counted", self.path, disk.rotten)
+            disk.rotten = 0
 
     def _put_aside(self, path: Path, error: Exception) -> None:
         aside = path.with_name(f"{path.name}.broken")
@@ -180,7 +221,7 @@ class Spool:
         while (disk := self._disk) is not None:
             try:
                 dropped = disk.write(items)
-            except sqlite3.Error as error:
+            except TROUBLE as error:
                 if "full" in str(error) and self._make_room(disk):
                     continue
                 self._fail(error, replace=not replaced)
@@ -190,7 +231,7 @@ class Spool:
                 return False
             if dropped:
                 self._drop(dropped, f"holds {self._max_bytes / 1e6:g} MB, its limit (sink.mqtt.spool_mb)")
-            self._failing = False
+            self._failing, self.trouble = False, ""
             return True
         return False
 
@@ -198,7 +239,7 @@ class Spool:
         """On a full disk: give up some of the oldest."""
         try:
             given_up = disk.give_up_some()
-        except sqlite3.Error:
+        except TROUBLE:
             return False
         if given_up:
             self._drop(given_up, "the disk is full")
@@ -216,20 +257,25 @@ class Spool:
         path, disk = self.path, self._disk
         if path is None:  # closed
             return
+        self.trouble = "another process has it" if is_locked(error) else one_line(str(error))
         if disk is not None and "full" not in str(error):  # a full one can still be read
             self._disk = None
             disk.close()
-            if replace and _damaged(error):
+            if replace and is_damage(error):
                 self._dropped += disk.rows
-                with contextlib.suppress(OSError, sqlite3.Error):
+                with contextlib.suppress(*TROUBLE):
                     self._put_aside(path, error)
                     self._open(path)
+                    self.trouble = ""
                     return
         if not self._failing:
             self._failing = True
+            why = self.trouble
+            if is_locked(error):
+                why += ": another edgepose of the same device and camera, or somebody who reads it with sqlite3"
             log.warning(
                 "%s: cannot keep events (%s); up to %.1f MB wait in memory, which ends with the program",
-                path, error, min(MEMORY_BYTES, self._max_bytes) / 1e6,
+                path, why, min(MEMORY_BYTES, self._max_bytes) / 1e6,
             )  # fmt: skip
         with contextlib.suppress(OSError):
             _marker(path).unlink(missing_ok=True)
@@ -245,7 +291,8 @@ class Spool:
         if self._disk is None:
             try:
                 self._open(path)
-            except (OSError, sqlite3.Error) as error:
+            except TROUBLE as error:
+                self.trouble = "another process has it" if is_locked(error) else one_line(str(error))
                 log.debug("%s: still not (%s)", path, error)
                 return
         self._forget()
@@ -261,7 +308,8 @@ class Spool:
         try:
             self._disk.delete(self._gone)
             self._gone.clear()
-        except sqlite3.Error as error:
+            self._tell_rotten(self._disk)
+        except TROUBLE as error:
             self._fail(error)
 
     # ------------------------------------------------------------------------------------------------- in memory
@@ -293,7 +341,3 @@ def _marker(path: Path) -> Path:
 def _mark(path: Path) -> None:
     with contextlib.suppress(OSError):  # without it numbers jump after the next start, which does no harm
         os.close(os.open(_marker(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-
-
-def _damaged(error: Exception) -> bool:
-    return type(error) is sqlite3.DatabaseError
