@@ -47,6 +47,8 @@ class Host(Protocol):
     started_t: float
     """Monotonic seconds."""
     state: ServiceState
+    parts: list[Part]
+    """What it does around the loop."""
 
     @property
     def cfg(self) -> config.Config:
