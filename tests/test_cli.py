@@ -23,6 +23,7 @@ from edgepose.commands.flags import SHORT_FLAGS, SHOWN
 from edgepose.core import config
 
 PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
+SMALL = "movenet_lightning_192"
 EDGEPOSE = [sys.executable, "-m", "edgepose"]
 
 
@@ -218,3 +219,61 @@ def test_messages_are_plain_json() -> None:
     assert person["id"] is None
     for joint in person["keypoints"]:
         assert joint is None or (len(joint) == 3 and joint[:2] != [0, 0])
+
+
+def test_a_settings_file_is_written_and_one_that_exists_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "edgepose.toml"
+    assert main(["config", "--write", str(path), "--engine.threads", "3"]) == 0
+    assert config.load(path).engine.threads == 3
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.read_bytes()
+    assert main(["config", "--write", str(path)]) == 78
+    assert path.read_bytes() == before
+    assert f"--write {path}: exists, and stays as it is" in capsys.readouterr().err
+
+
+def test_pictures_without_a_flag_are_read_one_after_another(tmp_path: Path) -> None:
+    pictures = [str(PICTURES / "camera.jpg"), str(PICTURES / "astronaut.jpg")]
+    assert main(["run", *pictures, "--model", SMALL, "--jsonl", str(tmp_path / "a.jsonl")]) == 0
+    assert main(["run", f"{PICTURES}/*.jpg", "--model", SMALL, "--jsonl", str(tmp_path / "b.jsonl")]) == 0
+
+    lines = [(tmp_path / name).read_bytes().splitlines() for name in ("a.jsonl", "b.jsonl")]
+    told = [[wire.decode(line).source for line in each] for each in lines]
+    assert told == [["camera.jpg", "astronaut.jpg"], ["astronaut.jpg", "camera.jpg"]]
+
+
+def test_lines_of_an_earlier_run_go_with_overwrite(tmp_path: Path) -> None:
+    words = [
+        "run",
+        str(PICTURES / "camera.jpg"),
+        "--model",
+        "movenet_lightning_192",
+        "--jsonl",
+        str(tmp_path / "a.jsonl"),
+    ]
+    counts = []
+    for more in ([], [], ["--overwrite"]):
+        assert main([*words, *more]) == 0
+        counts.append(len((tmp_path / "a.jsonl").read_bytes().splitlines()))
+    assert counts == [1, 2, 1]
+
+
+def test_a_recording_of_another_name_is_questioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.txt"
+    assert main(["run", str(PICTURES / "camera.jpg"), "--model", SMALL, "--record", str(path)]) == 0
+    assert f"sink.record.path {path}: recordings are called .epr" in capsys.readouterr().err
+
+
+def test_drawn_pictures_do_not_replace_those_they_are_drawn_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = (PICTURES / "camera.jpg").read_bytes()
+    for name in ("a.jpg", "a_poses.jpg"):
+        (tmp_path / name).write_bytes(picture)
+    words = ["--model", SMALL, "--overlay", str(tmp_path)]
+    assert main(["run", str(tmp_path / "a.jpg"), str(tmp_path / "a_poses.jpg"), *words]) == 78
+    assert "a picture drawn there may replace source.also" in capsys.readouterr().err
+    assert main(["run", str(tmp_path / "a*.jpg"), *words]) == 78
+    assert (tmp_path / "a_poses.jpg").read_bytes() == picture

@@ -94,11 +94,13 @@ def test_a_missing_picture_is_told_and_the_rest_is_measured(tmp_path: Path, caps
 
 def test_a_damaged_picture_counts_as_nobody_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = photographs()
-    data["images"][0]["file_name"] = "../people.json"
+    data["images"][0]["file_name"] = "damaged.jpg"
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    (tmp_path / "set" / "images" / "damaged.jpg").write_text("no picture")
     told = evaluated(tmp_path, data=data)
     assert told["counts"]["pictures_failed"] == 1
     assert told["recall"] == 0.5
-    assert "people.json: is damaged or no picture" in capsys.readouterr().err
+    assert "damaged.jpg: is damaged or no picture" in capsys.readouterr().err
 
 
 def test_settings_that_somebody_gave_hold_for_candidates_too() -> None:
@@ -358,3 +360,16 @@ def test_the_stock_model_on_the_same_crops_scores_what_is_known_of_it(tmp_path: 
     told = json.loads((tmp_path / "told.json").read_text())
     assert told["AP"] == pytest.approx(0.280, abs=0.005)
     assert told["mean_oks"] == pytest.approx(0.585, abs=0.005)
+
+
+@pytest.mark.parametrize("flag", ["--json", "--results", "--report"])
+@pytest.mark.parametrize("place", ["people.json", "images/sub/camera.jpg", "link.html"])
+def test_what_is_measured_with_is_never_written_over(tmp_path: Path, flag: str, place: str) -> None:
+    annotations, images = write_set(tmp_path)
+    (tmp_path / "link.html").hardlink_to(annotations)
+    before = (tmp_path / place).read_bytes()
+
+    words = ["eval", "--annotations", str(annotations), "--images", str(images), flag, str(tmp_path / place)]
+
+    assert main(words) == 78
+    assert (tmp_path / place).read_bytes() == before

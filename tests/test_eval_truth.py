@@ -41,6 +41,19 @@ def test_pictures_that_are_not_there_are_named_and_left_out(tmp_path: Path) -> N
     assert len(truth.people) == 1
 
 
+@pytest.mark.parametrize("name", ["../outside.jpg", "sub/../../outside.jpg", "{folder}/outside.jpg"])
+def test_a_picture_outside_of_the_folder_is_not_read(tmp_path: Path, name: str) -> None:
+    data = photographs()
+    data["images"][0]["file_name"] = name.format(folder=tmp_path)
+    annotations, images = write_set(tmp_path, data)
+    (tmp_path / "outside.jpg").write_bytes((images / "sub" / "camera.jpg").read_bytes())
+
+    truth = read_truth(annotations, images)
+
+    assert len(truth.missing) == 1
+    assert all(picture.path.resolve().is_relative_to(images.resolve()) for picture in truth.pictures)
+
+
 def test_a_limit_takes_the_first_pictures(tmp_path: Path) -> None:
     assert [one.id for one in read_truth(*write_set(tmp_path), limit=2).pictures] == [10, 11]
 

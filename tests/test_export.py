@@ -258,3 +258,71 @@ def test_closing_twice_is_closing_once_and_then_nothing_is_taken(kind: type[CsvF
 
 def test_the_command_offers_every_format() -> None:
     assert tuple(FORMATS) == KINDS
+
+
+def test_frames_of_a_video_and_of_a_camera_are_named_one_by_one(tmp_path: Path) -> None:
+    names = ("walk.mp4", "walk.mp4", "")
+    made = (poses(1, seq=at, t=float(at), name=name) for at, name in enumerate(names))
+    path = file_of(tmp_path / "a.epr", ({"live": False}, made))
+    export("coco", path, tmp_path / "a.json")
+    images = json.loads((tmp_path / "a.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == ["walk_000000.jpg", "walk_000001.jpg", "000000000002"]
+
+
+@pytest.mark.parametrize(
+    ("out", "words", "kind"),
+    [
+        ("a.csv", (), "csv"),
+        ("a.JSON", (), "coco"),
+        ("a", (), "openpose"),
+        ("a.txt", ("--format", "csv"), "csv"),
+        ("a.json", ("--to", "coco-results"), "coco-results"),
+    ],
+)
+def test_the_format_is_known_by_the_name_unless_it_is_said(
+    recording: Path, tmp_path: Path, out: str, words: tuple[str, ...], kind: str
+) -> None:
+    assert cli.main(["export", str(recording), str(tmp_path / out), "--decode.kernels", "numpy", *words]) == 0
+    assert export(kind, recording, tmp_path / "other") == 0
+
+    if kind == "openpose":
+        assert len(list((tmp_path / out).iterdir())) == len(list((tmp_path / "other").iterdir())) > 0
+    else:
+        assert (tmp_path / out).read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_a_name_that_says_no_format_names_those_there_are(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["export", str(recording), str(tmp_path / "a.txt")]) == 78
+    says = "a.txt: .txt says no format; give --format, one of coco, coco-results, csv, openpose"
+    assert says in capsys.readouterr().err
+
+
+def test_from_and_to_are_seconds_as_they_are_for_a_replay(recording: Path, tmp_path: Path) -> None:
+    """Frames lie 0.1 s apart."""
+    words = ["--from", "0.25", "--to", "0.45", "--decode.kernels", "numpy"]
+    assert cli.main(["export", str(recording), str(tmp_path / "a.csv"), *words]) == 0
+    with (tmp_path / "a.csv").open() as file:
+        assert {row["seq"] for row in csv.DictReader(file)} == {"3", "4"}
+
+
+@pytest.mark.parametrize("name", ["x" * 3000 + ".jpg", "a\0b.jpg", "../../a.jpg", "\ud800.jpg"], ids=repr)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recordings_names_of_files_are_believed_nowhere(tmp_path: Path, kind: str, name: str) -> None:
+    sink = FORMATS[kind](tmp_path / "out")
+    sink.write(poses(1, name=name), frame())
+    sink.close()
+
+    made = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(made) == 1
+    assert made[0].read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["csv", "coco"])
+def test_a_recording_is_not_written_over_by_its_export(recording: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "link.csv").hardlink_to(recording)
+    before = recording.read_bytes()
+    assert export(kind, recording, recording) == 78
+    assert export(kind, recording, tmp_path / "link.csv") == 78
+    assert recording.read_bytes() == before

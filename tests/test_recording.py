@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.errors import ConfigError, SinkError, SourceError
 from edgepose.core.poses import COCO17, Crop, Poses, Skeleton
 from edgepose.wire.recording import (
     HeadShape,
@@ -37,6 +37,7 @@ from edgepose.wire.recording import (
 )
 from edgepose.wire.recording import session as sessions
 from edgepose.wire.recording.frames import Block
+from tests.helpers.broker import wait_until
 from tests.helpers.people import poses
 
 OWN = Skeleton("hand3", ("wrist", "thumb", "ring"), ((0, 1), (0, 2)), (0.08, 0.035, 0.0251))
@@ -337,13 +338,13 @@ def test_another_programs_file_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "do not lose this"
     with pytest.raises(ConfigError, match="not a file"):
         Writer(Path(os.devnull), wait=True)
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(SinkError, match="No such file"):
         Writer(tmp_path / "none" / "a.epr", wait=True)
 
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     made = Writer(tmp_path / "a.epr", wait=True)
-    with pytest.raises(ConfigError, match="another process"):
+    with pytest.raises(SinkError, match="another process"):
         Writer(tmp_path / "a.epr", wait=True)
     made.close()
     Writer(tmp_path / "a.epr", wait=True).close()
@@ -420,6 +421,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from edgepose.wire.recording import Writer
+from tests.helpers.broker import wait_until
 from tests.helpers.people import poses
 from tests.test_recording import session
 made = Writer(Path(sys.argv[1]), wait=True)
@@ -482,3 +484,24 @@ def test_chunks_of_an_unknown_kind_are_skipped() -> None:
     recording = read(more)
     assert len(list(recording)) == len(FRAMES)
     assert recording.warning == ""
+
+
+def test_a_file_whose_disk_is_not_there_yet_is_opened_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "RETRY_S", 0.0)
+    monkeypatch.setattr(writer, "FLUSH_S", 0.0)
+    path = tmp_path / "usb" / "a.epr"
+    made = Writer(path, wait=True, patient=True)
+    made.begin(session())
+    made.add(poses(1, seq=0), 1e9)
+    wait_until(lambda: made.counts["unrecorded"] == 1, "the frame is counted")
+    path.parent.mkdir()
+    made.add(poses(1, seq=1), 1e9)
+    wait_until(lambda: made.counts["recorded"] == 1, "the next is kept")
+    made.close()
+
+    with read(path) as recording:
+        assert [kept.poses.seq for kept in recording] == [1]
+    (told,) = (record.message for record in caplog.records if record.levelname == "WARNING")
+    assert told.startswith(f"sink.record.path {path}: No such file or directory; ")

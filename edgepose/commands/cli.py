@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import pkgutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -75,7 +76,7 @@ def make_parser(chosen: Iterable[str]) -> tuple[Parser, dict[str, Parser]]:
   edgepose demo                                    see it work, nothing needed
   edgepose run --source photo.jpg                  poses of a picture, as JSON
   edgepose run --source /dev/video0 --broker mqtt://localhost
-  edgepose config > edgepose.toml                  every setting, to edit""",
+  edgepose config --write edgepose.toml            every setting, to edit""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -97,6 +98,8 @@ def make_parser(chosen: Iterable[str]) -> tuple[Parser, dict[str, Parser]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that is no text is no reason to end
     words = sys.argv[1:] if argv is None else list(argv)
     known = names()
     parser, commands = make_parser(words[:1] if words[:1] and words[0] in known else known)

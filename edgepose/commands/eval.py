@@ -98,12 +98,15 @@ def run(args: argparse.Namespace) -> int:
     """Do what the flags ask for."""
     from edgepose.lab.output import require_folder
     from edgepose.service.signals import handled
+    from edgepose.sink.apart import require_apart
 
     cfg = read_settings(args)
     if args.explain:
         return explain()
-    for flag in ("json", "results", "report"):
-        require_folder(flag, getattr(args, flag))
+    written = [(f"--{flag}", getattr(args, flag) or "") for flag in ("json", "results", "report")]
+    for flag, path in written:
+        require_folder(flag.removeprefix("--"), path)
+    require_apart(written, [(f"--{flag}", getattr(args, flag) or "") for flag in ("annotations", "video", "truth")])
     with handled({signal.SIGTERM: signal.default_int_handler}):  # as Ctrl-C does: what is done is kept
         if args.still:
             return of_stills(args, cfg)

@@ -7,19 +7,23 @@ import logging
 from pathlib import Path
 
 from edgepose.commands.flags import add_settings, read_settings
-from edgepose.commands.replay import add_window, check_window
+from edgepose.commands.replay import add_window, check_window, seconds
+from edgepose.core.errors import ConfigError
 
 log = logging.getLogger("edgepose")
 
 HELP = "Turn a recording into COCO json, CSV or OpenPose-style json."
-EXAMPLES = """  edgepose export day.epr --to csv day.csv             a row for each person and joint
-  edgepose export day.epr --to coco day.json           images, annotations and joints in one file
-  edgepose export day.epr --to coco-results r.json     what COCOeval takes
-  edgepose export day.epr --to openpose json/          a file a frame, joints in the order of BODY_25
-  edgepose export day.epr --to csv raw.csv --track.mode off    as the model found them
+EXAMPLES = """  edgepose export day.epr day.csv                      a row for each person and joint
+  edgepose export day.epr day.json                     COCO: images, annotations and joints in one file
+  edgepose export day.epr json/                        OpenPose: a file a frame, joints in the order of BODY_25
+  edgepose export day.epr r.json --format coco-results what COCOeval takes
+  edgepose export day.epr part.csv --from 60 --to 90   a part, seconds from the start
+  edgepose export day.epr raw.csv --track.mode off     as the model found them
 
 People have been followed and smoothed, by the settings in force, as `edgepose replay` does it."""
 KINDS = ("coco", "coco-results", "csv", "openpose")
+BY_NAME = {".csv": "csv", ".json": "coco", "": "openpose"}
+"""Ending of OUT -> what it is for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a recording, made with --record")
     parser.add_argument("out", metavar="OUT", help="file to write; for openpose a folder")
     group = parser.add_argument_group("what is written")
-    group.add_argument("--to", dest="kind", choices=KINDS, required=True, help="what the file is for")
-    add_window(group)
+    group.add_argument("--format", dest="kind", choices=KINDS, help="what the file is for; default: by its ending")
+    add_window(group, _kind_or_seconds)
     add_settings(parser)
 
 
@@ -41,11 +45,12 @@ def run(args: argparse.Namespace) -> int:
     from edgepose.wire.recording import read
 
     cfg = read_settings(args)
+    kind = asked_kind(args)
     check_window(args.from_s, args.to_s)
     require_apart([("OUT", args.out)], [("FILE", args.file)])
     plan = Plan(0.0, args.from_s, args.to_s, args.decode, args.as_recorded)
     with read(Path(args.file)) as recording:
-        sink = FORMATS[args.kind](Path(args.out))
+        sink = FORMATS[kind](Path(args.out))
         progress = FrameProgress(recording.frames() if plan.whole else None, live=False)
         replay = Replay(recording, cfg, [sink], plan)
         try:
@@ -59,3 +64,24 @@ def run(args: argparse.Namespace) -> int:
             log.warning("%s", recording.warning)
         log.info("wrote %s", args.out)
     return 0
+
+
+def _kind_or_seconds(text: str) -> float | str:
+    """Where --to ends; or, as it used to be called, the format."""
+    return text if text in KINDS else seconds(text)
+
+
+def asked_kind(args: argparse.Namespace) -> str:
+    """The format by --format, by --to, or by the ending of OUT; --to is a time afterwards.
+
+    Raises:
+        ConfigError: nothing says which.
+    """
+    old = next((each for each in args.to_s if isinstance(each, str)), None)
+    times = [each for each in args.to_s if not isinstance(each, str)]
+    args.to_s = times[-1] if times else float("inf")
+    out = Path(args.out)
+    kind: str | None = args.kind or old or BY_NAME.get("" if out.is_dir() else out.suffix.lower())
+    if kind is None:
+        raise ConfigError(f"OUT {out}: {out.suffix} says no format; give --format, one of {', '.join(KINDS)}")
+    return kind

@@ -19,6 +19,7 @@ SHORT_FLAGS = {
     "--jsonl": "sink.jsonl.path",
     "--overlay": "sink.overlay.path",
     "--record": "sink.record.path",
+    "--overwrite": "sink.jsonl.overwrite",
 }
 """Shorter names of the flags people need first."""
 
@@ -43,7 +44,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--config", metavar="FILE", help=f"settings file; default: {CONFIG_FILE} in this folder if there is one"
     )
     for flag, key in SHORT_FLAGS.items():
-        first.add_argument(flag, dest=key, metavar="...", help=f"{settings[key].meaning} (= --{key})")
+        first.add_argument(
+            flag, dest=key, help=f"{settings[key].meaning} (= --{key})", **_value_of(settings[key], "...")
+        )
     groups: dict[str, Any] = {}
     for setting in settings.values():
         section = setting.key.rpartition(".")[0]
@@ -62,11 +65,14 @@ def _add_setting(group: Any, setting: Setting, shown: bool) -> None:
     group.add_argument(
         f"--{setting.key}",
         dest=setting.key,
-        metavar="|".join(map(str, config.choices(setting.hint))) or "...",
-        nargs="?" if setting.default is False else None,
-        const="true" if setting.default is False else None,
         help=_meaning(setting) if shown else argparse.SUPPRESS,
+        **_value_of(setting, "|".join(map(str, config.choices(setting.hint))) or "..."),
     )
+
+
+def _value_of(setting: Setting, metavar: str) -> dict[str, Any]:
+    """What follows the flag: a value; nothing need to where it is off by default."""
+    return {"metavar": metavar, **({"nargs": "?", "const": "true"} if setting.default is False else {})}
 
 
 def _meaning(setting: Setting) -> str:
@@ -108,7 +114,11 @@ def load_settings(args: argparse.Namespace) -> Config:
 
     flags = {setting.key: setting for setting in config.settings()}
     given = {key: value for key, value in vars(args).items() if key in flags and value is not None}
-    return config.load(settings_file(args), {key: config.parse_value(text, flags[key]) for key, text in given.items()})
+    values = {
+        key: config.parse_value(given_, flags[key]) if isinstance(given_, str) else given_
+        for key, given_ in given.items()
+    }
+    return config.load(settings_file(args), values)
 
 
 def given_keys(args: argparse.Namespace) -> frozenset[str]:

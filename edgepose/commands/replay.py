@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from edgepose.commands.flags import add_settings, read_settings
 from edgepose.core.errors import ConfigError
@@ -26,16 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--speed", type=_speed, default=1.0, metavar="X", help="1 as it happened, 2 twice as fast, 0 as fast as it can"
     )
-    add_window(group, "--to")
+    add_window(group)
     add_settings(parser)
 
 
-def add_window(group: argparse._ArgumentGroup, *until: str) -> None:
-    """Flags that say which part of a recording, and what of it; `until` are other names of --until."""
-    group.add_argument("--from", dest="from_s", type=_seconds, default=0.0, metavar="S", help="start there, seconds")
+def add_window(group: argparse._ArgumentGroup, until_type: Callable[[str], object] | None = None) -> None:
+    """Flags that say which part of a recording, and what of it.
+
+    until_type  what --to may be besides a time; it may come more than once then, and all of it is kept
+    """
+    group.add_argument("--from", dest="from_s", type=seconds, default=0.0, metavar="S", help="start there, seconds")
     group.add_argument(
-        *until, "--until", dest="to_s", type=_seconds, default=float("inf"), metavar="S", help="end there, seconds"
-    )
+        "--to", "--until", dest="to_s", metavar="S", help="end there, seconds",
+        **({"type": seconds, "default": float("inf")} if until_type is None else _several(until_type)),
+    )  # fmt: skip
     group.add_argument(
         "--decode", action="store_true", help="decode the raw heads anew, by the [decode] settings in force now"
     )
@@ -81,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _several(type_: Callable[[str], object]) -> dict[str, Any]:
+    return {"type": type_, "action": "append", "default": []}
+
+
 def check_window(from_s: float, to_s: float) -> None:
     """Raise ConfigError where nothing can lie within."""
     if to_s < from_s:
@@ -88,13 +98,14 @@ def check_window(from_s: float, to_s: float) -> None:
 
 
 def _speed(text: str) -> float:
-    number = _seconds(text)
+    number = seconds(text)
     if 0 < number < 1e-3:
         raise argparse.ArgumentTypeError(f"{text} is slower than a thousandth; 0 is as fast as it can")
     return number
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A place in a recording; argparse's error where it is none."""
     try:
         number = float(text)
     except ValueError:

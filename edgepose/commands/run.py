@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("edgepose")
 
 HELP = "Take poses from a source to the sinks until it ends or Ctrl-C."
-EXAMPLES = """  edgepose run --source photo.jpg
+EXAMPLES = """  edgepose run photo.jpg more.jpg                   pictures, one after another; 'pics/*.jpg' as well
+  edgepose run --source photo.jpg
   edgepose run --source walk.mp4 --overlay out.mp4 --jsonl poses.jsonl
   edgepose run --source picamera2 --broker mqtt://homeassistant.local --sink.mqtt.username pose \\
                --sink.mqtt.password_file /etc/edgepose/mqtt-password
@@ -24,13 +25,24 @@ EXAMPLES = """  edgepose run --source photo.jpg
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them."""
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="the same as --source; several are pictures")
     add_settings(parser)
+
+
+def as_settings(args: argparse.Namespace) -> None:
+    """Put sources without a flag where the settings have them."""
+    typed = getattr(args, "source.uri")
+    uris = ([typed] if typed is not None else []) + args.sources
+    if args.sources:
+        setattr(args, "source.uri", uris[0])
+        setattr(args, "source.also", tuple(uris[1:]))
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until the source ends or somebody ends it."""
     from edgepose.service.supervised import supervised
 
+    as_settings(args)
     with supervised() as notify:
         return run_service(args, notify)
 

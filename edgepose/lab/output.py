@@ -43,6 +43,7 @@ def write_text(path: str, text: str) -> None:
     if path == "-":
         sys.stdout.write(text)
         return
+    _require_text(path)
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -61,3 +62,15 @@ def require_folder(flag: str, path: str | None) -> None:
     folder = Path(path).parent
     if Path(path).is_dir() or not folder.is_dir():
         raise ConfigError(f"--{flag} {path}: {'is a folder' if folder.is_dir() else f'no folder {folder}'}")
+    _require_text(path)
+
+
+def _require_text(path: str) -> None:
+    """What is written over is a text, as an earlier report is: no picture, video, recording or model."""
+    try:
+        if Path(path).is_file():
+            with Path(path).open("rb") as file:
+                if b"\0" in file.read(1 << 16):
+                    raise ConfigError(f"{path}: exists and is no text, so nothing is written over it; name another")
+    except OSError as error:
+        log.debug("%s: cannot be read: %s", path, error.strerror)  # which writing it reports

@@ -45,7 +45,7 @@ def build(
         if cfg.sink.record.path:
             from edgepose.pipeline.recorder import Recorder
 
-            recorder = Recorder(cfg, source.live, source.still, estimate)
+            recorder = Recorder(cfg, source.live, source.still, estimate, patient=bool(sinks))
             opened.callback(recorder.close)
         stages = stages_of(cfg, source, estimate)
         pipeline = Pipeline(source, stages, sinks, recorder=recorder, times=times, patient=patient)

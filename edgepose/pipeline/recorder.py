@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import replace
@@ -19,6 +20,8 @@ from edgepose.wire.recording import HeadShape, RawHeads, Session, Writer, text_o
 from edgepose.wire.recording.chunks import MOST_BYTES
 from edgepose.wire.recording.session import shape_of
 
+log = logging.getLogger("edgepose.pipeline")
+
 SECTIONS = ("engine", "decode", "estimate", "track", "smooth")
 """Settings that poses depend on. Addresses, names, passwords and keys are in others."""
 
@@ -26,11 +29,14 @@ SECTIONS = ("engine", "decode", "estimate", "track", "smooth")
 class Recorder:
     """Writes `sink.record.path`; closes it."""
 
-    def __init__(self, cfg: config.Config, live: bool, still: bool, estimate: Estimate) -> None:
-        """Open the file.
+    def __init__(
+        self, cfg: config.Config, live: bool, still: bool, estimate: Estimate, *, patient: bool = False
+    ) -> None:
+        """Open the file; `patient`: as Writer.
 
         Raises:
-            ConfigError: it cannot be written; or raw heads are asked for, and the model is a pair or has too many.
+            SinkError: it cannot be written now.
+            ConfigError: it can never be; or raw heads are asked for, and the model is a pair or has too many.
         """
         self._cfg, self._live, self._still = cfg, live, still
         if cfg.sink.record.heads and not _heads(estimate):
@@ -38,7 +44,10 @@ class Recorder:
                 "sink.record.heads: only the heads of a single model can be decoded anew, of up to 32 MB a frame; "
                 "set engine.model to one, or sink.record.heads to false"
             )
-        self._writer = Writer(Path(cfg.sink.record.path), wait=not live)
+        path = Path(cfg.sink.record.path)
+        if path.suffix.lower() != ".epr" and not path.exists():
+            log.warning("sink.record.path %s: recordings are called .epr; this will be one, and nothing else", path)
+        self._writer = Writer(path, wait=not live, patient=patient)
         self._estimate: Estimate | None = None
         self._with_heads = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from edgepose.core.errors import ConfigError
 Named = tuple[str, str]
 """A setting or flag, and the file or folder it names; empty: none."""
 
+DRAWN = "_poses.jpg"
+"""How the names of drawn pictures end."""
 READ = (
     "source.uri", "source.password_file", "engine.model", "engine.delegate_library",
     "sink.mqtt.password_file", "sink.mqtt.ca_file", "sink.mqtt.cert_file", "sink.mqtt.key_file",
@@ -29,6 +32,7 @@ def require_apart(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
     for key, path in outputs:
         if not _is_path(path):
             continue
+        _require_not_drawn_over(key, path, taken)
         for other, its in taken:
             if places.same(path, Path(its).expanduser()):
                 raise ConfigError(
@@ -37,9 +41,23 @@ def require_apart(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
         taken.append((key, path))
 
 
+def _require_not_drawn_over(key: str, folder: str, inputs: Iterable[Named]) -> None:
+    """A folder of drawn pictures may hold the pictures they are drawn on, but none called as drawn ones are."""
+    for other, its in inputs:
+        if key == "sink.overlay.path" and its.endswith(DRAWN) and places.same(folder, Path(its).expanduser().parent):
+            raise ConfigError(f"{key} {folder}: a picture drawn there may replace {other} {its}; set another folder")
+
+
 def inputs_of(cfg: config.Config) -> list[Named]:
     """What a run with these settings reads."""
-    return [(key, value_of(cfg, key)) for key in READ]
+    named = [(key, value_of(cfg, key)) for key in READ] + [("source.also", uri) for uri in cfg.source.also]
+    return [(key, name) for key, uri in named for name in _matching(uri)]
+
+
+def _matching(uri: str) -> list[str]:
+    """What a pattern such as pics/*.jpg stands for; else the name itself."""
+    found = glob.glob(uri) if glob.has_magic(uri) and "\0" not in uri else []  # noqa: PTH207 (names as they are)
+    return found or [uri]
 
 
 def outputs_of(cfg: config.Config) -> list[Named]:

@@ -45,7 +45,7 @@ def photographs() -> dict[str, Any]:
 def write_set(folder: Path, data: dict[str, Any] | None = None) -> tuple[Path, Path]:
     """The set as files: annotations, folder of pictures."""
     images = folder / "images"
-    (images / "sub").mkdir(parents=True)
+    (images / "sub").mkdir(parents=True, exist_ok=True)
     for name in MARKED:
         (images / "sub" / name).write_bytes((PICTURES / name).read_bytes())
     cv2.imwrite(str(images / "sub" / "nobody.png"), np.full((120, 160, 3), 90, np.uint8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -314,8 +315,11 @@ def _numbers(given: Any) -> NDArray[np.float64] | None:
 
 
 def _find(images: Path, name: str) -> Path | None:
-    """The file of that name, with its subfolders, or right in the folder."""
-    for path in (images / name, images / Path(name).name):
+    """The file of that name, with its subfolders, or right in the folder; never one outside of it."""
+    inside = os.path.normpath(name)
+    if inside.startswith("..") or Path(inside).is_absolute():
+        inside = Path(name).name
+    for path in (images / inside, images / Path(name).name):
         try:
             if path.is_file():
                 return path

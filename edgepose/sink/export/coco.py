@@ -10,15 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from edgepose.core.errors import SinkError
+from edgepose.core.places import utf8
 from edgepose.core.poses import Poses, Skeleton
 from edgepose.sink.export.output import FileSink
 
+VIDEOS = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv", ".ts"))
+"""Endings of files with many frames: each of these gets a name of its own."""
 FOUND = 2
 """Visibility."""
 LONGEST_NUMBER = 15
@@ -192,7 +195,11 @@ def _identity(poses: Poses, person: int) -> dict[str, int]:
 
 
 def _file_name(poses: Poses) -> str:
-    return poses.name.encode(errors="replace").decode() or f"{poses.seq:012d}"
+    """A picture's own; frames of a video and of a camera have their number."""
+    name = utf8(poses.name)
+    if not name or PurePath(name).suffix.lower() in VIDEOS:
+        return f"{PurePath(name).stem}_{poses.seq:06d}.jpg" if name else f"{poses.seq:012d}"
+    return name
 
 
 def _json(row: dict[str, Any]) -> str:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from edgepose.core.errors import ConfigError, SinkError
 from edgepose.core.poses import Frame, Poses, Skeleton
-from edgepose.core.secret import private
 from edgepose.sink import Sink
+from edgepose.sink.whole import put_whole, stem_of
 
 BODY_25: tuple[tuple[str, ...], ...] = (
     ("nose",), ("neck", "upper_neck", "left_shoulder+right_shoulder"),
@@ -74,10 +74,8 @@ class OpenPoseFolder(Sink):
         run = f"_{self._run}" if self._run > 1 else ""
         path = self.path / f"{_stem(poses)}{run}_{poses.seq:012d}_keypoints.json"
         try:
-            with open(path, "w", encoding="utf-8", opener=private) as file:
-                file.write(json.dumps(body(poses), separators=(",", ":")))
+            put_whole(path, json.dumps(body(poses), separators=(",", ":")).encode())
         except OSError as error:
-            path.unlink(missing_ok=True)
             raise SinkError(f"{path}: {error.strerror} after {self._sent} frames; free some space") from None
         self._sent += 1
 
@@ -122,4 +120,4 @@ def _flat(of: tuple[tuple[int, ...], ...], points: NDArray[np.float64], score: N
 
 
 def _stem(poses: Poses) -> str:
-    return re.sub(r"[^\w.-]", "_", Path(poses.name).stem, flags=re.ASCII) or "camera"
+    return re.sub(r"[^\w.-]", "_", stem_of(poses.name), flags=re.ASCII) or "camera"

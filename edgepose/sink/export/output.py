@@ -10,13 +10,14 @@ from edgepose.core.errors import ConfigError, SinkError
 from edgepose.core.poses import Frame, Poses
 from edgepose.core.secret import private
 from edgepose.sink import Sink
+from edgepose.sink.whole import beside
 
 
 class FileSink(Sink):
     """Writes text beside `path` and puts it there when it is closed; what fails leaves what was there before."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._part = path, path.with_name(path.name + ".part")
+        self.path, self._part = path, beside(path)
         self._sent = 0
         self._closed = self._failed = False
         try:
@@ -25,6 +26,8 @@ class FileSink(Sink):
             )
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}; give a file that can be written") from None
+        except ValueError:  # a null byte
+            raise ConfigError(f"{str(path)!r}: no name of a file") from None
         self.put(self.begin())
 
     @property

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.errors import ConfigError, EdgeposeError, SinkError, SourceError, not_opened
 from edgepose.core.poses import Poses
 from edgepose.wire.recording import session as sessions
 from edgepose.wire.recording.chunks import FRAMES, MAGIC, SESSION, chunk, session_id
@@ -57,14 +57,16 @@ class _Filling:
 class Writer:
     """One file, for one process; `begin` a session, then `add` its frames.
 
-    wait  add() waits for room where the disk is slower than the frames; False: they are dropped and counted
+    wait     add() waits for room where the disk is slower than the frames; False: they are dropped and counted
+    patient  a file that cannot be opened now, as its disk is not there yet, is tried again; until then nothing is kept
     """
 
-    def __init__(self, path: Path, *, wait: bool) -> None:
+    def __init__(self, path: Path, *, wait: bool, patient: bool = False) -> None:
         """Open it, or make it; what an earlier run left unfinished at its end is cut off.
 
         Raises:
-            ConfigError: it cannot be written, is no recording, or another process writes to it.
+            ConfigError: it can never be written, or is no recording.
+            SinkError: it cannot be written now, or another process writes to it.
         """
         self.path, self._wait = path, wait
         self._changed = threading.Condition(threading.Lock())
@@ -77,12 +79,14 @@ class Writer:
         self._closing = False
         self._failing = False
         self._retry_t = self._synced_t = 0.0
-        self._descriptor = _opened(path)
+        self._end = self._on_disk = 0
+        self._descriptor: int | None = None
         try:
-            self._end, self._on_disk = _continued(path, self._descriptor)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+            self._open()
+        except SinkError as error:
+            if not patient:
+                raise
+            self._put_off(str(error))
         self._thread = threading.Thread(target=self._run, name="edgepose record", daemon=True)
         self._thread.start()
 
@@ -146,10 +150,12 @@ class Writer:
         try:
             while (filling := self._next()) is not None:
                 self._write(filling)
-            with contextlib.suppress(OSError):  # told when it was written to
-                self._sync()
+            if self._descriptor is not None:
+                with contextlib.suppress(OSError):  # told when it was written to
+                    self._sync(self._descriptor)
         finally:
-            os.close(self._descriptor)
+            if self._descriptor is not None:
+                os.close(self._descriptor)
 
     def _next(self) -> _Filling | None:
         """The next block that is full or due; None at the end."""
@@ -168,10 +174,26 @@ class Writer:
                 else:
                     self._changed.wait(due_s)
 
+    def _open(self) -> int:
+        descriptor = _opened(self.path)
+        try:
+            self._end, self._on_disk = _continued(self.path, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return descriptor
+
     def _write(self, filling: _Filling) -> None:
         frames = len(filling.block.facts)
         if self._failing and time.monotonic() < self._retry_t and not self._closing:
             self._drop(frames)
+            return
+        try:
+            descriptor = self._open() if self._descriptor is None else self._descriptor
+        except EdgeposeError as error:
+            self._drop(frames)
+            self._put_off(str(error))
             return
         session = session_id(filling.session)
         begin = b"" if self._end else MAGIC
@@ -180,11 +202,11 @@ class Writer:
         level = LEVEL_HEADS if filling.block.raw else LEVEL
         data = begin + chunk(FRAMES, filling.block.payload(), session, frames, level)
         try:
-            self._put(data)
+            self._put(descriptor, data)
             if time.monotonic() - self._synced_t > SYNC_S:
-                self._sync()
+                self._sync(descriptor)
         except OSError as error:
-            self._fail(error, frames)
+            self._fail(descriptor, error, frames)
             return
         self._end += len(data)
         self._on_disk = session
@@ -197,44 +219,51 @@ class Writer:
         with self._changed:
             self._dropped += frames
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, descriptor: int, data: bytes) -> None:
         done = 0
         while done < len(data):
-            done += os.pwrite(self._descriptor, data[done:], self._end + done)
+            done += os.pwrite(descriptor, data[done:], self._end + done)
 
-    def _sync(self) -> None:
-        os.fdatasync(self._descriptor)
+    def _sync(self, descriptor: int) -> None:
+        os.fdatasync(descriptor)
         self._synced_t = time.monotonic()
 
-    def _fail(self, error: OSError, frames: int) -> None:
+    def _fail(self, descriptor: int, error: OSError, frames: int) -> None:
         try:
-            os.ftruncate(self._descriptor, self._end)
+            os.ftruncate(descriptor, self._end)
         except OSError as left:
             log.debug("%s: ends in half a block: %s", self.path, left.strerror)  # which a reader leaves out
         self._drop(frames)
+        self._put_off(f"{self.path}: {error.strerror}")
+
+    def _put_off(self, why: str) -> None:
         with self._changed:
             first, self._failing = not self._failing, True
             self._retry_t = time.monotonic() + RETRY_S
             self._changed.notify_all()
         if first:
             log.warning(
-                "%s: %s; not recording, everything else goes on; free some space: it is tried again every %g s",
-                self.path, error.strerror, RETRY_S,
-            )  # fmt: skip
+                "%s; not recording, everything else goes on; free some space: tried again every %g s",
+                why,
+                RETRY_S,
+            )
 
 
 def _opened(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise ConfigError(f"sink.record.path {path}: {error.strerror}; set it to a file that can be written") from None
+        what = f"sink.record.path {path}: {error.strerror}; set it to a file that can be written"
+        raise not_opened(what, error) from None
+    except ValueError:  # a null byte
+        raise ConfigError(f"sink.record.path {str(path)!r}: no name of a file") from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ConfigError(f"sink.record.path {path}: is not a file; set it to one")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise ConfigError(f"sink.record.path {path}: another process records to it; set another one") from None
+        raise SinkError(f"sink.record.path {path}: another process records to it; set another one") from None
     except OSError as error:
         log.debug("%s: cannot be locked: %s", path, error.strerror)  # a network's file system; one writer is up to you
     except BaseException:
