@@ -363,6 +363,36 @@ class Metrics(Section, frozen=True, kw_only=True):
     ] = ""
 
 
+class Power(Section, frozen=True, kw_only=True):
+    """How much a camera is looked at: little where nothing happens."""
+
+    mode: Annotated[
+        Literal["auto", "off"],
+        says("auto looks at a camera where something moves, now and then elsewhere; off looks at every frame"),
+    ] = "auto"
+    find_empty_s: Annotated[
+        float, says("where nobody is known and nothing moves, the finder looks this often", "s", ge=0, le=3600)
+    ] = 2.0
+    calm_after_s: Annotated[
+        float,
+        says("everybody has kept still for so long: they are looked at calm_fps times a second", "s", ge=1, le=3600),
+    ] = 10.0
+    calm_fps: Annotated[
+        float, says("frames looked at in a second while everybody keeps still", "Hz", gt=0, le=1000)
+    ] = 2.0
+    awake_s: Annotated[float, says("awake for at least so long", "s", ge=0.1, le=60)] = 2.0
+    sensitivity: Annotated[
+        float, says("above 1 a smaller change of the picture counts, below 1 only a larger one", ge=0.2, le=5)
+    ] = 1.0
+    ignore: Annotated[
+        list[str],
+        says(
+            "polygons in which nothing counts, such as a road or a television; corners as shares of width and height, "
+            '"0,0 0.3,0 0.3,0.5 0,0.5"'
+        ),
+    ] = []
+
+
 class Service(Section, frozen=True, kw_only=True):
     """What a supervised service does around the loop."""
 
@@ -393,6 +423,7 @@ class Config(Section, frozen=True, kw_only=True):
     control: Control = Control()
     home_assistant: HomeAssistant = HomeAssistant()
     metrics: Metrics = Metrics()
+    power: Power = Power()
     service: Service = Service()
 
     @property
