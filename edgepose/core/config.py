@@ -391,6 +391,26 @@ class Power(Section, frozen=True, kw_only=True):
             '"0,0 0.3,0 0.3,0.5 0,0.5"'
         ),
     ] = []
+    idle_fps: Annotated[
+        float,
+        says("frame rate asked of a camera while nothing moves, where it can; 0 leaves it alone", "Hz", ge=0, le=1000),
+    ] = 10.0
+    max_cpu: Annotated[
+        float,
+        says("CPU time allowed, as a share of one core; fewer frames are looked at beyond; 0 is no limit", ge=0, le=64),
+    ] = 0.0
+    max_temp_c: Annotated[
+        Annotated[float, Meta(ge=0, le=150)] | None,
+        says(
+            "processor temperature from which fewer frames are looked at; 0 is no limit; "
+            "unset: 78 on a Raspberry Pi, none elsewhere",
+            "degrees C",
+        ),
+    ] = None
+    schedule: Annotated[
+        list[str],
+        says('quiet hours, the board\'s time: "22:00-06:30 pause" looks at nothing, "22:00-06:30 2 fps" at less'),
+    ] = []
 
 
 class Service(Section, frozen=True, kw_only=True):

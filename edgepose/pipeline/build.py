@@ -10,6 +10,7 @@ from edgepose.core import config
 from edgepose.core.timing import StageTimes
 from edgepose.estimate import open_estimate
 from edgepose.pipeline.loop import Pipeline
+from edgepose.pipeline.power.opening import governor_of
 from edgepose.pipeline.stages import stages_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def build(
             recorder = Recorder(cfg, source.live, source.still, estimate, patient=bool(sinks))
             opened.callback(recorder.close)
         stages = stages_of(cfg, source, estimate)
-        pipeline = Pipeline(source, stages, sinks, recorder=recorder, times=times, patient=patient)
+        pipeline = Pipeline(
+            source, stages, sinks, recorder=recorder, governor=governor_of(cfg, source), times=times, patient=patient
+        )
         opened.pop_all()
         return pipeline
 

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 class Governor(Protocol):
     """Saves power: leaves out frames of a camera that would tell nothing new. Called by the loop's thread."""
 
+    waiting: str
+    """Why nothing at all is looked at; empty: it is, where something calls for it."""
+
     def wants(self, frame: Frame) -> bool:
         """Whether to look at this one, which neither a pause nor max_fps left out."""
 
-    def saw(self, poses: Poses) -> None:
-        """Who was in a frame that was looked at, with ids."""
+    def saw(self, found: Poses, poses: Poses) -> None:
+        """Who was found in a frame that was looked at, and those of them with ids."""
 
 
 class Control:
@@ -60,6 +63,10 @@ class Control:
         if replaced.estimate is not stages.estimate:
             replaced.estimate.close()
 
+    def govern(self, governor: Governor | None) -> None:
+        """Leave out frames by another rule from now on; None: none for want of anything new."""
+        self._governor = governor
+
     def pause(self, paused: bool) -> None:
         """Skip a camera's frames, let a recording wait; or go on."""
         self.paused = paused
@@ -86,13 +93,17 @@ class Control:
         self.looked += 1
         return True
 
-    def saw(self, poses: Poses) -> None:
-        """Who was in it."""
+    def saw(self, found: Poses, poses: Poses) -> None:
+        """Who was found in it, and those of them with ids."""
         if self._governor is not None:
-            self._governor.saw(poses)
+            self._governor.saw(found, poses)
 
     def _lets(self, frame: Frame) -> bool:
         if self.paused:
             self.waiting = "paused"
             return False
-        return self._pace.wants(frame.t) and (self._governor is None or self._governor.wants(frame))
+        if self._governor is None:
+            return self._pace.wants(frame.t)
+        wanted = self._governor.wants(frame) and self._pace.wants(frame.t)
+        self.waiting = self._governor.waiting
+        return wanted

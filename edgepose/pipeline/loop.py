@@ -14,6 +14,7 @@ from edgepose.core import config
 from edgepose.core.errors import FrameLostError
 from edgepose.core.timing import StageTimes
 from edgepose.pipeline.control import Control
+from edgepose.pipeline.power.opening import governor_of
 from edgepose.pipeline.publish import Publisher, Seen, Watch
 from edgepose.pipeline.stages import Stages, stages_of
 from edgepose.pipeline.threads import IDLE_S, read_ahead
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edgepose.core.poses import Frame
     from edgepose.engine import Engine
     from edgepose.estimate import Estimate, Found
-    from edgepose.pipeline.control import Governor
+    from edgepose.pipeline.power.governor import Governor
     from edgepose.pipeline.recorder import Recorder
     from edgepose.sink import Sink
     from edgepose.source import Source
@@ -55,7 +56,7 @@ class Pipeline:
         patient   a camera that is away at the start is waited for
         """
         self.source, self.sinks, self.recorder = source, sinks, recorder
-        self.control = Control(stages, source.live, governor)
+        self.control, self.governor = Control(stages, source.live, governor), governor
         self.times = times or StageTimes()
         """How long each stage took so far; "sent" is when the first sink let go of the poses."""
         self._patient = patient
@@ -82,7 +83,7 @@ class Pipeline:
                     continue
                 found = self.tap(found, stages)
                 poses = stages.follow(found.poses)
-                self.control.saw(poses)
+                self.control.saw(found.poses, poses)
                 yield Seen(poses, frame, stages)
 
     def run(self, *watchers: Watch) -> None:
@@ -125,6 +126,9 @@ class Pipeline:
         With the same skeleton everybody keeps their id, else all of them have left with the next frame.
         """
         before = self.control.stages()
+        if before.cfg.power != cfg.power or before.cfg.track != cfg.track:
+            self.governor = governor_of(cfg, self.source)
+            self.control.govern(self.governor)
         self.control.put(stages_of(cfg, self.source, estimate or before.estimate, before))
 
     def _reading(self) -> AbstractContextManager[Iterator[Frame]]:
@@ -155,7 +159,7 @@ class Pipeline:
 
         lost     without a result
         late     poses of a camera overtaken on the way to a sink
-        skipped  a camera's, while paused or because of max_fps
+        skipped  a camera's, while paused, because of max_fps, or because nothing called for a look
         and the recorder's
         """
         late = 0 if self._publisher is None else self._publisher.late

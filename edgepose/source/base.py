@@ -45,6 +45,9 @@ class Source(Protocol):
                  ends the iteration
         """
 
+    def slow(self, fps: float) -> None:
+        """A camera need not give more frames than so many a second for now; 0: as many as set. A wish, no more."""
+
     def close(self) -> None:
         """End an iteration in progress, soon; any thread may call it, any number of times."""
 
@@ -76,6 +79,9 @@ class BaseSource:
         """As Source.each."""
         self.idle, self.patient = idle, patient
         return iter(self)
+
+    def slow(self, fps: float) -> None:
+        """As Source.slow; most cannot."""
 
     def close(self) -> None:
         """As Source.close."""

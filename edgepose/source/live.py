@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Condition, Thread
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,9 @@ JOIN_S = 2.0
 TOLD, TOLD_S = 6, 3600.0
 """Times in so many seconds that a camera's loss and return are logged; all of them are counted."""
 
+EARLY = 0.25
+"""Of a period by which a picture that is wanted may come too early: cameras waver."""
+
 MAX_AGE_S = 5.0
 """A driver's time stamp older than this, or in the future, is of another clock."""
 
@@ -67,6 +70,30 @@ class Grabber(Protocol):
         """Give the camera back, also after a failed open."""
 
 
+@runtime_checkable
+class Skipping(Grabber, Protocol):
+    """One that can let a picture go by without the work of decoding it."""
+
+    def skip(self) -> bool:
+        """Wait for the next picture and leave it; False if the camera gives no more."""
+
+
+@runtime_checkable
+class Slowing(Grabber, Protocol):
+    """One whose camera can be told to give fewer pictures, and more again, while it runs."""
+
+    def slow(self, fps: float) -> None:
+        """Ask for so many a second; 0: as many as set. Called between two `grab`."""
+
+
+class Rate:
+    """How many pictures a camera need give for now; the same for all connections to it."""
+
+    def __init__(self) -> None:
+        self.fps = 0.0
+        """Hz; 0: as many as set. Replaced by the loop's thread, read by the one that grabs."""
+
+
 def capture_time(stamp_s: float, now: float) -> float:
     """The driver's time stamp where it can be one of the monotonic clock, else `now`."""
     return stamp_s if 0 <= now - stamp_s <= MAX_AGE_S else now
@@ -75,8 +102,9 @@ def capture_time(stamp_s: float, now: float) -> float:
 class _Capture:
     """One life of a camera: a thread that opens it, keeps its newest picture in a slot, and closes it."""
 
-    def __init__(self, grabber: Grabber, changed: Condition, label: str) -> None:
-        self._grabber = grabber
+    def __init__(self, grabber: Grabber, changed: Condition, label: str, rate: Rate) -> None:
+        self._grabber, self._rate = grabber, rate
+        self._asked_fps, self._due_t = 0.0, 0.0
         self._changed = changed
         self.newest: Grab | None = None  # the slot
         self.grabbed = self.taken = 0  # pictures put into it so far; how many of them when it was last emptied
@@ -91,6 +119,8 @@ class _Capture:
         try:
             self._grabber.open()
             while not self._unwanted:
+                if not self._slowly():
+                    return
                 grab = self._grabber.grab()
                 if grab is None:
                     return
@@ -107,6 +137,22 @@ class _Capture:
             with self._changed:
                 self.ended = True
                 self._changed.notify_all()
+
+    def _slowly(self) -> bool:
+        """Let pictures go by that nobody needs for now; False where there are no more."""
+        fps, grabber = self._rate.fps, self._grabber
+        if isinstance(grabber, Slowing):
+            if fps != self._asked_fps:
+                self._asked_fps = fps
+                grabber.slow(fps)
+        elif isinstance(grabber, Skipping):
+            while (fps := self._rate.fps) and time.monotonic() < self._due_t - EARLY / fps and not self._unwanted:
+                if not grabber.skip():
+                    return False
+                self.seen = time.monotonic()
+            now = time.monotonic()
+            self._due_t = max(self._due_t, now - 1 / fps) + 1 / fps if fps else now
+        return True
 
     def stop(self) -> None:
         """Let the thread end after the picture it waits for; one that hangs is left to itself."""
@@ -139,6 +185,7 @@ class LiveSource(BaseSource):
         self._first_backoff_s = self._backoff_s = first_backoff_s
         self._hung_s = hung_s
         self._hung: list[_Capture] = []
+        self._rate = Rate()
         self._capture: _Capture | None = None
         self._told_t: list[float] = []
         self._untold = 0
@@ -181,7 +228,7 @@ class LiveSource(BaseSource):
 
     @contextmanager
     def _opened(self) -> Iterator[_Capture]:
-        capture = self._capture = _Capture(self._grabber(), self.changed, self._label)
+        capture = self._capture = _Capture(self._grabber(), self.changed, self._label, self._rate)
         try:
             yield capture
         finally:
@@ -251,6 +298,10 @@ class LiveSource(BaseSource):
                     break
             self.idle(why)
         self._backoff_s = min(2 * self._backoff_s, self._cfg.backoff_max_s)
+
+    def slow(self, fps: float) -> None:
+        """As Source.slow: a camera that cannot is read all the same, its pictures left undecoded where that helps."""
+        self._rate.fps = fps if fps < self._cfg.fps else 0.0
 
     def close(self) -> None:
         """As Source.close; the camera is given back unless it hangs."""

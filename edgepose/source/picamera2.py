@@ -76,10 +76,7 @@ class Picamera2Grabber:
     def _configure(self) -> None:
         """Take the first of CHOICES that the camera can do; the last error otherwise."""
         size_wh = tuple(length // 2 * 2 for length in self._cfg.size_wh)
-        controls = {}
-        if "FrameDurationLimits" in self._camera.camera_controls:
-            duration_us = round(1e6 / self._cfg.fps)
-            controls["FrameDurationLimits"] = (duration_us, duration_us)
+        controls = self._at(self._cfg.fps)
         refusal = RuntimeError("it gives no picture format that can be read")
         for stream, form in CHOICES:
             wanted = {"size": size_wh, "format": form}
@@ -98,6 +95,18 @@ class Picamera2Grabber:
                 log.info("%s: gives %s %s of %dx%d", self._cfg.uri, stream, self._format, *self._size_wh)
                 return
         raise refusal
+
+    def _at(self, fps: float) -> dict[str, Any]:
+        """The controls for a frame rate."""
+        duration_us = round(1e6 / fps)
+        known = "FrameDurationLimits" in self._camera.camera_controls
+        return {"FrameDurationLimits": (duration_us, duration_us)} if known else {}
+
+    def slow(self, fps: float) -> None:
+        """As Slowing.slow: the sensor itself runs slower, from the next frame but one."""
+        controls = self._at(fps or self._cfg.fps)
+        if controls:
+            self._camera.set_controls(controls)
 
     def grab(self) -> Grab | None:
         """As Grabber.grab; the time is when the sensor began to read the frame out."""

@@ -86,6 +86,10 @@ class _StreamGrabber:
         image, layout = colour(image)
         return Grab(image, self._yuv if self._yuv and layout == "gray" else layout, now)
 
+    def skip(self) -> bool:
+        """As Skipping.skip: FFmpeg decodes it, as the next may build on it, but nobody converts it."""
+        return self._capture is not None and self._capture.grab()
+
     def close(self) -> None:
         """As Grabber.close."""
         if self._capture is not None:

@@ -80,6 +80,10 @@ class V4l2Grabber:
         now = time.monotonic()
         return Grab(*colour(image), capture_time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, now))
 
+    def skip(self) -> bool:
+        """As Skipping.skip: the buffer is handed back undecoded."""
+        return self._capture is not None and self._capture.grab()
+
     def close(self) -> None:
         """As Grabber.close."""
         if self._capture is not None:

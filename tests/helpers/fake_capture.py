@@ -22,6 +22,8 @@ class FakeCapture:
         self.address = address
         self.settings: dict[int, float] = {}
         self.released = False
+        self.skipped = 0
+        """Pictures grabbed and not decoded."""
         self.left = list(self.pictures)
         self.made.append(self)
 
@@ -38,6 +40,10 @@ class FakeCapture:
     def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
         image = self.left.pop(0) if self.left else None
         return image is not None, image
+
+    def grab(self) -> bool:
+        self.skipped += 1
+        return bool(self.left) and self.left.pop(0) is not None
 
     def release(self) -> None:
         self.released = True

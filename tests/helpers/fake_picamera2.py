@@ -41,6 +41,8 @@ class Hardware:
     """How long ago the sensor saw a frame when it is fetched."""
     stamped: bool = True
     configured: list[dict[str, Any]] = field(default_factory=list)
+    set_controls: list[dict[str, Any]] = field(default_factory=list)
+    """Controls changed while it ran."""
     opened: int = 0
     closed: int = 0
     outstanding: int = 0
@@ -106,6 +108,10 @@ class Picamera2:
             config[name] = {**config[name], "stride": stride}
         self.camera_config = config
         hardware.configured.append(config)
+
+    def set_controls(self, controls) -> None:  # type: ignore[no-untyped-def]
+        assert self.started
+        hardware.set_controls.append(dict(controls))
 
     def camera_configuration(self) -> dict[str, Any]:
         return self.camera_config

@@ -9,7 +9,7 @@ from edgepose.core import config
 from edgepose.core.poses import Frame, Poses
 from edgepose.estimate import Estimate
 from edgepose.follow.track import Tracker
-from edgepose.pipeline.power import Governor
+from edgepose.pipeline.power.governor import Governor
 
 
 @dataclass
@@ -41,10 +41,10 @@ class Side:
         run = self.run
         run.times.append(frame.t)
         if self.governor is None or self.governor.wants(frame):
-            found = self.estimate(frame, self.tracker.expected(frame.t))
+            found = self.estimate(frame, self.tracker.expected(frame.t)).poses
             poses = self.tracker.update(found)
             if self.governor is not None:
-                self.governor.saw(len(found), poses)
+                self.governor.saw(found, poses)
             run.looked += 1
             run.poses.append(poses)
             run.people.append(len(poses))

@@ -64,6 +64,11 @@ class States:
         self._people = 0
 
     @property
+    def t(self) -> float:
+        """Of the latest frame, seconds."""
+        return self._t
+
+    @property
     def moves(self) -> bool:
         """Whether something moved a moment ago, or somebody is followed who moves: the camera should run as it can."""
         return self.state == ACTIVE or self._t - self._moved_t < self._cfg.awake_s
