@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepose.core.poses import COCO17, Poses
+from edgepose.core.poses import COCO17, Poses, Space
 from edgepose.wire import binary
 
 WALL = 1_790_000_000.25
@@ -69,6 +69,22 @@ def test_a_third_coordinate_goes_along() -> None:
     assert read.xyz is not None
     assert np.isnan(read.xyz[0, 5]).all()
     assert np.nanmax(np.abs(read.xyz - xyz)) <= 0.5001 * 1.2 / 32767
+
+
+def test_what_metres_are_worth_goes_along_to_the_millimetre() -> None:
+    xyz = np.linspace(-1.2, 0.9, 102, dtype=np.float32).reshape(2, 17, 3)
+    sigma = np.linspace(0.01, 0.4, 68, dtype=np.float32).reshape(2, 17, 2)
+    sigma[0, 3] = np.nan
+    root = np.array([[0.4, -0.2, 4.321], [np.nan] * 3], np.float32)
+    guessed = np.arange(34).reshape(2, 17) % 5 == 0
+    space = Space("lifted", "camera", root, np.array([0.26, np.nan], np.float32), sigma, guessed)
+    read = binary.decode(binary.encode(made(2, xyz=xyz, space=space))).space
+    assert read is not None
+    assert (read.kind, read.frame) == ("lifted", "camera")
+    np.testing.assert_allclose(read.root, root, atol=5e-4)
+    np.testing.assert_allclose(read.root_sigma, space.root_sigma, atol=5e-4)
+    np.testing.assert_allclose(read.sigma, sigma, atol=5e-4)
+    np.testing.assert_array_equal(read.guessed, guessed)
 
 
 @pytest.mark.parametrize("step", [float("nan"), float("inf"), 3e38, -1e37])

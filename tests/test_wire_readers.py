@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from edgepose import wire
-from edgepose.core.poses import Poses
+from edgepose.core.poses import Poses, Space
 from edgepose.wire.binary import BinaryMessage
 from tests.helpers.people import poses
 
@@ -38,11 +38,17 @@ def scenes() -> dict[str, Poses]:
     xyz = (chance.random((3, 17, 3)) * 2 - 1).astype(np.float32)
     xyz[:, 4] = np.nan
     ids = np.array([7, 4_000, -1], np.int32)
+    placed, sigma = xyz.copy(), chance.random((3, 17, 2)).astype(np.float32)
+    placed[2], sigma[2], sigma[:, 4] = np.nan, np.nan, np.nan
+    root = np.array([[0.25, -1.5, 4.125], [-30.0, 2.0, 0.0], [np.nan] * 3], np.float32)
+    guessed = chance.random((3, 17)) < 0.2
+    space = Space("triangulated", "world", root, np.array([0.24, 1.5, np.nan], np.float32), sigma, guessed)
     return {
         "people": poses(3, xy=xy, score=score, track_id=ids, seq=70_000, entered=(7,), left=(3, 2**31 - 1)),
         "file": poses(2, t=61.25, name="straße.mp4", predicted_s=0.0503, ran_on="edgetpu"),
         "before its start": poses(1, t=-1.5),
         "third coordinate": poses(3, xy=xy, score=score, xyz=xyz, track_id=ids),
+        "metres": poses(3, xy=xy, score=score, xyz=placed, track_id=ids, space=space),
         "nobody": poses(0),
     }
 
@@ -126,9 +132,11 @@ def test_javascript_reads_both_forms_into_the_same() -> None:
             for joint, same in zip(one["keypoints"], other["keypoints"], strict=True):
                 assert (joint is None) == (same is None)
                 assert joint is None or joint == pytest.approx(same, abs=0.06)
-            for joint, same in zip(one.get("xyz", ()), other.get("xyz", ()), strict=True):
-                assert (joint is None) == (same is None)
-                assert joint is None or joint == pytest.approx(same, abs=6e-4)
+            for key in ("xyz", "sigma"):
+                for joint, same in zip(one.get(key, ()), other.get(key, ()), strict=True):
+                    assert (joint is None) == (same is None)
+                    assert joint is None or joint == pytest.approx(same, abs=6e-4)
+            assert (one.get("root"), one.get("guessed")) == (other.get("root"), other.get("guessed"))
 
 
 def test_javascript_reads_and_refuses_broken_messages_as_ours_does() -> None:
@@ -198,6 +206,12 @@ def assert_same(theirs: Any, own: BinaryMessage) -> None:
         if own.xyz is not None:
             numbers = [math.nan if number is None else number for joint in person["xyz"] for number in joint]
             assert np.allclose(numbers, own.xyz[at].ravel(), rtol=1e-5, atol=1e-30, equal_nan=True)
+        assert bool(person["space"]) == (own.space is not None and own.score.shape[1] > 0)
+        if own.space is not None and person["space"]:
+            told = np.array(person["space"], object).reshape(-1, 6)
+            assert close(told[:, :3], np.tile(own.space.root[at], (len(told), 1)))
+            assert close(told[:, 3:5], own.space.sigma[at])
+            assert told[:, 5].astype(bool).tolist() == own.space.guessed[at].tolist()
 
 
 def test_cpp_reads_real_messages_as_ours_does(cpp: Path) -> None:

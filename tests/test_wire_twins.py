@@ -69,6 +69,7 @@ def plain_json(made: Poses, now_t: float, now_wall: float) -> bytes:
             media_s=None if made.t == made.taken_t else round(made.t, 6), size_wh=made.size_wh, skeleton="few",
             joints=["head", "hand", "foot"], people=people, entered=list(made.entered), left=list(made.left),
             predicted_ms=round(made.predicted_s * 1e3, 1) or wire.poses_json.AS_SEEN,
+            space="model" if people and made.xyz is not None else "",
         )
     )  # fmt: skip
 

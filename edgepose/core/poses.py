@@ -241,13 +241,17 @@ class InputSpec:
     """(256,) the value of each byte where byte_map is "lut" or "float"; empty otherwise."""
 
 
+Kind = Literal["lifted", "triangulated"]
+Axes = Literal["camera", "world"]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
     """What the xyz of Poses means where it is metres, and how sure it is. Without it xyz is in the model's own unit."""
 
-    kind: Literal["lifted", "triangulated"]
+    kind: Kind
     """From one camera, by what people look like; from several, by geometry."""
-    frame: Literal["camera", "world"]
+    frame: Axes
     """x right, y down, z away from the camera; or as the calibration says, z up."""
     root: NDArray[np.float32]
     """(N, 3) metres: the mid hip in the frame. The places of joints are root + xyz."""

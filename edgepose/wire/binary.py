@@ -3,7 +3,7 @@
     offset  size
          0     2  "EP"
          2     1  version, 1
-         3     1  flags: 1 there is a third coordinate; the others are 0 and to be ignored
+         3     1  flags: 1 there is a third coordinate, 2 it is metres; the others are 0 and to be ignored
          4     2  H, bytes before the first person
          6     2  P, bytes of one person
          8     1  N, people
@@ -17,9 +17,13 @@
         32        fields until H, each: tag (1), length (1), that many bytes. Tags unknown are skipped.
                     1 skeleton's name, UTF-8       2 ids that entered, 4 bytes each      3 ids that left
                     4 ran_on      5 source      6 media_s, microseconds, signed, 8 bytes
+                    7 with flag 2: 1 lifted or 2 triangulated (1), axes 1 of the camera or 2 of the world (1)
          H        the people, highest score first, P bytes each:
                     id (4), 0 none; score (2), 65535 is 1; K joints of x (2), y (2), score (1), 255 is 1;
                     with flag 1 then a step (4, float) and K times x, y, z (2 each, signed) in steps, -32768 missing
+                    with flag 2 then the root's x, y, z (4 each, signed) and sigma (4) in millimetres, -2^31 missing;
+                    K times sigma across and along the view (2 each) in millimetres, 65535 missing; K bits, lowest
+                    first, in whole bytes: 1 is a guessed joint
                     what follows up to P is skipped
 
 x = (raw / 65534 * 2 - 0.5) * width, y the same with the height; x or y 65535: the joint was not found. So joints may
@@ -36,14 +40,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.core.poses import Poses
+from edgepose.core.poses import Axes, Kind, Poses, Space
 
 MAGIC, VERSION = b"EP", 1
 HEADER = struct.Struct("<2sBBHHBBIQIHHH")
 PERSON = struct.Struct("<IH")
 SOLID = 1
 """Flag: there is a third coordinate."""
-SKELETON, ENTERED, LEFT, RAN_ON, SOURCE, MEDIA = range(1, 7)
+METRES = 2
+"""Flag: it is metres, and what it is worth follows."""
+SKELETON, ENTERED, LEFT, RAN_ON, SOURCE, MEDIA, SPACE = range(1, 8)
+KINDS: tuple[Kind, ...] = ("lifted", "triangulated")
+FRAMES: tuple[Axes, ...] = ("camera", "world")
+"""Counted from 1 in the field SPACE."""
+ROOT = struct.Struct("<iiiI")
+NO_ROOT = -(2**31)
 STEPS, MISSING = 65534, 65535
 LONGEST_SIDE = 65535
 """Of a picture, pixels."""
@@ -81,6 +92,8 @@ class BinaryMessage(NamedTuple):
     """(N, K)"""
     xyz: NDArray[np.float32] | None
     """(N, K, 3) as Poses.xyz."""
+    space: Space | None = None
+    """As Poses.space."""
 
 
 def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = None) -> bytes:
@@ -101,10 +114,11 @@ def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = No
     tail = _fields(poses)
     solid = poses.xyz is not None
     person = _person(joints)
-    size = person.size + (4 + 6 * joints if solid else 0)
+    metres = solid and poses.space is not None
+    size = person.size + (4 + 6 * joints if solid else 0) + (_space_size(joints) if metres else 0)
     parts = [
         HEADER.pack(
-            MAGIC, VERSION, SOLID if solid else 0, HEADER.size + len(tail), size, people, joints,
+            MAGIC, VERSION, SOLID * solid | METRES * metres, HEADER.size + len(tail), size, people, joints,
             poses.seq & 0xFFFFFFFF, captured, age, *(min(side, LONGEST_SIDE) for side in poses.size_wh),
             min(max(0, round(poses.predicted_s * 1e4)), 65535),
         ),
@@ -116,6 +130,8 @@ def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = No
             parts.append(person.pack(max(0, ids[index]), _share(scores[index]), *raw))
             if poses.xyz is not None:
                 parts.append(_solid(poses.xyz[index]))
+            if metres and poses.space is not None:
+                parts.append(_space(poses.space, index))
     return b"".join(parts)
 
 
@@ -167,6 +183,20 @@ def _solid(xyz: NDArray[np.float32]) -> bytes:
     return struct.pack("<f", step) + steps.tobytes()
 
 
+def _space_size(joints: int) -> int:
+    return ROOT.size + 4 * joints + -(-joints // 8)
+
+
+def _space(space: Space, index: int) -> bytes:
+    """What a person's metres are worth."""
+    root, sigma = space.root[index].astype(np.float64), space.sigma[index].astype(np.float64)
+    known = bool(np.isfinite(root).all())
+    place = np.clip(np.rint(root * 1000), -(2**31) + 1, 2**31 - 1).astype(int).tolist() if known else [NO_ROOT] * 3
+    far = min(round(float(space.root_sigma[index]) * 1000), NOT_TOLD) if known else 0
+    across = np.where(np.isfinite(sigma), np.clip(np.rint(sigma * 1000), 0, MISSING - 1), MISSING).astype("<u2")
+    return ROOT.pack(*place, far) + across.tobytes() + np.packbits(space.guessed[index], bitorder="little").tobytes()
+
+
 def _fields(poses: Poses) -> bytes:
     """The tagged fields that are not empty."""
     fields = [_field(SKELETON, poses.skeleton.name)]
@@ -180,6 +210,9 @@ def _fields(poses: Poses) -> bytes:
         fields.append(_field(SOURCE, poses.name))
     if poses.t != poses.taken_t:
         fields.append(struct.pack("<BBq", MEDIA, 8, round(poses.t * 1e6)))
+    if poses.space is not None:
+        kind, frame = KINDS.index(poses.space.kind) + 1, FRAMES.index(poses.space.frame) + 1
+        fields.append(bytes((SPACE, 2, kind, frame)))
     return b"".join(fields)
 
 
@@ -209,7 +242,9 @@ def decode(data: bytes) -> BinaryMessage:
     if magic != MAGIC or version != VERSION:
         raise ValueError(f"message: starts with {data[:3].hex()}, expected {(MAGIC + bytes((VERSION,))).hex()}")
     solid = bool(flags & SOLID)
+    metres = solid and bool(flags & METRES)
     least = PERSON.size + joints * JOINT.itemsize + (4 + 6 * joints if solid else 0)
+    least += _space_size(joints) if metres else 0
     if start < HEADER.size or size < least or start + people * size > len(data):
         raise ValueError(
             f"message: {len(data)} bytes do not hold {people} people of {size} bytes after {start}; "
@@ -225,6 +260,7 @@ def decode(data: bytes) -> BinaryMessage:
     xy = (raw * (2 / STEPS) - 0.5) * (width, height)
     xy[(raw > STEPS).any(axis=2)] = np.nan
     media = fields.get(MEDIA, b"")
+    solid_end = flat_end + 4 + 6 * joints
     return BinaryMessage(
         seq=seq,
         captured_us=captured,
@@ -241,7 +277,8 @@ def decode(data: bytes) -> BinaryMessage:
         person_score=(scores / np.float32(65535)).astype(np.float32),
         xy=xy.astype(np.float32),
         score=(flat["score"] / np.float32(255)).astype(np.float32),
-        xyz=_read_solid(rows[:, flat_end : flat_end + 4 + 6 * joints], joints) if solid else None,
+        xyz=_read_solid(rows[:, flat_end:solid_end], joints) if solid else None,
+        space=_read_space(rows[:, solid_end : solid_end + _space_size(joints)], joints, fields) if metres else None,
     )
 
 
@@ -264,6 +301,26 @@ def _text(fields: dict[int, bytes], tag: int) -> str:
 def _ids(fields: dict[int, bytes], tag: int) -> tuple[int, ...]:
     data = fields.get(tag, b"")
     return struct.unpack(f"<{len(data) // 4}I", data[: len(data) // 4 * 4])
+
+
+def _read_space(rows: NDArray[np.uint8], joints: int, fields: dict[int, bytes]) -> Space | None:
+    """What metres are worth; None where the message does not say whose metres."""
+    told = fields.get(SPACE, b"\0\0")
+    if len(told) < 2 or not 1 <= told[0] <= len(KINDS) or not 1 <= told[1] <= len(FRAMES):
+        return None
+    place = np.ascontiguousarray(rows[:, :12]).view("<i4").astype(np.float64)
+    far = np.ascontiguousarray(rows[:, 12:16]).view("<u4")[:, 0].astype(np.float64)
+    raw = np.ascontiguousarray(rows[:, 16 : 16 + 4 * joints]).view("<u2").reshape(len(rows), joints, 2)
+    unknown = (place == NO_ROOT).any(axis=1)
+    place[unknown], far[unknown] = np.nan, np.nan
+    return Space(
+        KINDS[told[0] - 1],
+        FRAMES[told[1] - 1],
+        (place / 1000).astype(np.float32),
+        (far / 1000).astype(np.float32),
+        np.where((raw == MISSING).any(axis=2, keepdims=True), np.nan, raw / 1000).astype(np.float32),
+        np.unpackbits(rows[:, 16 + 4 * joints :], axis=1, count=joints, bitorder="little").astype(bool),
+    )
 
 
 def _read_solid(rows: NDArray[np.uint8], joints: int) -> NDArray[np.float32]:

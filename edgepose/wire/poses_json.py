@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from edgepose.core.places import utf8
-from edgepose.core.poses import Poses
+from edgepose.core.poses import Poses, Space
 
 SCHEMA = "edgepose.poses/1"
 AS_SEEN = 0.0
@@ -31,6 +31,11 @@ Keypoint = Annotated[
     ),
 ]
 Point = Annotated[list[float], Meta(min_length=3, max_length=3, description="x right, y down, z away, to 0.001")]
+Sigma = Annotated[
+    list[float],
+    Meta(min_length=2, max_length=2, description="metres across and along the view, one sigma"),
+]
+Root = Annotated[list[float], Meta(min_length=4, max_length=4, description="x, y, z, one standard deviation; metres")]
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -44,7 +49,16 @@ class Person(Struct, frozen=True, omit_defaults=True):
     keypoints: list[Keypoint | None]
     """One per name in `joints`; null where the joint was not found."""
     xyz: list[Point | None] | None = None
-    """x right, y down, z away from the camera, in the model's own unit, to 0.001; left out where the model is 2D."""
+    """x right, y down, z away from the camera, in the model's own unit, to 0.001; left out where the model is 2D.
+
+    Where the message's `space` is "lifted" or "triangulated": metres from `root` along the axes of `frame`.
+    """
+    root: Root | None = None
+    """Where the person is in `frame`: the mid hip. A joint's place is root + xyz."""
+    sigma: list[Sigma | None] | None = None
+    """How sure each joint's xyz is, seen from the root."""
+    guessed: list[int] | None = None
+    """Joints, counted from 0, that no picture shows: where they usually are in such a pose. Left out: none."""
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,6 +99,11 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far after `captured` the keypoints are predicted, milliseconds; left out where they are as seen."""
     ran_on: str = ""
     """What computed them where it is not the CPU as asked: "edgetpu", "cpu instead of edgetpu"; else left out."""
+    space: str = ""
+    """How xyz came about: "lifted" from one camera by what people look like, "triangulated" from several by geometry,
+    "model" by a model that brings a third coordinate in its own unit. Left out where there is no xyz."""
+    frame: str = ""
+    """Axes of xyz where it is metres: "camera", x right, y down, z away; "world", as the calibration says, z up."""
 
 
 _GRID = np.array((10.0, 10.0, 1000.0))
@@ -114,6 +133,8 @@ class _Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     left: list[int] = []
     predicted_ms: float = AS_SEEN
     ran_on: str = ""
+    space: str = ""
+    frame: str = ""
 
 
 def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, now_wall: float | None = None) -> bytes:
@@ -146,8 +167,16 @@ def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, n
             left=list(poses.left),
             predicted_ms=round(poses.predicted_s * 1e3, 1) or AS_SEEN,
             ran_on=poses.ran_on,
+            space=_kind(poses),
+            frame=poses.space.frame if poses.space else "",
         )
     )
+
+
+def _kind(poses: Poses) -> str:
+    if poses.space is not None:
+        return poses.space.kind
+    return "model" if poses.xyz is not None and len(poses) else ""
 
 
 def iso_utc(wall: float) -> str:
@@ -178,12 +207,37 @@ def _people(poses: Poses) -> list[Person]:
     solid: list[list[Point | None]] | list[None] = [None] * len(rows)
     if poses.xyz is not None:
         solid = _rows(poses.xyz.astype(np.float64), _MILLI)
+    if poses.space is not None:
+        return _people_in(poses.space, poses, rows, solid)
     return [
         Person(None if id_ < 0 else id_, round(score, 3) if isfinite(score) else 0.0, keypoints, xyz)
         for id_, score, keypoints, xyz in zip(
             poses.track_id.tolist(), poses.person_score.tolist(), rows, solid, strict=True
         )
     ]
+
+
+def _people_in(
+    space: Space, poses: Poses, rows: list[list[Keypoint | None]], solid: list[list[Point | None]] | list[None]
+) -> list[Person]:
+    """People in metres; who has no place has no root, and nothing but null in xyz and sigma."""
+    roots = _rows(np.column_stack([space.root, space.root_sigma]).astype(np.float64)[None], _MILLI)[0]
+    sigmas = _rows(space.sigma.astype(np.float64), _MILLI)
+    people = []
+    for row, root in enumerate(roots):
+        score, identity = float(poses.person_score[row]), int(poses.track_id[row])
+        people.append(
+            Person(
+                None if identity < 0 else identity,
+                round(score, 3) if isfinite(score) else 0.0,
+                rows[row],
+                solid[row],
+                root,
+                sigmas[row],
+                np.flatnonzero(space.guessed[row]).tolist() or None,
+            )
+        )
+    return people
 
 
 @lru_cache(maxsize=64)
@@ -226,4 +280,6 @@ def decode(data: bytes) -> Message:
             )
         if person.xyz is not None and len(person.xyz) != len(message.joints):
             raise ValueError(f"message: people[{index}] has {len(person.xyz)} xyz, expected {len(message.joints)}")
+        if person.sigma is not None and len(person.sigma) != len(message.joints):
+            raise ValueError(f"message: people[{index}] has {len(person.sigma)} sigma, expected {len(message.joints)}")
     return message

@@ -28,8 +28,12 @@ struct Joint {
 };
 
 struct Point {
-  float x, y, z;  // in the model's own unit; NaN if not found
+  float x, y, z;  // metres from the root, or in the model's own unit: see Message.metres; NaN if not found
   bool found;
+};
+
+struct Sigma {
+  float across, along;  // metres, one standard deviation, across and along the view
 };
 
 // Some bytes of the message; not closed by a zero.
@@ -65,6 +69,9 @@ class Message {
   uint16_t width = 0, height = 0;  // of the source picture, pixels
   float predicted_ms = 0;       // how far after captured the joints are meant for
   bool solid = false;           // there are points
+  bool metres = false;          // they are metres from root(i)
+  bool triangulated = false;    // by several cameras; else lifted from one
+  bool world = false;           // along the calibration's axes, z up; else the camera's: x right, y down, z away
   Text skeleton, ran_on, source;
   Ids entered, left;
 
@@ -76,14 +83,21 @@ class Message {
   inline float score(int i) const;
   inline Joint joint(int i, int joint) const;
   inline Point point(int i, int joint) const;
+  // Where metres: the mid hip, how sure (one sigma, metres; across and along the view), and whether no picture shows it.
+  inline Point root(int i) const;
+  inline float root_sigma(int i) const;
+  inline Sigma sigma(int i, int joint) const;
+  inline bool guessed(int i, int joint) const;
 
  private:
   static const size_t kHeader = 32;
   const uint8_t* first_ = nullptr;  // the first person
   size_t size_ = 0;                 // bytes of each
+  bool told_ = false;               // whose metres they are
 
   inline bool fields(const uint8_t* at, const uint8_t* end);
   const uint8_t* person(int i) const { return first_ + size_t(i) * size_; }
+  const uint8_t* space(int i) const { return person(i) + 6 + 5 * joints + 4 + 6 * joints; }
   bool there(int i) const { return i >= 0 && i < people; }
   bool there(int i, int joint) const { return there(i) && joint >= 0 && joint < joints; }
 };
@@ -103,7 +117,8 @@ inline bool Message::read(const uint8_t* data, size_t length) {
   if (length < kHeader || data[0] != 'E' || data[1] != 'P' || data[2] != 1) return false;
   const bool has_points = data[3] & 1;
   const size_t start = detail::u16(data + 4), size = detail::u16(data + 6), count = data[8], each = data[9];
-  const size_t least = 6 + 5 * each + (has_points ? 4 + 6 * each : 0);
+  const bool has_metres = has_points && (data[3] & 2);
+  const size_t least = 6 + 5 * each + (has_points ? 4 + 6 * each : 0) + (has_metres ? 16 + 4 * each + (each + 7) / 8 : 0);
   if (start < kHeader || size < least || start > length) return false;
   if (count && size > (length - start) / count) return false;  // a product could overflow where size_t is small
   if (!fields(data + kHeader, data + start)) return false;
@@ -115,6 +130,7 @@ inline bool Message::read(const uint8_t* data, size_t length) {
   height = detail::u16(data + 28);
   predicted_ms = detail::u16(data + 30) / 10.0f;
   solid = has_points;
+  metres = has_metres && told_;
   first_ = data + start;
   size_ = size;
   people = int(count);
@@ -137,6 +153,11 @@ inline bool Message::fields(const uint8_t* at, const uint8_t* end) {
       case 6:
         has_media = length == 8;
         if (has_media) media_us = int64_t(detail::u64(at));
+        break;
+      case 7:
+        told_ = length >= 2 && (at[0] == 1 || at[0] == 2) && (at[1] == 1 || at[1] == 2);
+        triangulated = told_ && at[0] == 2;
+        world = told_ && at[1] == 2;
         break;
       default: break;  // of a newer edgepose
     }
@@ -170,6 +191,32 @@ inline Point Message::point(int i, int joint) const {
   const bool finite = isfinite(point.x) && isfinite(point.y) && isfinite(point.z);
   if (!finite || x == -32768 || y == -32768 || z == -32768) return Point{NAN, NAN, NAN, false};
   return point;
+}
+
+inline Point Message::root(int i) const {
+  if (!metres || !there(i)) return Point{NAN, NAN, NAN, false};
+  int32_t mm[3];
+  for (int axis = 0; axis < 3; ++axis) {
+    mm[axis] = int32_t(detail::u32(space(i) + 4 * axis));
+    if (mm[axis] == INT32_MIN) return Point{NAN, NAN, NAN, false};
+  }
+  return Point{float(mm[0]) / 1000, float(mm[1]) / 1000, float(mm[2]) / 1000, true};
+}
+
+inline float Message::root_sigma(int i) const {
+  return root(i).found ? float(detail::u32(space(i) + 12)) / 1000 : NAN;
+}
+
+inline Sigma Message::sigma(int i, int joint) const {
+  if (!metres || !there(i, joint)) return Sigma{NAN, NAN};
+  const uint8_t* at = space(i) + 16 + 4 * joint;
+  const uint16_t across = detail::u16(at), along = detail::u16(at + 2);
+  if (across == 65535 || along == 65535) return Sigma{NAN, NAN};
+  return Sigma{across / 1000.0f, along / 1000.0f};
+}
+
+inline bool Message::guessed(int i, int joint) const {
+  return metres && there(i, joint) && (space(i)[16 + 4 * joints + joint / 8] >> (joint % 8) & 1);
 }
 
 }  // namespace edgepose

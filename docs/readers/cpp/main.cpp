@@ -50,6 +50,14 @@ static void print(const edgepose::Message& message) {
       printf("%s[", j ? "," : "");
       print(point.x), printf(","), print(point.y), printf(","), print(point.z), printf("]");
     }
+    printf("],\"space\":[");
+    for (int j = 0; message.metres && j < message.joints; ++j) {
+      const edgepose::Sigma sigma = message.sigma(i, j);
+      const edgepose::Point root = message.root(i);
+      printf("%s[", j ? "," : "");
+      print(root.x), printf(","), print(root.y), printf(","), print(root.z), printf(",");
+      print(sigma.across), printf(","), print(sigma.along), printf(",%d]", message.guessed(i, j));
+    }
     printf("]}");
   }
   printf("]}\n");

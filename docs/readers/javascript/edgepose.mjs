@@ -25,10 +25,11 @@ function readBinary(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength); // reading past its end throws
   if (bytes.length < HEADER || bytes[2] !== 1) throw new Error("not a message of version 1");
   const solid = (bytes[3] & 1) === 1;
+  const metres = solid && (bytes[3] & 2) === 2;
   const start = view.getUint16(4, true);
   const size = view.getUint16(6, true);
   const [count, joints] = [bytes[8], bytes[9]];
-  const least = 6 + 5 * joints + (solid ? 4 + 6 * joints : 0);
+  const least = 6 + 5 * joints + (solid ? 4 + 6 * joints : 0) + (metres ? 16 + 4 * joints + Math.ceil(joints / 8) : 0);
   if (start < HEADER || size < least || start + count * size > bytes.length) throw new Error("cut off");
 
   const captured_us = Number(view.getBigUint64(14, true)); // exact until the year 2255
@@ -51,6 +52,10 @@ function readBinary(bytes) {
     else if (tag === 4) message.ran_on = text(value, length);
     else if (tag === 5) message.source = text(value, length);
     else if (tag === 6 && length === 8) message.media_s = Number(view.getBigInt64(value, true)) / 1e6;
+    else if (tag === 7 && length >= 2 && metres) {
+      message.space = [, "lifted", "triangulated"][bytes[value]];
+      message.frame = [, "camera", "world"][bytes[value + 1]];
+    }
   }
 
   for (let at = start; at < start + count * size; at += size) {
@@ -69,10 +74,25 @@ function readBinary(bytes) {
         const point = raw.map((steps) => Math.fround(steps * step));
         return raw.includes(-32768) || !point.every(Number.isFinite) ? null : point;
       });
+      if (count && !metres) message.space = "model";
+      if (metres && message.space && message.frame) readSpace(view, first + 4 + 6 * joints, joints, person);
     }
     message.people.push(person);
   }
   return message;
+}
+
+/** What a person's metres are worth: root, sigma, guessed. */
+function readSpace(view, at, joints, person) {
+  const place = [0, 4, 8].map((axis) => view.getInt32(at + axis, true));
+  if (!place.includes(-(2 ** 31))) person.root = [...place, view.getUint32(at + 12, true)].map((mm) => mm / 1000);
+  person.sigma = Array.from({ length: joints }, (_, joint) => {
+    const raw = [0, 2].map((axis) => view.getUint16(at + 16 + 4 * joint + axis, true));
+    return raw.includes(65535) ? null : raw.map((mm) => mm / 1000);
+  });
+  const bits = at + 16 + 4 * joints;
+  const guessed = person.sigma.map((_, joint) => joint).filter((joint) => (view.getUint8(bits + (joint >> 3)) >> (joint & 7)) & 1);
+  if (guessed.length) person.guessed = guessed;
 }
 
 /** { device, camera } of a topic below the usual root, edgepose/DEVICE/CAMERA. */
