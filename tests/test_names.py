@@ -102,7 +102,16 @@ def test_a_message_with_such_a_name_goes_out_with_a_question_mark() -> None:
 def test_a_status_with_such_a_source_is_read_back() -> None:
     fields = {field.name: "x" for field in msgspec.structs.fields(wire.Status)}
     status = msgspec.convert(
-        {**fields, "schema": STATUS, "source": CAFE, "engines": [CAFE], "joints": [], "bones": [], "max_fps": 0.0},
+        {
+            **fields,
+            "schema": STATUS,
+            "source": CAFE,
+            "engines": [CAFE],
+            "joints": [],
+            "bones": [],
+            "max_fps": 0.0,
+            "troubles": [],
+        },
         wire.Status,
     )
 

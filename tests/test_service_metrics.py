@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import math
@@ -124,6 +125,16 @@ def test_counters_rise_and_histograms_add_up(service: tuple[int, Service]) -> No
         assert rising[-1][1] > 0
 
 
+def test_head_is_get_without_the_text(service: tuple[int, Service]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", service[0], timeout=5)
+    connection.request("HEAD", "/metrics")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert int(answer.headers["Content-Length"]) > 1000
+    assert answer.read() == b""
+    connection.close()
+
+
 def test_there_is_nothing_else_on_the_port(service: tuple[int, Service]) -> None:
     port, _ = service
     assert get(port, "/metrics?x=1").startswith("# HELP")
@@ -190,17 +201,34 @@ def test_healthz_says_no_while_frames_are_missing(tmp_path: Path) -> None:
         assert ("edgepose_poses_sent_total", ()) not in samples  # there is no broker
 
 
-def test_a_port_that_is_taken_is_told_before_the_first_frame() -> None:
+def test_a_port_that_is_taken_is_told_in_status_and_opened_when_it_is_free(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or an address that comes with the network: no setting is wrong, and frames flow meanwhile."""
+    monkeypatch.setattr("edgepose.service.prometheus.RETRY_S", 0.1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         cfg = config.convert({"metrics": {"listen": f"127.0.0.1:{port}"}}, config.Config, "test")
-        with (
-            build(cfg, source=ListSource([]), sinks=[MemorySink()]) as pipeline,
-            pytest.raises(ConfigError, match=f"metrics.listen: cannot listen on 127.0.0.1:{port}"),
-        ):
-            Service(cfg, pipeline).__enter__()
+        with running(cfg, Camera(picture()), sinks=[MemorySink()]) as service:
+            (metrics,) = [part for part in service.parts if isinstance(part, Metrics)]
+            assert metrics.troubles == [f"metrics.listen: cannot listen on 127.0.0.1:{port}: Address already in use"]
+            wait_until(lambda: service.pipeline.control.looked > 0, "a frame", 20)
+            taken.close()
+            wait_until(lambda: not metrics.troubles, "the port to be opened")
+            assert "edgepose_info" in get(port)
+    assert sum("tried again" in message for message in caplog.messages) == 1
+
+
+def test_an_address_that_is_not_there_yet_is_no_wrong_setting() -> None:
+    cfg = config.convert({"metrics": {"listen": "192.0.2.7:9464"}}, config.Config, "test")
+    with (
+        build(cfg, source=ListSource([]), sinks=[MemorySink()]) as pipeline,
+        Service(cfg, pipeline) as service,
+    ):
+        (metrics,) = [part for part in service.parts if isinstance(part, Metrics)]
+        assert "Cannot assign requested address" in metrics.troubles[0]
 
 
 @pytest.mark.parametrize(

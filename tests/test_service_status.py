@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -12,9 +13,9 @@ import pytest
 
 from edgepose import wire
 from edgepose.commands.cli import main
-from edgepose.commands.status import duration
+from edgepose.commands.status import _text, duration
 from edgepose.commands.top import bars, table
-from edgepose.service.fleet import Device, pattern
+from edgepose.service.fleet import Device, _take, names_in, pattern
 from edgepose.service.reporting import Presence
 from edgepose.service.run import Service
 from tests.helpers.broker import Broker, Subscriber, wait_until
@@ -88,8 +89,8 @@ def test_status_asks_who_can_be_asked_and_shows_what_others_told(
     code, out, _ = told(capsys, "status", "--broker", houses[0].url, "--json", "--timeout", "1")
     assert code == 1  # one of them is offline
     devices = {device["name"]: device for device in json.loads(out)}
-    assert set(devices) == {"attic/camera", "hall/door", "kitchen/door", "edgepose/odd/camera"}
-    assert [devices[name]["well"] for name in sorted(devices)] == [False, False, True, True]
+    assert set(devices) == {"attic/camera", "hall/door", "kitchen/door", "odd/camera"}
+    assert [devices[name]["well"] for name in sorted(devices)] == [False, True, True, False]
     assert devices["kitchen/door"]["health"]["counts"]["looked"] > 0
     assert devices["attic/camera"]["health"] is None
 
@@ -124,10 +125,9 @@ def test_top_shows_a_line_for_each(houses: Houses, capsys: pytest.CaptureFixture
     head, *lines = out.splitlines()
     assert head.split()[:4] == ["device", "state", "fps", "people"]
     assert [line.split()[:2] for line in lines] == [
-        ["attic/camera", "offline"], ["edgepose/odd/camera", "unknown"], ["hall/door", "running"],
-        ["kitchen/door", "running"],
+        ["attic/camera", "offline"], ["hall/door", "running"], ["kitchen/door", "running"], ["odd/camera", "unknown"],
     ]  # fmt: skip
-    kitchen = lines[-1].split()
+    kitchen = lines[-2].split()
     assert 1 < float(kitchen[2]) < 8
     assert kitchen[3] == "1"
 
@@ -144,8 +144,10 @@ def test_who_is_gone_is_forgotten_by_broker_and_home_assistant(
         code, out, _ = told(capsys, "status", "--broker", broker.url, "--forget", "attic")
         assert (code, out) == (0, "attic/camera: forgotten\n")
         topics = {"edgepose/attic/camera/" + suffix for suffix in ("status", "presence", "availability")}
-        topics.add("homeassistant/device/edgepose_attic_camera/config")
+        topics |= {"homeassistant/device/edgepose_attic_camera/config", "edgepose/attic/camera/numbering"}
         wait_until(lambda: topics <= {m.topic for m in seen.messages if not m.payload}, "empty messages")
+        first = next(m.topic for m in seen.messages if not m.payload)
+        assert first.startswith("homeassistant/"), "its entities would complain of empty messages"
     assert told(capsys, "status", "--broker", broker.url, "attic")[0] == 1
     assert told(capsys, "status", "--broker", broker.url, "--forget", "attic")[0] == 78
 
@@ -155,6 +157,74 @@ def test_who_is_gone_is_forgotten_by_broker_and_home_assistant(
 
 def device(**more: Any) -> Device:
     return Device("edgepose/kitchen/door", "online", STATUS, None, HEALTH, **more)
+
+
+EVIL = "\x1b]0;pwned\x07\x1b[2Jdoor\n\nkitchen/door  running, all well\u2028\u202e\x9b2J"
+
+
+def replaced(message: Any, **fields: Any) -> bytes:
+    return (
+        wire.encode_struct(message)
+        if not fields
+        else json.dumps({**json.loads(wire.encode_struct(message)), **fields}).encode()
+    )
+
+
+HOSTILE = {
+    "escapes": {
+        "status": {
+            **dict.fromkeys(("device", "source", "reason", "model", "state", "version", "format"), EVIL),
+            "engines": [EVIL], "troubles": [EVIL],
+        },
+    },
+    "a wide name": {"status": {"device": "W" * 20_000, "source": "W" * 20_000}},
+    "no p50": {"health": {"latency_ms": {"latency": {"p95": 1.0}, "infer": {}}}},
+    "negative": {"health": {"fps": -1e9}},
+    "negative time": {"health": {"uptime_s": -5.0}},
+    "huge": {"health": {"fps": 1e308, "uptime_s": 1e308, "memory_mib": 1e308, "temperature_c": 1e308}},
+    "many digits": {"health": {"counts": {"dropped": int("9" * 4200)}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE.values(), ids=HOSTILE)
+def test_what_a_hostile_device_says_forges_and_breaks_nothing(case: dict[str, dict[str, Any]]) -> None:
+    one = Device("edgepose/porch/door", "online")
+    for suffix, message in (("status", STATUS), ("health", HEALTH)):
+        with contextlib.suppress(ValueError):
+            _take(one, suffix, replaced(message, **case.get(suffix, {})))
+    text = _text(one)
+
+    assert text.startswith("porch/door  "), "names come from the topic"
+    assert not set(text) & set("\x1b\x07\x9b\u2028\u202e")
+    assert not [line for line in text.splitlines() if line.startswith("kitchen")]
+    assert all(len(line) < 1100 for line in text.splitlines())
+    shown = table([one, device()])
+    assert len(shown.splitlines()) == 3
+    assert max(map(len, shown.splitlines())) < 200
+    assert not set(shown) & set("\x1b\x07\x9b\u2028\u202e")
+
+
+def test_what_a_hostile_device_answers_is_one_line() -> None:
+    one = Device("edgepose/porch/door", "online")
+    answer = wire.Answer(schema="edgepose.answer/1", command="status", ok=False, error=EVIL)
+    _take(one, "control/answer", wire.encode_struct(answer))
+    assert len(_text(one).splitlines()) == 2
+    assert "\x1b" not in _text(one)
+
+
+@pytest.mark.parametrize(
+    ("template", "root", "names"),
+    [
+        ("edgepose/{device}/{camera}", "edgepose/pi/door", ("pi", "door")),
+        ("house/{camera}-of-{device}/poses", "house/door-of-pi/poses", ("pi", "door")),
+        ("{device}", "pi", ("pi", "")),
+        ("fixed", "fixed", ("", "")),
+        ("a.b/{device}/{device}", "a.b/x/x", ("x", "")),
+        ("a.b/{device}/{device}", "a.b/x/y", ("", "")),
+    ],
+)
+def test_names_are_read_from_the_topic(template: str, root: str, names: tuple[str, str]) -> None:
+    assert names_in(template, root) == names
 
 
 def test_a_table_leaves_columns_away_that_do_not_fit() -> None:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from edgepose.commands.flags import add_settings, read_settings
-from edgepose.core.errors import ConfigError
+from edgepose.core.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     from edgepose.service.fleet import Device
@@ -103,11 +103,14 @@ def _text(device: Device) -> str:
         broker += [f"{count:,} events {name}" for name, count in health.spool.items() if count]
         rows["  broker"] = ", ".join(broker)
         rows["  board"] = _board(device)
+    if status is not None and status.troubles:
+        rows["  trouble"] = "; ".join(status.troubles[:8])
     if device.online and not device.answered:
         rows["  note"] = "does not answer: commands are off (control.on), or it hangs; this is what it told before"
     elif device.refused:
         rows["  note"] = f"does not answer: {device.refused}"
-    return f"{device.name}  {head}\n" + "".join(f"{name:11}{text}\n" for name, text in rows.items() if text)
+    lines = [f"{device.name}  {head}", *(f"{name:11}{text}" for name, text in rows.items() if text)]
+    return "".join(f"{one_line(line)}\n" for line in lines)  # whoever is at the broker may have written it
 
 
 def _latency(stages: dict[str, dict[str, float]]) -> str:

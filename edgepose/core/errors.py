@@ -89,7 +89,11 @@ def not_opened(message: str, error: OSError) -> ConfigError | SinkError:
     return ConfigError(message) if error.errno in NEVER else SinkError(message)
 
 
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+"""Characters that end a line, move a cursor or turn text around, and halves of characters."""
+
+
 def one_line(text: str) -> str:
-    """Text that may hold what somebody else wrote, safe in a log: control characters escaped, and an end to it."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+    """Text that may hold what somebody else wrote, safe in a log or a terminal: escaped, and with an end to it."""
+    text = re.sub(f"[{CONTROLS}]", lambda found: repr(found[0])[1:-1], text)
     return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}..."

@@ -19,8 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edgepose import wire
 from edgepose.core import config
-from edgepose.core.errors import ConfigError, EdgeposeError
+from edgepose.core.errors import ConfigError, EdgeposeError, one_line
 from edgepose.service.homeassistant import discovery_topic
+from edgepose.sink.mqtt.client import SturdyClient
 from edgepose.sink.mqtt.target import target
 
 CONNECT_S = 5.0
@@ -28,6 +29,12 @@ SETTLE_S = 0.5
 """What a broker keeps comes right after the subscription; nothing new for this long: it is all there."""
 HEARD = ("status", "availability", "presence", "health", "control/answer")
 KEPT = ("status", "presence", "availability")
+FORGOTTEN = (*KEPT, "numbering")
+MOST_DEVICES = 4096
+"""More are somebody who makes topics."""
+MOST_NUMBER = 1e12
+"""No number of a board is above it."""
+NAME_CHARS = 120
 
 
 class Answered(msgspec.Struct):
@@ -55,11 +62,22 @@ class Device:
     heard_t: float = 0.0
     history: list[float] = field(default_factory=list)
     """Its frame rate each time it told one."""
+    template: str = "edgepose/{device}/{camera}"
+    """sink.mqtt.topic, by which the root is read."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Device and camera as its topics have them, which the broker's rules allowed; empty where they do not say.
+
+        What the messages say is whatever somebody wrote.
+        """
+        return names_in(self.template, self.root)
 
     @property
     def name(self) -> str:
-        """device/camera."""
-        return f"{self.status.device}/{self.status.camera}" if self.status else self.root
+        """device/camera, in one line."""
+        told = one_line("/".join(filter(None, self.names)) or self.root)
+        return told if len(told) <= NAME_CHARS else f"{told[:NAME_CHARS]}..."
 
     @property
     def online(self) -> bool:
@@ -71,7 +89,7 @@ class Device:
         """In one word."""
         if self.availability == "offline":
             return "offline"
-        return self.status.state if self.status else "unknown"
+        return one_line(self.status.state)[:20] if self.status else "unknown"
 
     @property
     def well(self) -> bool:
@@ -86,14 +104,14 @@ class Fleet:
         if not cfg.sink.mqtt.broker:
             raise ConfigError("sink.mqtt.broker is not set; add --broker mqtt://HOST")
         self._target = there = target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
-        self._pattern = pattern(cfg.sink.mqtt.topic)
+        self._template, self._pattern = cfg.sink.mqtt.topic.rstrip("/"), pattern(cfg.sink.mqtt.topic)
         self._prefix = cfg.home_assistant.prefix.rstrip("/")
         self._devices: dict[str, Device] = {}
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self._refused = ""
         self._kept_t = time.monotonic()
-        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+        self._client = client = SturdyClient(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
         client.connect_timeout = CONNECT_S
         if there.username:
             client.username_pw_set(there.username, there.password or None)
@@ -151,9 +169,11 @@ class Fleet:
         """
         if device.online:
             raise ConfigError(f"{device.name} is online and would come back; stop it first")
-        topics = [f"{device.root}/{suffix}" for suffix in KEPT]
-        if device.status:
-            topics.append(discovery_topic(self._prefix, device.status.device, device.status.camera))
+        topics = [f"{device.root}/{suffix}" for suffix in FORGOTTEN]
+        named = [device.names, *([(device.status.device, device.status.camera)] if device.status else ())]
+        for names in filter(all, named):  # before the rest: its entities would complain of empty messages
+            topics.insert(0, discovery_topic(self._prefix, *names))
+        topics = list(dict.fromkeys(topics))
         for sent in [self._client.publish(topic, b"", 1, True) for topic in topics]:
             sent.wait_for_publish(CONNECT_S)
 
@@ -176,16 +196,20 @@ class Fleet:
         self._ready.set()
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        suffix = next((suffix for suffix in HEARD if message.topic.endswith(f"/{suffix}")), "")
-        root = message.topic.removesuffix(f"/{suffix}")
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        suffix = next((suffix for suffix in HEARD if topic.endswith(f"/{suffix}")), "")
+        root = topic.removesuffix(f"/{suffix}")
         now = time.monotonic()
         if message.retain:
             self._kept_t = now
         with self._changed:
             if not message.payload and suffix in KEPT:
                 self._devices.pop(root, None)
-            elif suffix:
-                device = self._devices.setdefault(root, Device(root))
+            elif suffix and (root in self._devices or len(self._devices) < MOST_DEVICES):
+                device = self._devices.setdefault(root, Device(root, template=self._template))
                 device.heard_t = now
                 with contextlib.suppress(ValueError):  # of another version, or somebody else's
                     _take(device, suffix, bytes(message.payload))
@@ -194,7 +218,7 @@ class Fleet:
 
 def _take(device: Device, suffix: str, payload: bytes) -> None:
     if suffix == "availability":
-        device.availability = payload.decode(errors="replace")[:20]
+        device.availability = one_line(payload[:20].decode(errors="replace"))
     elif suffix == "status":
         device.status = wire.decode_struct(wire.Status, payload)
     elif suffix == "presence":
@@ -206,7 +230,7 @@ def _take(device: Device, suffix: str, payload: bytes) -> None:
         if answer.command != "status":
             return
         device.answered.append(answer.id)
-        device.refused = answer.error
+        device.refused = one_line(answer.error)
         if answer.ok:
             try:
                 result = msgspec.convert(answer.result, Answered)
@@ -217,6 +241,18 @@ def _take(device: Device, suffix: str, payload: bytes) -> None:
 
 
 def _tells(device: Device, health: wire.Health) -> None:
+    """Take over what can be; a stage without all of its numbers is left out.
+
+    Raises:
+        ValueError: a number that no board has.
+    """
+    whole = {stage: told for stage, told in health.latency_ms.items() if {"p50", "p95", "p99"} <= told.keys()}
+    numbers: list[float] = [health.uptime_s, health.people, health.fps, *health.counts.values(), *health.spool.values()]
+    numbers += [number for stage in whole.values() for number in stage.values()]
+    numbers += [abs(number) for number in (health.temperature_c, health.memory_mib) if number is not None]
+    if not all(0 <= number < MOST_NUMBER for number in numbers):
+        raise ValueError("health: holds numbers that no board has")
+    health = msgspec.structs.replace(health, latency_ms=whole)
     device.health = health
     device.history = [*device.history[-29:], health.fps]
 
@@ -225,3 +261,17 @@ def pattern(topic: str) -> str:
     """What to subscribe to for every device and camera: levels with {device} or {camera} may be anything."""
     levels = topic.rstrip("/").split("/")
     return "/".join("+" if re.search(r"\{(device|camera)\}", level) else level for level in levels)
+
+
+def names_in(template: str, root: str) -> tuple[str, str]:
+    """Device and camera in a root that was made from `template`; empty where it has none."""
+    parts = re.split(r"\{(device|camera)\}", template.rstrip("/"))
+    seen: set[str] = set()
+    found = ""
+    for at, part in enumerate(parts):
+        plain = re.escape(part.replace("{{", "{").replace("}}", "}"))
+        found += plain if at % 2 == 0 else f"(?P={part})" if part in seen else f"(?P<{part}>[^/]+)"
+        seen |= {part} if at % 2 else set()
+    match = re.fullmatch(found, root)
+    told = match.groupdict() if match else {}
+    return told.get("device", ""), told.get("camera", "")

@@ -33,6 +33,8 @@ TIMEOUT_S = 5.0
 MOST_CLIENTS = 4
 """At a time; more are turned away."""
 BACKLOG = 8
+RETRY_S = 5.0
+"""From one attempt to open the port to the next."""
 MOST_REQUEST_LINE = 1024
 
 Labels = dict[str, str]
@@ -123,8 +125,12 @@ class Metrics:
 
     def __init__(self, listen: str, gauges: Gauges, reporter: Reporter) -> None:
         self._listen, self._gauges, self._reporter = listen, gauges, reporter
+        self._address = "", 0
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
+        self._retry_t = 0.0
+        self.troubles: list[str] = []
+        """Why the port is not open."""
 
     @property
     def port(self) -> int:
@@ -132,12 +138,32 @@ class Metrics:
         return self._server.server_port if self._server else 0
 
     def start(self) -> None:
-        """Open the port.
+        """Open the port, now or later: an address may come with the network.
 
         Raises:
-            ConfigError: it cannot be opened.
+            ConfigError: it never can be opened.
         """
-        self._server = _Server(_address(self._listen), self)
+        self._address = _address(self._listen)
+        self._open()
+
+    def tick(self) -> None:
+        """Try again, if it is time."""
+        if self._server is None and time.monotonic() >= self._retry_t:
+            self._open()
+
+    def _open(self) -> None:
+        self._retry_t = time.monotonic() + RETRY_S
+        try:
+            self._server = _Server(self._address, self)
+        except PermissionError:
+            raise ConfigError(f"metrics.listen is {self._listen}: only root may; take a port above 1023") from None
+        except OSError as error:
+            trouble = f"metrics.listen: cannot listen on {self._listen}: {error.strerror}"
+            if trouble not in self.troubles:
+                log.warning("%s; tried again every %g s", trouble, RETRY_S)
+            self.troubles = [trouble]
+            return
+        self.troubles = []
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.5}, name="edgepose-metrics", daemon=True
         )
@@ -188,14 +214,9 @@ class _Server(HTTPServer):
     def __init__(self, address: tuple[str, int], metrics: Metrics) -> None:
         self.metrics = metrics
         self._room = threading.BoundedSemaphore(MOST_CLIENTS)
-        try:
-            found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            self.address_family = found[0][0]
-            super().__init__(address, _Handler)
-        except OSError as error:
-            raise ConfigError(
-                f"metrics.listen: cannot listen on {address[0]}:{address[1]}: {error.strerror}; take another"
-            ) from None
+        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = found[0][0]
+        super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
         """Without HTTPServer's question to the name server."""
@@ -237,6 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "edgepose", ""
     timeout = TIMEOUT_S
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         metrics = self.server.metrics
         path = self.path[:MOST_REQUEST_LINE].partition("?")[0]
@@ -255,7 +279,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its name in the base class)
         """Not a line for each question."""
