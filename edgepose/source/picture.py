@@ -56,7 +56,7 @@ def decode_picture(content: bytes, where: str, *, upright: bool = True) -> NDArr
     """The same of a file's content; `where` is it from, for a message."""
     from edgepose.core.opencv import cv2
 
-    _require_size(content, where)
+    require_size(content, where)
     how = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     data = np.frombuffer(content, np.uint8)
     try:
@@ -96,8 +96,12 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _require_size(content: bytes, where: str) -> None:
-    """Before anything is decoded: a small file may claim a picture that fills the memory."""
+def require_size(content: bytes, where: str) -> None:
+    """Before anything is decoded: a small file may claim a picture that fills the memory.
+
+    Raises:
+        SourceError: it does, or is of a kind that nothing here decodes.
+    """
     kind = picture_kind(content[:64])
     if kind in FOREIGN:
         raise SourceError(f"{where}: is a {kind} picture, which OpenCV does not read; convert it to JPEG or PNG")

@@ -13,10 +13,12 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Layout
 from edgepose.source.detect import CSI, address, masked
-from edgepose.source.live import OPEN_S, Grab, LiveSource
+from edgepose.source.live import OPEN_S, Grab, Grabber, LiveSource
 
 if TYPE_CHECKING:
     import cv2
+
+    from edgepose.source.web import Told
 
 PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 """TCP port of a scheme, for asking what is wrong with an address that does not open."""
@@ -37,6 +39,8 @@ def stream_source(cfg: config.Source) -> LiveSource:
     if pipeline := pipeline_of(cfg):
         _require_gstreamer(cfg.uri if pipeline != cfg.uri else "a GStreamer pipeline")
         return LiveSource(cfg, partial(PipelineGrabber, cfg, pipeline), masked(cfg.uri))
+    if cfg.uri.lower().startswith(("http://", "https://")):
+        return LiveSource(cfg, WebGrabbers(cfg).next, masked(cfg.uri))
     return LiveSource(cfg, partial(AddressGrabber, cfg), masked(cfg.uri))
 
 
@@ -111,6 +115,63 @@ class AddressGrabber(_StreamGrabber):
         self._capture = cv2.VideoCapture(address(self._cfg), cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             raise SourceError(f"{masked(self._cfg.uri)}: cannot be opened; {_why_not(self._cfg.uri)}")
+
+
+class WebGrabber:
+    """As live.Grabber, for a web address: a stream, or a picture that is asked for again and again."""
+
+    def __init__(self, cfg: config.Source, known: WebGrabbers) -> None:
+        self._cfg, self._known = cfg, known
+        self._grabber: Grabber = AddressGrabber(cfg)
+        self._frames = 0
+
+    def open(self) -> None:
+        """As Grabber.open; a video that is a file is refused: it would be started again for ever."""
+        from edgepose.source.web import SnapshotGrabber
+
+        told = self._known.told()
+        if told.kind == "video" and told.whole:
+            raise ConfigError(f"{masked(self._cfg.uri)}: is a video file, not a camera; set source.kind to video")
+        if told.kind == "image":
+            self._grabber = SnapshotGrabber(self._cfg)
+        self._grabber.open()
+
+    def grab(self) -> Grab | None:
+        """As Grabber.grab."""
+        grab = self._grabber.grab()
+        self._frames += grab is not None
+        return grab
+
+    def close(self) -> None:
+        """As Grabber.close."""
+        self._known.ended(self._frames)
+        self._grabber.close()
+
+
+class WebGrabbers:
+    """The connections to one web address, and what was learnt by the ones before."""
+
+    def __init__(self, cfg: config.Source) -> None:
+        self._cfg = cfg
+        self._told: Told | None = None
+        self._method = "HEAD"
+
+    def next(self) -> WebGrabber:
+        """A new connection."""
+        return WebGrabber(self._cfg, self)
+
+    def told(self) -> Told:
+        """What is there; asked once, and once more by GET where a stream ended with its first picture."""
+        from edgepose.source.web import ask
+
+        if self._told is None:
+            self._told = ask(address(self._cfg), self._method)
+        return self._told
+
+    def ended(self, frames: int) -> None:
+        """A connection gave so many."""
+        if frames == 1 and self._method == "HEAD":
+            self._told, self._method = None, "GET"
 
 
 class PipelineGrabber(_StreamGrabber):

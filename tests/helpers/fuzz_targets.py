@@ -24,6 +24,9 @@ from edgepose.core.errors import ConfigError, ModelError, SourceError
 from edgepose.engine.flatfile import read_ends, read_graph
 from edgepose.engine.manifest import read_manifest
 from edgepose.service.control import Control
+from edgepose.sink.jsonl import JsonlSink
+from edgepose.source.header import picture_kind, picture_size
+from edgepose.source.picture import MOST_PIXELS, require_size
 from edgepose.wire.recording import frame_of, read
 from edgepose.wire.recording.chunks import DEFLATED, FRAMES, HEAD, MAGIC, SYNC, session_id
 
@@ -176,6 +179,23 @@ def _surgery(data: bytes) -> None:
     read_graph(write_model(cut.model(heads)), "model.tflite, cut")
 
 
+def _header(data: bytes) -> None:
+    """What a header claims is a size or nothing, and none that fills the memory."""
+    kind, size_wh = picture_kind(data), picture_size(data)
+    assert size_wh is None or (kind and len(size_wh) == 2)
+    require_size(data, "picture")
+    assert size_wh is None or size_wh[0] * size_wh[1] <= MOST_PIXELS
+
+
+def _lines(data: bytes) -> None:
+    """A file that JSON lines are to be added to: refused, or added to, and never cut."""
+    path = _file(data, "poses.jsonl")
+    try:
+        JsonlSink(str(path), "board", "camera").close()
+    finally:
+        assert path.read_bytes().startswith(data)
+
+
 _keys = tuple(
     part
     for setting in config.settings()
@@ -216,6 +236,8 @@ TARGETS: dict[str, Target] = {
     "recording": Target(_recording, SourceError, 4096, ("EPCH",)),
     "recording-summed": Target(_summed, SourceError, 4096, ("EPCH",)),
     "model": Target(_model, ModelError, 1 << 14, ("TFL3",)),
+    "header": Target(_header, SourceError, 4096, ("\xff\xd8", "GIF89a", "ftypheic", "P6 9 9 255 ", "RIFF", "ispe")),
+    "lines": Target(_lines, ConfigError, 4096, ("{", "}", "\n", '{"a":1}\n')),
     "surgery": Target(_surgery, ModelError, 1 << 14, ("TFL3",)),
 }
 
