@@ -185,6 +185,34 @@ def test_a_signal_ends_the_run_cleanly_with_whole_lines(tmp_path: Path, number: 
         wire.decode(line)
 
 
+def test_a_second_signal_ends_the_process_at_once_without_a_crash(tmp_path: Path) -> None:
+    hangs = (
+        "import sys, time, edgepose.sink.jsonl as jsonl\n"
+        "def hang(self, *_): print('hangs', file=sys.stderr, flush=True); time.sleep(60)\n"
+        "jsonl.JsonlSink.write = hang\n"
+        "from edgepose.commands.cli import main\n"
+        "sys.exit(main())\n"
+    )
+    words = ["run", "--source", str(PICTURES), "--source.loop", "--jsonl", str(tmp_path / "poses.jsonl")]
+    with subprocess.Popen([sys.executable, "-c", hangs, *words], stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for waits_for in ("hangs", "once more to stop at once"):
+            assert any(waits_for in line for line in run.stderr)
+            run.send_signal(signal.SIGINT)
+        _, told = run.communicate(timeout=30)
+    assert run.returncode == 130, told
+    assert "Traceback" not in told
+
+
+def test_a_recording_of_which_nothing_reached_the_broker_is_a_failure() -> None:
+    done = subprocess.run(
+        [*EDGEPOSE, "run", "--source", str(PICTURES), "--broker", "mqtt://127.0.0.1:1"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "2 poses were not delivered" in done.stderr
+
+
 def test_models_are_listed_shown_and_verified(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     assert "movenet_lightning_192" in capsys.readouterr().out

@@ -9,6 +9,7 @@ import pytest
 
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
+from edgepose.wire.commands import decode_command
 
 WRONG = {
     "unknown key": ("[engine]\nthread = 2", "engine.thread is not a setting; did you mean engine.threads?"),
@@ -111,3 +112,11 @@ def test_the_device_name_is_the_hosts_and_fits_a_topic(monkeypatch: pytest.Monke
     monkeypatch.setattr("socket.gethostname", lambda: "pi/+#4")
     assert config.Config().device_name == "pi---4"
     assert config.Config(device="kitchen").device_name == "kitchen"
+
+
+@pytest.mark.parametrize("max_fps", [1e-300, 0.0009, -1.0])
+def test_a_frame_rate_at_which_nobody_would_look_is_refused(max_fps: float) -> None:
+    with pytest.raises(ConfigError, match="max_fps"):
+        config.convert({"service": {"max_fps": max_fps}}, config.Config, "test")
+    with pytest.raises(ValueError, match="max_fps"):
+        decode_command("rate", f'{{"max_fps": {max_fps!r}}}'.encode())

@@ -16,6 +16,7 @@ from edgepose.core import config
 from edgepose.core.poses import AIC14, Frame, Poses
 from edgepose.estimate import open_estimate
 from edgepose.pipeline import Pipeline, Stages, build, stages_of
+from edgepose.pipeline.control import Control as PipelineControl
 from edgepose.pipeline.pace import Pace
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource, Source
@@ -159,11 +160,38 @@ def test_a_pace_does_not_catch_up_after_a_gap() -> None:
     assert sum(pace.wants(60 + n / 100) for n in range(1, 101)) <= 11
 
 
-def test_a_faster_pace_begins_at_once() -> None:
-    pace = Pace(0.01)
-    assert pace.wants(0.0)
-    pace.max_fps = 10
-    assert pace.wants(0.2)
+@pytest.mark.parametrize(("max_fps", "camera_hz"), [(1, 30), (0.5, 10), (0.1, 30), (2.9, 30), (5, 60)])
+@pytest.mark.parametrize("wavers_s", [0.0, 0.002])
+def test_a_camera_much_faster_than_max_fps_is_looked_at_no_more_often_in_any_window(
+    max_fps: float, camera_hz: int, wavers_s: float
+) -> None:
+    times = np.arange(60 * camera_hz) / camera_hz + np.random.default_rng(1).normal(0, wavers_s, 60 * camera_hz)
+    pace = Pace(max_fps)
+    taken = np.array([t for t in times if pace.wants(t)])
+    assert len(taken) == pytest.approx(60 * max_fps, abs=1)
+    for first in range(len(taken)):
+        window_s = taken[first:] - taken[first]
+        assert (np.arange(1, len(window_s) + 1) <= window_s * max_fps + 1.15).all()
+
+
+def test_a_clock_that_goes_back_does_not_stop_the_frames() -> None:
+    pace = Pace(1)
+    assert pace.wants(1000.0)
+    assert pace.wants(1.0)
+
+
+def test_nobody_looks_is_said_where_max_fps_leaves_out_frames_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("edgepose.pipeline.control.time.monotonic", lambda: now[0])
+    cfg = config.convert({"service": {"max_fps": 0.001}}, config.Config, "test")
+    control = PipelineControl(Stages(Looks(), cfg=cfg), live=True)
+    wanted = []
+    for second in range(90):
+        now[0] = 100.0 + second
+        wanted.append((control.wants(Frame(SMALL, "bgr", now[0], now[0], second)), control.waiting))
+    assert [want for want, _ in wanted] == [True] + [False] * 89
+    assert wanted[60][1] == ""
+    assert "max_fps" in wanted[61][1]
 
 
 def test_a_camera_is_looked_at_no_faster_than_max_fps() -> None:

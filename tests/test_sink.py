@@ -78,7 +78,7 @@ def test_what_has_a_destination_is_opened(tmp_path: Path) -> None:
     for opened in sinks:
         opened.close()
 
-    assert [type(opened).__name__ for opened in sinks] == ["JsonlSink", "OverlaySink"]
+    assert [type(opened).__name__ for opened in sinks] == ["SideSink", "SideSink"]
 
 
 def test_without_a_destination_lines_go_to_standard_output(capfd: pytest.CaptureFixture[str]) -> None:

@@ -22,9 +22,6 @@ HELPERS = frozenset(("cli", "flags", "progress"))
 FIRST = ("run", "demo", "doctor", "config")
 """Commands that a newcomer needs, listed before the others."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C while nothing had started yet."""
-
 
 class Command(Protocol):
     """What a file of a command holds."""
@@ -121,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         journal.complain(f"edgepose {args.command}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
+        from edgepose.service.signals import INTERRUPTED
+
         return INTERRUPTED
 
 

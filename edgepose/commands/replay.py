@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from edgepose.core import config
     from edgepose.pipeline.replay.play import Plan, Replay, named_by
     from edgepose.service.signals import stops
-    from edgepose.sink import open_sinks
+    from edgepose.sink import open_sinks, require_delivered
     from edgepose.sink.apart import inputs_of, outputs_of, require_apart
     from edgepose.wire.recording import read
 
@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
                 progress.finish({})
                 if recording.warning:
                     log.warning("%s", recording.warning)
+    if not replay.stopped:
+        require_delivered(sinks)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import signal
 from typing import TYPE_CHECKING
 
 from edgepose.commands.flags import add_settings, load_settings, read_settings
@@ -52,13 +53,15 @@ def run_service(args: argparse.Namespace, notify: Notify) -> int:
     from edgepose.commands.progress import FrameProgress
     from edgepose.pipeline import build, described
     from edgepose.service.run import Service
-    from edgepose.service.signals import stops
+    from edgepose.service.signals import handled, leave, stops
     from edgepose.service.watchdog import opening
+    from edgepose.sink import require_delivered
 
     cfg = read_settings(args)
     gc.disable()  # a start makes much to look through and no garbage
     try:
-        with opening(notify):
+        # Ctrl-C in the middle of an import would look like a library that is broken
+        with handled({signal.SIGINT: leave}), opening(notify):
             pipeline = build(cfg, patient=notify.on)  # nobody is there to plug the camera in and type it again
     finally:
         gc.enable()
@@ -83,4 +86,6 @@ def run_service(args: argparse.Namespace, notify: Notify) -> int:
                     publish(seen)
         finally:
             progress.finish(pipeline.counts, pipeline.times.stages["latency"])
+    if not pipeline.source.live and not pipeline.stopped:
+        require_delivered(pipeline.sinks)
     return service.exit_code

@@ -413,6 +413,10 @@ class Power(Section, frozen=True, kw_only=True):
     ] = []
 
 
+MIN_FPS = 1e-3
+"""Least service.max_fps; to look more seldom than every quarter of an hour is a mistake."""
+
+
 class Service(Section, frozen=True, kw_only=True):
     """What a supervised service does around the loop."""
 
@@ -420,6 +424,10 @@ class Service(Section, frozen=True, kw_only=True):
         float, says("no sign of life from the loop for this long: the watchdog is not fed", "s", ge=1, le=3600)
     ] = 10.0
     max_fps: Annotated[float, says("most frames looked at in a second; 0 is all", "Hz", ge=0, le=1000)] = 0.0
+
+    def __post_init__(self) -> None:
+        if 0 < self.max_fps < MIN_FPS:
+            raise ValueError(f"max_fps is {self.max_fps:g}, expected 0 for all or at least {MIN_FPS:g}")
 
 
 class Config(Section, frozen=True, kw_only=True):

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from edgepose.pipeline.stages import Stages
 
 
+SELDOM_S = 60.0
+"""Seconds without a frame looked at after which nobody can say who is there."""
+
+
 class Governor(Protocol):
     """Saves power: leaves out frames of a camera that would tell nothing new. Called by the loop's thread."""
 
@@ -38,6 +42,7 @@ class Control:
         self._pace = Pace(stages.cfg.service.max_fps)
         self._asked: deque[Callable[[], object]] = deque()
         self.paused = False
+        self._looked_t = time.monotonic()
         self.looked = self.skipped = 0
         """Frames looked at, and those left out, so far."""
         self.waiting = ""
@@ -90,6 +95,7 @@ class Control:
             self.skipped += 1
             return False
         self.waiting = ""
+        self._looked_t = self.progress_t
         self.looked += 1
         return True
 
@@ -102,8 +108,9 @@ class Control:
         if self.paused:
             self.waiting = "paused"
             return False
-        if self._governor is None:
-            return self._pace.wants(frame.t)
-        wanted = self._governor.wants(frame) and self._pace.wants(frame.t)
-        self.waiting = self._governor.waiting
-        return wanted
+        if (self._governor is None or self._governor.wants(frame)) and self._pace.wants(frame.t):
+            return True
+        self.waiting = "" if self._governor is None else self._governor.waiting
+        if not self.waiting and time.monotonic() - self._looked_t > SELDOM_S:
+            self.waiting = "service.max_fps or power leaves out all frames for now"
+        return False

@@ -168,6 +168,11 @@ class Pipeline:
 
     # ------------------------------------------------------------------------------------------------------- the end
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """End the loop after the frame it is at; safe from a signal handler and from any thread."""
         self._stopping.set()

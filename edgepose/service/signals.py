@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 Handler = Callable[[int, "FrameType | None"], object]
+
+INTERRUPTED = 130
+"""Exit code of a process that Ctrl-C ended at once, or before anything had started."""
 
 
 @contextmanager
@@ -22,15 +26,24 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def leave(*_: object) -> None:
+    """End the process now: threads that are inside a driver or a library cannot be ended in order."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(INTERRUPTED)
+
+
 @contextmanager
 def stops(stop: Callable[[], object], reload: Callable[[], object] | None = None) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM calls `stop`, the second ends at once; SIGHUP calls `reload`.
+    """The first Ctrl-C or SIGTERM calls `stop`, the second ends the process at once; SIGHUP calls `reload`.
 
     The SIGHUP of a terminal that was closed stops too.
     """
 
-    def first(number: int, _frame: object) -> None:
-        signal.signal(number, signal.default_int_handler)
+    def first(*_: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, leave)
         stop()
 
     handlers: dict[int, Handler] = {signal.SIGINT: first, signal.SIGTERM: first}

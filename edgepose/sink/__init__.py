@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
+
+from msgspec.structs import replace
 
 from edgepose.core.config import Config
+from edgepose.core.errors import SinkError
 from edgepose.sink.base import OnSent, Sink, untold
 from edgepose.sink.memory import MemorySink
+from edgepose.sink.side import SideSink
 
-__all__ = ["SINKS", "MemorySink", "Sink", "open_sinks"]
+__all__ = ["SINKS", "MemorySink", "Sink", "open_sinks", "require_delivered"]
 
 
 def _mqtt(config: Config, live: bool, on_sent: OnSent) -> Sink:
@@ -63,7 +68,37 @@ def open_sinks(config: Config, live: bool, on_sent: OnSent = untold) -> list[Sin
     names = [name for name, destination in where.items() if destination]
     if not names and not config.sink.record.path:  # a recording is a destination too, though no sink
         names = ["jsonl"]
+    destinations = len(names) + bool(config.sink.record.path)
+    safe = "mqtt" in names or bool(config.sink.record.path)  # neither of them ever ends a run
+    sides: list[SideSink] = []
     with ExitStack() as opened:
-        sinks = [opened.enter_context(SINKS[name](config, live, on_sent)) for name in names]
+        sinks: list[Sink] = []
+        for name in names:
+            if destinations == 1 or name == "mqtt":
+                sinks.append(opened.enter_context(SINKS[name](config, live, on_sent)))
+                continue
+            opens = partial(_opened, name, config, live)
+            others = None if safe else sides
+            sides.append(SideSink(f"sink.{name}", opens, others))
+            sinks.append(opened.enter_context(sides[-1]))
         opened.pop_all()
         return sinks
+
+
+def _opened(name: str, config: Config, live: bool, first: bool) -> Sink:
+    """A sink beside others; what it wrote before it failed stays."""
+    if not first and config.sink.jsonl.overwrite:
+        jsonl = replace(config.sink.jsonl, overwrite=False)
+        config = replace(config, sink=replace(config.sink, jsonl=jsonl))
+    return SINKS[name](config, live, untold)
+
+
+def require_delivered(sinks: Sequence[Sink]) -> None:
+    """See that a recording reached every sink, once they are closed.
+
+    Raises:
+        SinkError: some of it did not.
+    """
+    missing = sum(sink.undelivered for sink in sinks)
+    if missing:
+        raise SinkError(f"{missing} poses were not delivered; the warnings above say why")

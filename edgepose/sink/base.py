@@ -68,6 +68,11 @@ class Sink(Protocol):
         return []
 
     @property
+    def undelivered(self) -> int:
+        """Poses that never arrived, as far as that is known; final once it is closed."""
+        return 0
+
+    @property
     def counts(self) -> dict[str, int]:
         """What happened so far; each sink has at least "sent", the frames whose poses went out."""
 

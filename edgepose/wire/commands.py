@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 
 from edgepose.core.errors import one_line
 
+MIN_FPS = 1e-3
+"""Least max_fps, but for 0."""
 ID_CHARS = 64
 """Longest `id` of a command."""
 _NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -39,6 +41,10 @@ class Rate(Command, frozen=True, kw_only=True):
 
     max_fps: Annotated[float, Meta(ge=0, le=1000)]
     """Most frames looked at in a second, Hz; 0 is all."""
+
+    def __post_init__(self) -> None:
+        if 0 < self.max_fps < MIN_FPS:
+            raise ValueError(f"max_fps is {self.max_fps:g}, expected 0 for all or at least {MIN_FPS:g}")
 
 
 class Model(Command, frozen=True, kw_only=True):

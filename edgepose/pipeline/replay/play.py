@@ -95,6 +95,11 @@ class Replay:
             self.frames += source.counts["frames"]
         return stages
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stopping
+
     def stop(self) -> None:
         """End `run` soon; safe from a signal handler."""
         self._stopping = True

@@ -136,6 +136,11 @@ class MqttSink(Sink):
         }
 
     @property
+    def undelivered(self) -> int:
+        """As Sink: poses dropped or refused."""
+        return self._outbox.dropped + self._poses.refused
+
+    @property
     def spool_counts(self) -> dict[str, int]:
         """Of events: kept (waiting), dropped, failed (the disk did not take them), sent, refused; empty without."""
         return self._events.counts if self._events else {}
