@@ -63,14 +63,19 @@ def stages_of(cfg: config.Config, source: Source, estimate: Estimate, before: St
     """The stages that `cfg` describes around an opened estimate.
 
     before  those that were in force; what does not change is kept, and everybody keeps their id
+
+    Raises:
+        ConfigError: poses of that skeleton cannot be lifted, and are to be.
     """
+    lift = _lifter(cfg, estimate, before)
     if cfg.track.mode == "off" or (cfg.track.mode == "auto" and source.still):
-        return Stages(estimate, cfg=cfg, still=source.still)
+        return Stages(estimate, lift=lift, cfg=cfg, still=source.still)
     tracker, smoother = _kept(cfg, estimate, before)
     return Stages(
         estimate,
         tracker=tracker or _tracker(cfg, estimate, before),
         smoother=smoother or _smoother(cfg, estimate, source.live),
+        lift=lift,
         cfg=cfg,
         still=source.still,
     )
@@ -81,6 +86,16 @@ def _kept(cfg: config.Config, estimate: Estimate, before: Stages | None) -> tupl
         return None, None
     same_track, same_smooth = before.cfg.track == cfg.track, before.cfg.smooth == cfg.smooth
     return before.tracker if same_track else None, before.smoother if same_smooth else None
+
+
+def _lifter(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Lift | None:
+    if cfg.lift.kind == "none":
+        return None
+    if before is not None and before.cfg.lift == cfg.lift and before.estimate.skeleton == estimate.skeleton:
+        return before.lift
+    from edgepose.lift import open_lifter
+
+    return open_lifter(cfg.lift, estimate.skeleton)
 
 
 def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Tracker:

@@ -157,8 +157,9 @@ class Watchdog:
         if not self._life.began:
             return "waiting for the first frame"
         rate = frames / max(now - before_t, 1e-6)
-        engine = pipeline.engine
-        on = f", {engine.manifest.name} on {engine.ran_on or 'cpu'}"
+        on = "".join(
+            f", {engine.manifest.name} on {engine.ran_on or 'cpu'}" for engine in pipeline.estimate.engines[:1]
+        )
         return f"{rate:.1f} frames a second, {self._people} in view{on}" if now - before_t > 1 else f"running{on}"
 
     def _run(self) -> None:

@@ -1,0 +1,142 @@
+"""`edgepose fuse` over a real mosquitto: devices of both wire forms become one more device, in metres."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgepose import wire
+from edgepose.core.poses import COCO17, MPII16
+from edgepose.pipeline.fuse.messages import read
+from edgepose.wire import binary
+from tests.helpers.broker import Broker, Subscriber, wait_until
+from tests.helpers.people import poses
+from tests.test_fuse import RING, UPRIGHT, pose2sim, seen
+
+WALL = 1_790_000_000.25
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+# ------------------------------------------------------------------------------------------------ messages read back
+
+
+@pytest.mark.parametrize("form", ["json", "binary"])
+def test_both_forms_read_back_as_the_poses_they_were(form: str) -> None:
+    made = seen(RING[0], [UPRIGHT, UPRIGHT + np.array((1, 0, 0))], 2.0, ids=[4, 9])
+    made.xy[0, 3], made.score[0, 3] = np.nan, 0
+    args = (2.5, WALL + 0.5)
+    heard = read(wire.encode(made, "pi", "camera", *args) if form == "json" else binary.encode(made, *args))
+    assert heard.taken_s == pytest.approx(WALL, abs=1e-4)
+    assert heard.poses.track_id.tolist() == [4, 9]
+    np.testing.assert_allclose(heard.poses.xy, made.xy, atol=0.06)
+    np.testing.assert_allclose(heard.poses.score, made.score, atol=0.003)
+
+
+WRONG = {
+    "nothing": b"",
+    "no message": b"{}",
+    "without a time": wire.encode(poses(1), "pi", "camera"),
+    "binary without a time": binary.encode(poses(1)),
+    "cut off": binary.encode(poses(1), 2.5, WALL)[:-3],
+    "another skeleton": wire.encode(
+        replace(poses(1), skeleton=MPII16, xy=np.zeros((1, 16, 2), np.float32), score=np.ones((1, 16), np.float32)),
+        "pi", "camera", 2.5, WALL,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", WRONG.values(), ids=WRONG)
+def test_what_cannot_be_fused_is_a_value_error(payload: bytes) -> None:
+    with pytest.raises(ValueError, match="message"):
+        read(payload)
+
+
+# ------------------------------------------------------------------------------------------------ the node
+
+
+def test_four_devices_become_one_room(broker: Broker, tmp_path: Path) -> None:
+    (tmp_path / "Calib.toml").write_text(pose2sim())
+    command = [
+        sys.executable, "-m", "edgepose", "fuse", "--calibration", str(tmp_path / "Calib.toml"), "--broker", broker.url,
+        "--device", "hall", "--sink.mqtt.spool", str(tmp_path), "--jsonl", str(tmp_path / "room.jsonl"),
+    ]  # fmt: skip
+    walker = [UPRIGHT + np.array((0.4, -0.2, 0)), UPRIGHT + np.array((-0.8, 0.9, 0))]
+    with Subscriber(broker.port) as there, subprocess.Popen(command, stderr=subprocess.PIPE) as node:
+        try:
+            wait_until(lambda: there.payloads("hall/room/availability"), "the node is there", 30)
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline and len(there.payloads("hall/room/poses")) < 10:
+                now_t, now_wall = time.monotonic(), time.time()
+                for place, camera in enumerate(RING):
+                    made = replace(seen(camera, walker, now_t), seq=place)
+                    form = binary.encode(made, now_t, now_wall) if place % 2 else wire.encode(
+                        made, f"cam{place}", "camera", now_t, now_wall)  # fmt: skip
+                    there.publish(f"edgepose/cam{place}/camera/poses", form)
+                time.sleep(0.03)
+            there.publish("edgepose/cam0/camera/poses", b"\xff not a message")
+            node.send_signal(signal.SIGTERM)
+            said = node.communicate(timeout=20)[1].decode()
+        finally:
+            node.kill()
+        found = [wire.decode(payload) for payload in there.payloads("hall/room/poses")]
+        presence = there.payloads("hall/room/presence")
+    assert node.returncode == 0, said
+    assert len(found) >= 10
+    last = found[-1]
+    assert (last.device, last.camera, last.space, last.frame) == ("hall", "room", "triangulated", "world")
+    assert sorted(person.id or 0 for person in last.people) == [1, 2]
+    for person, truth in zip(
+        sorted(last.people, key=lambda one: one.id or 0), sorted_by_id(found, walker), strict=True
+    ):
+        assert person.xyz is not None
+        assert person.root is not None
+        places = np.array(person.xyz, float) + person.root[:3]
+        assert np.abs(places - truth).max() < 0.02
+    assert last.size_wh == RING[0].camera.size_wh
+    assert last.skeleton == COCO17.name
+    assert any(json.loads(payload)["people"] == 2 for payload in presence)
+    assert (tmp_path / "room.jsonl").read_text().count('"space":"triangulated"') >= 10
+
+
+def sorted_by_id(found: list[wire.Message], walker: list[np.ndarray]) -> list[np.ndarray]:
+    """The walkers in the order of the ids that the room gave them."""
+    people = sorted(found[-1].people, key=lambda one: one.id or 0)
+    roots = [np.array((person.root or [np.nan] * 4)[:3]) for person in people]
+    return [min(walker, key=lambda one: float(np.linalg.norm(one[[11, 12]].mean(axis=0) - root))) for root in roots]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"name": "door"}, "is there 4 times"), ({"fisheye": True}, "fisheye")],
+    ids=["two of one name", "a fisheye"],
+)
+def test_a_wrong_calibration_ends_in_one_line(change: dict[str, object], says: str, tmp_path: Path) -> None:
+    (tmp_path / "Calib.toml").write_text(pose2sim(**change))
+    command = [
+        sys.executable,
+        "-m",
+        "edgepose",
+        "fuse",
+        "--calibration",
+        "Calib.toml",
+        "--broker",
+        "mqtt://127.0.0.1:1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 78
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
