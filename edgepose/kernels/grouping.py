@@ -355,16 +355,29 @@ def best_people(member, total, terms, people, min_parts, least, peak_xy, peak_sc
 
 
 EXPORTS = {
-    "limb_links": "int64(q[:,:,::1], float32[::1], int32[:,::1], float32[::1], int64, float32, int32[::1], "
-    "float32[:,:,::1], float32[:,::1], float64[:,::1], float64[:,::1], int32[:,::1], int32[:,::1], float32[::1])",
-    "assign": "void(float64[:,::1], int64, int64, float64, float64[:,::1], int32[:,::1])",
-    "offset_links": "int64(q[:,:,::1], float32[:,::1], int32[:,::1], float32, float32, int32[::1], int32[:,:,::1], "
-    "float32[:,:,::1], float32[:,::1], float64[:,::1], float64[:,::1], int32[:,::1], int32[:,::1], float32[::1])",
-    "link_people": "int64(int32[:,::1], int32[::1], int32[:,::1], float32[::1], int64, int32[:,::1], int32[:,::1], "
-    "float32[::1], int32[::1])",
-    "tag_people": "int64(int32[::1], int32[::1], float32[:,::1], float32[:,::1], float32, float64[:,::1], "
-    "float64[:,::1], int32[:,::1], int32[:,::1], float32[::1], int32[::1], float32[::1], int32[::1])",
-    "best_people": "int64(int32[:,::1], float32[::1], int32[::1], int64, int64, float32, float32[:,:,::1], "
-    "float32[:,::1], float32[:,:,::1], float32[:,::1], float32[::1])",
+    "limb_links": (
+        "int64(q[:,:,::1], float32[::1], int32[:,::1], float32[::1], int64, float32, int32[::1], float32[:,:,::1], "
+        "out float32[:,::1], out float64[:,::1], out float64[:,::1], out int32[:,::1], out int32[:,::1], "
+        "out float32[::1])"
+    ),
+    "assign": "void(float64[:,::1], int64, int64, float64, out float64[:,::1], out int32[:,::1])",
+    "offset_links": (
+        "int64(q[:,:,::1], float32[:,::1], int32[:,::1], float32, float32, int32[::1], int32[:,:,::1], "
+        "float32[:,:,::1], out float32[:,::1], out float64[:,::1], out float64[:,::1], out int32[:,::1], "
+        "out int32[:,::1], out float32[::1])"
+    ),
+    "link_people": (
+        "int64(int32[:,::1], int32[::1], int32[:,::1], float32[::1], int64, out int32[:,::1], out int32[:,::1], "
+        "out float32[::1], out int32[::1])"
+    ),
+    "tag_people": (
+        "int64(int32[::1], int32[::1], float32[:,::1], float32[:,::1], float32, out float64[:,::1], "
+        "out float64[:,::1], out int32[:,::1], out int32[:,::1], out float32[::1], out int32[::1], out float32[::1], "
+        "out int32[::1])"
+    ),
+    "best_people": (
+        "int64(int32[:,::1], float32[::1], int32[::1], int64, int64, float32, float32[:,:,::1], float32[:,::1], "
+        "out float32[:,:,::1], out float32[:,::1], out float32[::1])"
+    ),
 }
-"""Argument types of each kernel, in numba's words; q is the raw head's type."""
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

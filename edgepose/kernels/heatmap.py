@@ -88,9 +88,10 @@ def windows(flat, step, quant, taps, channel, cell_yx, column, window):
 
 
 EXPORTS = {
-    "peaks": "void(q[:,:,::1], int32[::1], q[:,::1], int32[:,::1])",
+    "peaks": "void(q[:,:,::1], int32[::1], out q[:,::1], out int32[:,::1])",
     "windows": (
-        "void(q[::1], int64[::1], float32[::1], float32[:,::1], int32[::1], int32[:,::1], "
-        "float32[:,::1], float32[:,:,::1])"
+        "void(q[::1], int64[::1], float32[::1], float32[:,::1], int32[::1], int32[:,::1], out float32[:,::1], "
+        "out float32[:,:,::1])"
     ),
 }
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

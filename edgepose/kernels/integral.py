@@ -71,6 +71,9 @@ def _weight(value, best, table, sharpness):
 
 
 EXPORTS = {
-    "sums_last": ("void(q[:,:,::1], q[::1], float32[::1], float32, float32[::1], float32[::1], float64[:,::1])"),
-    "sums_first": "void(q[:,:,::1], q[::1], float32[::1], float32, float64[:,::1])",
+    "sums_last": (
+        "void(q[:,:,::1], q[::1], float32[::1], float32, out float32[::1], out float32[::1], out float64[:,::1])"
+    ),
+    "sums_first": "void(q[:,:,::1], q[::1], float32[::1], float32, out float64[:,::1])",
 }
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

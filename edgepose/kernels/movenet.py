@@ -299,19 +299,20 @@ def to_pixels(yx, score, order, pixels, least, xy, kept):
 
 
 EXPORTS = {
-    "nearest_center": "void(q[:,::1], float32[:,::1], float32, int32[:,::1])",
-    "center_peaks": "int64(q[:,::1], q, int64, int32[:,::1])",
-    "row_maxima": "void(q[:,:,::1], q[:,::1])",
-    "regressed": "void(q[:,:,::1], float32[::1], int32[:,::1], float32[:,:,::1])",
-    "joints_by_distance": ("void(q[:,:,::1], q[:,::1], float32, float32, float32[:,:,::1], int32[:,:,::1])"),
+    "nearest_center": "void(q[:,::1], float32[:,::1], float32, out int32[:,::1])",
+    "center_peaks": "int64(q[:,::1], q, int64, out int32[:,::1])",
+    "row_maxima": "void(q[:,:,::1], out q[:,::1])",
+    "regressed": "void(q[:,:,::1], float32[::1], int32[:,::1], out float32[:,:,::1])",
+    "joints_by_distance": "void(q[:,:,::1], q[:,::1], float32, float32, float32[:,:,::1], out int32[:,:,::1])",
     "joints_in_box": (
-        "void(q[:,:,::1], q[:,::1], float32[::1], int64, float32, float32[:,::1], float32[:,:,::1], int32[:,:,::1])"
+        "void(q[:,:,::1], q[:,::1], float32[::1], int64, float32, float32[:,::1], float32[:,:,::1], out int32[:,:,::1])"
     ),
-    "read_offsets": "void(q[:,:,::1], float32[::1], int32[:,:,::1], float32[:,:,::1])",
-    "read_scores": "void(q[:,:,::1], float32[::1], int32[:,:,::1], float32[:,::1])",
-    "person_scores": "void(q[:,::1], float32[::1], int32[:,::1], float32[:,::1], float32, float32[::1])",
+    "read_offsets": "void(q[:,:,::1], float32[::1], int32[:,:,::1], out float32[:,:,::1])",
+    "read_scores": "void(q[:,:,::1], float32[::1], int32[:,:,::1], out float32[:,::1])",
+    "person_scores": "void(q[:,::1], float32[::1], int32[:,::1], float32[:,::1], float32, out float32[::1])",
     "to_pixels": (
-        "void(float32[:,:,::1], float32[:,::1], int32[::1], float64[::1], float32, float32[:,:,::1], float32[:,::1])"
+        "void(float32[:,:,::1], float32[:,::1], int32[::1], float64[::1], float32, out float32[:,:,::1], "
+        "out float32[:,::1])"
     ),
 }
-"""What is compiled ahead of time, in numba's words; q is the type of the raw heads."""
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

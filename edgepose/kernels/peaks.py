@@ -155,8 +155,10 @@ def hot_cells(heat, layout, quant, falloff, xy, score):
 
 
 EXPORTS = {
-    "part_peaks": "void(q[:,:,::1], int64, q, int64, float32[::1], int32[:,::1], int32[::1], int32[:,:,::1], "
-    "float32[:,:,::1], float32[:,::1])",
-    "hot_cells": "void(q[::1], int64[::1], float32[::1], float32[::1], float32[:,:,::1], float32[:,::1])",
+    "part_peaks": (
+        "void(q[:,:,::1], int64, q, int64, float32[::1], out int32[:,::1], out int32[::1], out int32[:,:,::1], "
+        "out float32[:,:,::1], out float32[:,::1])"
+    ),
+    "hot_cells": "void(q[::1], int64[::1], float32[::1], float32[::1], out float32[:,:,::1], out float32[:,::1])",
 }
-"""Argument types of each kernel, in numba's words; q is the raw head's type."""
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

@@ -315,6 +315,9 @@ def _sort_people(found, people, column, order):
 
 
 EXPORTS = {
-    "decode": "int64(q[::1], q[::1], q[::1], int64, int64, q, int64, float32[::1], int32[:,:,::1], q[::1], uint8[::1], "
-    "int64[::1], int32[:,::1], float32[:,:,:,::1])",
+    "decode": (
+        "int64(q[::1], q[::1], q[::1], int64, int64, q, int64, float32[::1], int32[:,:,::1], out q[::1], "
+        "out uint8[::1], int64[::1], out int32[:,::1], out float32[:,:,:,::1])"
+    ),
 }
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

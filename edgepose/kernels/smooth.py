@@ -293,15 +293,16 @@ def _compare(point, whole, steps, spread, size, tuning, place, speed, miss, own,
 
 
 EXPORTS = {
-    "measure": "void(float64[:,:,::1], int64[::1], float64[::1], float64, float64[::1], float64[::1])",
-    "weigh": "void(float64[:,::1], int64[::1], float64[::1], float64, float64, float64[:,::1], float64[:,::1])",
+    "measure": "void(float64[:,:,::1], int64[::1], float64[::1], float64, out float64[::1], out float64[::1])",
+    "weigh": "void(float64[:,::1], int64[::1], float64[::1], float64, float64, out float64[:,::1], out float64[:,::1])",
     "one_euro": (
         "void(float64[:,:,::1], float64[:,::1], float64[::1], int64[::1], float64, float64, float64, float64, float64, "
-        "float64[:,:,::1], float64[:,:,::1], float64[:,::1], float64[:,:,::1])"
+        "out float64[:,:,::1], out float64[:,:,::1], out float64[:,::1], out float64[:,:,::1])"
     ),
     "kalman": (
         "void(float64[:,:,::1], float64[:,::1], float64[::1], int64[::1], float64[:,::1], float64, float64, "
-        "float64[::1], float64[::1], float64[:,:,::1], float64[:,:,::1], float64[:,:,::1], float64[:,:,::1], "
-        "float64[:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1])"
+        "float64[::1], float64[::1], out float64[:,:,::1], out float64[:,:,::1], out float64[:,:,::1], "
+        "out float64[:,:,::1], out float64[:,::1], out float64[:,::1], out float64[:,::1], out float64[:,:,::1])"
     ),
 }
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

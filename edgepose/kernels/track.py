@@ -174,14 +174,15 @@ def follow(joints, motion, unseen_s, seen, of, off, common, laws):
 
 
 EXPORTS = {
-    "read": "void(float32[:,:,::1], float32[:,:,::1], float32[:,::1], float64[:,:,::1], int64[::1])",
-    "move": "void(float64[:,:,::1], float64[:,::1], float64[::1], float64, float64, float64, float64[::1])",
+    "read": "void(float32[:,:,::1], float32[:,:,::1], float32[:,::1], out float64[:,:,::1], out int64[::1])",
+    "move": "void(out float64[:,:,::1], out float64[:,::1], float64[::1], float64, float64, float64, float64[::1])",
     "alike": (
         "void(float64[:,:,::1], float64[:,::1], float64[::1], float64[::1], float64[:,:,::1], float64[::1], "
-        "float64[::1], float64[:,::1], float64[:,:,::1], float64[:,::1])"
+        "float64[::1], out float64[:,::1], out float64[:,:,::1], out float64[:,::1])"
     ),
     "follow": (
-        "void(float64[:,:,::1], float64[:,::1], float64[::1], float64[:,:,::1], int64[::1], float64[:,:,::1], "
+        "void(out float64[:,:,::1], out float64[:,::1], float64[::1], float64[:,:,::1], int64[::1], float64[:,:,::1], "
         "float64[:,::1], float64[::1])"
     ),
 }
+"""What is compiled ahead of time: tools/kernels_build/signature.py says how to read it."""

@@ -1,1 +1,1 @@
-"""The loops compiled ahead of time into libraries that are loaded without numba."""
+"""The loops compiled ahead of time into libraries that come with edgepose and are loaded without numba."""
