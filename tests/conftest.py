@@ -1,4 +1,4 @@
-"""For all tests: nothing is compiled behind their back, no trial is remembered, no model of this user is seen."""
+"""For all tests: no trial is remembered, no model of this user is seen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 
 import pytest
 
-os.environ.setdefault("EDGEPOSE_BUILD_KERNELS", "no")
 os.environ.setdefault("EDGEPOSE_REMEMBER_TRIALS", "no")
 
 

@@ -370,33 +370,25 @@ def test_an_edge_tpu_model_on_the_cpu_is_broken(tmp_path: Path) -> None:
     assert one(look(made, stick, only=("models",)), "model").state == "fine"
 
 
-LOOPS: dict[str, tuple[dict[str, Any], str | None, State, str]] = {
-    "ready": ({"kind": "aot", "why": ""}, None, "fine", ""),
-    "to be built": (
-        {"kind": "numpy", "why": "the next run builds it in the background"},
-        "0.62",
-        "fine",
-        "",
-    ),
-    "failed": ({"kind": "numba", "why": "it could not be built"}, "0.62", "degraded", "$ edgepose kernels build"),
-    "cannot be kept": (
-        {"kind": "numba", "why": "/x: Permission denied"},
-        "0.62",
-        "degraded",
-        "/env/lib/edgepose/kernels",
-    ),
-    "no numba": ({"kind": "numpy", "why": "numba is not installed"}, None, "degraded", "pip install numba"),
+LOOPS: dict[str, tuple[dict[str, Any], str, str | None, State, str]] = {
+    "compiled ahead": ({"kind": "aot", "why": ""}, "auto", None, "fine", ""),
+    "no library here": ({"kind": "numba", "why": "there is no library"}, "auto", "0.62", "degraded", "reinstall"),
+    "neither": ({"kind": "numpy", "why": "it is damaged"}, "auto", None, "degraded", "pip install numba"),
+    "plain, as asked": ({"kind": "numpy", "why": "?"}, "numpy", None, "fine", ""),
+    "asked for and not there": ({"kind": "numba", "why": "?"}, "aot", "0.62", "broken", "auto"),
+    "numba, as asked": ({"kind": "aot", "why": ""}, "numba", "0.62", "fine", ""),
+    "numba, not installed": ({"kind": "aot", "why": ""}, "numba", None, "broken", "pip install numba"),
 }
 
 
-@pytest.mark.parametrize(("family", "numba", "state", "do"), LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize(("family", "asked", "numba", "state", "do"), LOOPS.values(), ids=LOOPS)
 def test_loops_are_judged_by_the_model_in_use(
-    family: dict[str, Any], numba: str | None, state: State, do: str, tmp_path: Path
+    family: dict[str, Any], asked: str, numba: str | None, state: State, do: str, tmp_path: Path
 ) -> None:
     made = pi4(tmp_path)
     worse = {"kind": "numpy", "where": "", "why": "?"}
     made.answers["kernels"] = {"numba": numba, "families": {"movenet": {"where": "", **family}, "integral": worse}}
-    found = one(look(made, only=("models",)), "kernels")
+    found = one(look(made, settings(decode__kernels=asked), only=("models",)), "kernels")
     assert found.state == state
     assert do in " ".join(found.do)
 
@@ -529,7 +521,7 @@ def test_folders_that_cannot_be_written_to_are_told_by_what_needs_them(tmp_path:
     assert (cache.state, "pi may not write to /" in cache.what) == ("degraded", True)
     made.root.write({"/var/cache/edgepose/x": ""})
     made.env["CACHE_DIRECTORY"] = "/var/cache/edgepose"
-    assert one(look(made, only=("board",)), "disk: cache").data["path"] == "/var/cache/edgepose/edgepose/kernels"
+    assert one(look(made, only=("board",)), "disk: cache").data["path"] == "/var/cache/edgepose/edgepose"
 
 
 def test_a_full_disk_is_degraded(tmp_path: Path) -> None:

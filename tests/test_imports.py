@@ -115,7 +115,6 @@ def test_playing_a_picture_loads_neither_mqtt_nor_a_camera() -> None:
 
 
 def test_kernels_compiled_ahead_decode_without_numba() -> None:
-    pytest.importorskip("numba", reason="numba builds the library, if there is none yet")
     code = (
         "import io; sys.stdout = io.StringIO(); from edgepose.commands.cli import main;"
         "from edgepose.lab.demo import scene; from pathlib import Path;"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 
 from edgepose import kernels
 from tests.helpers import reference_grouping as reference
+from tests.helpers.ways import WAYS
 
 F = np.float32
 MOST = 5
 """Peaks kept of each part."""
 
 
-WAYS: tuple[Literal["aot", "numba", "numpy"], ...] = ("aot", "numba", "numpy")
+ALL: tuple[kernels.Choice, ...] = ("aot", "numba", "numpy")
 
 
 @pytest.fixture(params=WAYS, scope="module")
 def loops(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param != "numpy":
-        pytest.importorskip("numba", reason="numba is not installed")
     return kernels.family("peaks", request.param)
 
 
@@ -34,7 +33,7 @@ def loops(request: pytest.FixtureRequest) -> ModuleType:
 def both() -> list[ModuleType]:
     """The loops in each way they can be run."""
     pytest.importorskip("numba", reason="numba is not installed")
-    return [kernels.family("grouping", choice) for choice in WAYS]
+    return [kernels.family("grouping", choice) for choice in ALL]
 
 
 class Peaks:

@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from edgepose import kernels
 from edgepose.estimate.decode.refine import gaussian_taps
 from tests.helpers import reference_heatmap as reference
+from tests.helpers.ways import WAYS
 
 F = np.float32
 BOTH: tuple[Literal["numba", "numpy"], ...] = ("numba", "numpy")
 QUANT = np.array([0.0625, 3], F)
 
 
-@pytest.fixture(params=("aot", *BOTH), scope="module")
+@pytest.fixture(params=WAYS, scope="module")
 def loops(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param != "numpy":
-        pytest.importorskip("numba", reason="numba is not installed")
     return kernels.family("heatmap", request.param)
 
 

@@ -13,15 +13,14 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from edgepose import kernels
+from tests.helpers.ways import WAYS
 
 F = np.float32
 BOTH: tuple[Literal["numba", "numpy"], ...] = ("numba", "numpy")
 
 
-@pytest.fixture(params=BOTH, scope="module")
+@pytest.fixture(params=WAYS, scope="module")
 def loops(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param == "numba":
-        pytest.importorskip("numba", reason="numba is not installed")
     return kernels.family("integral", request.param)
 
 

@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 
 from edgepose import kernels
 from tests.helpers import reference
+from tests.helpers.ways import WAYS
 
 F = np.float32
 ZERO = {"int8": -128, "uint8": 0, "float32": 0}
-WAYS = ("aot", "numba", "numpy")
 
 
 @pytest.fixture(params=WAYS, scope="module")
 def loops(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param != "numpy":
-        pytest.importorskip("numba", reason="numba is not installed")
     return kernels.family("movenet", request.param)
 
 

@@ -15,6 +15,7 @@ from edgepose.core.poses import COCO17, HeadSpec
 from edgepose.estimate.decode.personlab import BONES, CHANNELS, Options, PersonLab, walk_of
 from edgepose.kernels import personlab_numpy
 from tests.helpers import personlab_scene, reference_personlab
+from tests.helpers.ways import KERNELS
 
 F = np.float32
 DTYPES = sorted(personlab_scene.QUANT)
@@ -126,10 +127,8 @@ def test_equal_roots_come_in_the_order_row_column_joint(dtype: str) -> None:
         assert cells == set(in_order[:most])
 
 
-@pytest.mark.parametrize("kernels", ["aot", "numba", "numpy"])
+@KERNELS
 def test_a_head_of_equal_values_is_all_roots_and_ends(kernels: str) -> None:
-    if kernels != "numpy":
-        pytest.importorskip("numba", reason="numba is not installed")
     heads = {role: np.full((5, 6, count), 127, np.int8) for role, count in CHANNELS.items()}
     joints, _ = answer(open_decoder(heads, kernels, most=50), heads)
     assert 1 <= len(joints) <= 50

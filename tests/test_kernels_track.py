@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,17 +12,15 @@ from numpy.typing import NDArray
 
 from edgepose import kernels
 from edgepose.follow.track.motion import FIRST_SPEED, LAWS, newborn
+from tests.helpers.ways import WAYS
 
 Floats = NDArray[np.float64]
-WAYS: tuple[Literal["aot", "numba", "numpy"], ...] = ("aot", "numba", "numpy")
 LAW = np.array(list(LAWS.values()))
 SIZE_WH = (640.0, 480.0)
 
 
 @pytest.fixture(params=WAYS, scope="module")
 def loops(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param != "numpy":
-        pytest.importorskip("numba", reason="numba is not installed")
     return kernels.family("track", request.param)
 
 

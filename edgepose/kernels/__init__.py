@@ -26,6 +26,11 @@ log = logging.getLogger("edgepose.kernels")
 Choice = Literal["auto", "aot", "numba", "numpy"]
 
 
+def families() -> list[str]:
+    """Every family that has kernels."""
+    return library.families()
+
+
 def family(name: str, choice: Choice = "auto") -> ModuleType:
     """The kernels of a family; auto takes the library, without one numba if it is installed, else the plain twin.
 

@@ -56,8 +56,7 @@ class Listener:
 def env(listener: Listener | None = None, **more: str) -> dict[str, str]:
     """What systemd gives to a service, and nothing that the one who tests was given."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("JOURNAL_STREAM", "NOTIFY_SOCKET")}
-    given = {"EDGEPOSE_BUILD_KERNELS": "no", **more}
-    return {**inherited, **({"NOTIFY_SOCKET": listener.address} if listener else {}), **given}
+    return {**inherited, **({"NOTIFY_SOCKET": listener.address} if listener else {}), **more}
 
 
 class Service:

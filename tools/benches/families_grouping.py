@@ -6,12 +6,11 @@ The heads are those a perfect network would give for a crowd of known skeletons.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose import kernels
 from edgepose.core import config
 from edgepose.core.poses import COCO17, HeadSpec
 from edgepose.estimate.decode import open_decoder
@@ -32,10 +31,7 @@ def decoder(
     name: str, options: Mapping[str, Any], skeleton: str, heads: Heads, specs: dict[str, HeadSpec]
 ) -> Callable[[], object]:
     """One call decodes one frame."""
-    choice: Literal["numba", "auto"] = "auto"
-    if any(kernels.state(family).kind == "numpy" for family in ("peaks", "grouping")):
-        choice = "numba"  # the library is not built yet
-    cfg = config.Decode(max_people=20, kernels=choice)
+    cfg = config.Decode(max_people=20)
     decode = open_decoder("bench", name, dict(options), skeleton, specs, cfg)
     return lambda: decode(heads, AS_IS, FRAME)
 

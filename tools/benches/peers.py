@@ -18,9 +18,8 @@ from statistics import median
 
 import cv2
 
-from edgepose.kernels.aot import native
+from edgepose.core import places
 from edgepose.lab.demo.scene import FPS, SIZE_WH, SceneSource
-from tools.benches.process import compile_ahead
 from tools.benches.row import Row, SkipRowError
 from tools.benches.stock import stock_model
 
@@ -52,7 +51,7 @@ def mediapipe_python() -> Path:
     Raises:
         SkipRowError: it is not there, or cannot be made.
     """
-    caches = native.caches()
+    caches = places.caches()
     if not caches:
         raise SkipRowError("no cache folder for an environment with MediaPipe")
     folder = caches[0] / "bench-mediapipe"
@@ -93,7 +92,6 @@ def _ours(path: Path, threads: int) -> list[str]:
 def against_mediapipe() -> dict[str, dict[str, float]]:
     """All numbers of both, measured once for the three rows; ours with one thread, and with two."""
     python = mediapipe_python()
-    compile_ahead("movenet", "track", "smooth")
     with tempfile.TemporaryDirectory() as folder:
         path = clip(Path(folder))
         return _measured(
@@ -119,7 +117,6 @@ def _row(name: str, key: str, target: float, *, at_least: bool = False) -> Calla
 def fps_per_cpu_vs_common_loop() -> Row:
     """Frames per CPU second, ours with ids and smoothing over that of the common loop with 4 threads."""
     stock = stock_model()
-    compile_ahead("movenet", "track", "smooth")
     with tempfile.TemporaryDirectory() as folder:
         path = clip(Path(folder))
         common = [sys.executable, str(LOOPS), "common", str(path), str(stock)]

@@ -18,7 +18,6 @@ from edgepose.lab.demo.broker import local_broker
 from edgepose.pipeline import build
 from edgepose.sink import MemorySink
 from tools.benches.peers import clip
-from tools.benches.process import compile_ahead
 from tools.benches.row import Row, SkipRowError
 
 MODEL = "movenet_lightning_192"
@@ -44,7 +43,6 @@ def pipeline_vs_invoke() -> Row:
 
     Crops, ids and smoothing are on, as they come. Bare bursts lie between the runs.
     """
-    compile_ahead("movenet", "track", "smooth")
     cfg = config.load(None, {"engine.model": MODEL, "engine.threads": 1})
     with build(cfg, source=Again([], number=1), sinks=[MemorySink(1)]) as pipeline:
         runtime = pipeline.engine.runtime
@@ -82,7 +80,6 @@ def publish_p99() -> Row:
     """Milliseconds from decoded poses to the callback of a subscriber in another process, 99 %: a camera at 30 Hz."""
     if not shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"):
         raise SkipRowError("mosquitto is not installed")
-    compile_ahead("movenet", "track", "smooth")
     frames, found = scene_frames(), []
     with local_broker() as (url, _):
         cfg = config.load(None, {"engine.model": MODEL, "engine.threads": 1, "sink.mqtt.broker": url})

@@ -10,16 +10,13 @@ import time
 from pathlib import Path
 from statistics import median
 
-from edgepose import kernels
 from edgepose.engine.zoo import find_model
-from edgepose.kernels.aot import background, native
 from edgepose.lab.demo import scene
 from tools.benches.row import Row, SkipRowError
 from tools.benches.stock import stock_model
 
 RUNS = 9
 MODEL = "movenet_lightning_192"
-FAMILIES = ("movenet", "track", "smooth")
 PICTURE = Path(scene.__file__).parent / "pictures" / "astronaut.jpg"
 
 OURS = "import sys; from edgepose.commands.cli import main; main(sys.argv[1:])"
@@ -75,20 +72,8 @@ def _medians(column: int) -> dict[str, float]:
     return {name: median(values[1:]) for name, values in taken.items()}  # the first fills caches
 
 
-def compile_ahead(*families: str) -> None:
-    """What the first run does in the background, so that the runs measured find it done."""
-    missing = [family for family in families if kernels.state(family).kind != "aot"]
-    if not missing:
-        return
-    try:
-        background.build_now(missing, native.writable_folder())
-    except native.UnusableError as error:
-        raise SkipRowError(f"kernels cannot be compiled ahead of time: {error}") from None
-
-
 def start_vs_bare() -> Row:
     """From process start to the first pose, against a script that runs the same model and decodes nothing."""
-    compile_ahead(*FAMILIES)
     taken = _medians(0)
     sides = {f"{name}_s": taken[name] for name in ("ours", "bare")}
     return Row("start_vs_bare", taken["ours"] / taken["bare"], "ratio", 1.3, sides)
@@ -96,7 +81,6 @@ def start_vs_bare() -> Row:
 
 def memory_vs_bare() -> Row:
     """Most resident memory, against the same."""
-    compile_ahead(*FAMILIES)
     held = _medians(1)
     sides = {f"{name}_mib": held[name] for name in ("ours", "bare")}
     return Row("rss_vs_bare", held["ours"] / held["bare"], "ratio", 1.15, sides)

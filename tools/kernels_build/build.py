@@ -69,7 +69,9 @@ def build(fresh: bool = False) -> dict[str, bytes]:
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         families = list(pool.map(compiler.read if fresh else cached, names))
         images = pool.map(compiler.library, [families] * len(compiler.TARGETS), compiler.TARGETS.values())
-        return {name: library.pack(image, facts(families)) for name, image in zip(compiler.TARGETS, images, strict=True)}
+        return {
+            name: library.pack(image, facts(families)) for name, image in zip(compiler.TARGETS, images, strict=True)
+        }
 
 
 def facts(families: list[compiler.Family]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Compiles kernels ahead of time: numba turns each into LLVM's words once, LLVM into code for every target.
 
 numba's own optimiser stays off, as it would choose for this machine. A kernel may call what CPython's stable ABI, the
-C library and libm have; one that needs numba at run time (it allocates or raises) is refused.
+C library and libm have; one that needs numba at run time (it allocates) is refused.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from types import ModuleType
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba import types
+from numba import carray, types
 from numba.core import config
 from numba.core.caching import NullCache
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.cpu import CPUContext
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError
 
 from tools.kernels_build import elf, entry
 from tools.kernels_build.signature import Signature, parse
@@ -38,8 +39,30 @@ OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper
 """numba's, for all it compiles here; numpy's way with errors is that x / 0 is inf or nan, not an exception."""
 
 
+ENTRY = """
+define ptr @{name}(i64 %self, i64 %arguments, i64 %count) {{
+  %answer = alloca i64
+  %error = alloca ptr
+  store i64 0, ptr %answer
+  %status = call i32 @{native}(ptr %answer, ptr %error, i64 %self, i64 %arguments, i64 %count)
+  %good = icmp eq i32 %status, 0
+  br i1 %good, label %done, label %raised
+raised:
+  %type = call i64 @PyTuple_GetItem(i64 %self, i64 2)
+  %words = call i64 @PyTuple_GetItem(i64 %self, i64 {words})
+  call void @PyErr_SetObject(i64 %type, i64 %words)
+  ret ptr null
+done:
+  %value = load i64, ptr %answer
+  %object = inttoptr i64 %value to ptr
+  ret ptr %object
+}}
+"""
+"""A compiled `entry` as CPython calls it: numba's own convention has the answer in memory and a status."""
+
+
 class BuildError(Exception):
-    """A kernel cannot be compiled ahead of time; one line."""
+    """A kernel cannot be compiled ahead of time; says which and why."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +108,10 @@ def read(name: str, loops: ModuleType | None = None) -> Family:
     exports: dict[str, str] = getattr(loops, "EXPORTS", {})
     if not exports:
         raise BuildError(f"edgepose/kernels/{name}.py has no EXPORTS")
-    for value in (*vars(loops).values(), *vars(entry).values()):
+    values: list[Any] = [*vars(loops).values(), *vars(entry).values()]
+    for value in values:
         if isinstance(value, Dispatcher):
-            value._cache = NullCache()
+            vars(value)["_cache"] = NullCache()
             value.targetoptions |= OPTIONS
     dispatchers = [getattr(loops, kernel) for kernel in exports]
     signatures = tuple(
@@ -96,7 +120,10 @@ def read(name: str, loops: ModuleType | None = None) -> Family:
     )
     whole = llvm.parse_assembly("")
     for signature, dispatcher in zip(signatures, dispatchers, strict=True):
-        whole.link_in(llvm.parse_assembly(_words(name, signature, dispatcher)))
+        try:
+            whole.link_in(llvm.parse_assembly(_words(name, signature, dispatcher)))
+        except NumbaError as error:
+            raise BuildError(f"kernel {name}_{signature.kernel}: numba says: {error}") from None
     family = Family(name, signatures, b"")
     _hide(whole, family.symbols())  # the names of numba's are unique within one process only
     return replace(family, bitcode=whole.as_bitcode())
@@ -120,7 +147,7 @@ def _words(family: str, signature: Signature, kernel: Dispatcher) -> str:
         kernel.compile(tuple(_numba_type(one.type.replace("q", raw), one.ndim, one.out) for one in signature.arguments))
     # an array that is not `out` is read-only to numba: it would not compile what writes to it
     kernel.disable_compile()
-    space: dict[str, Any] = {**vars(entry), "kernel": kernel}
+    space: dict[str, Any] = {**vars(entry), "carray": carray, "kernel": kernel}
     exec(entry.source(signature), space)  # noqa: S102
     enter: Any = space["entry"]
     form = (types.int64,) * 3
@@ -129,22 +156,13 @@ def _words(family: str, signature: Signature, kernel: Dispatcher) -> str:
     result = enter.overloads[form]
     text = result.library.get_llvm_str()
     # for every target alike; and as nothing here is numba's own, nobody counts who holds it
-    text = re.sub(r"^target (datalayout|triple) = .*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^(define [^\n]* @NRT_(?:inc|dec)ref\([^\n]*\{)\n.*?^\}", r"\1\n  ret void\n}", text, flags=re.M | re.S)
-    name = re.escape(result.fndesc.llvm_func_name)
-    native = re.search(rf'@("?){name}\1', text)
-    assert native
-    return text + f"""
-define ptr @{family}_{signature.kernel}(i64 %self, i64 %arguments, i64 %count) {{
-  %answer = alloca i64
-  %error = alloca ptr
-  store i64 0, ptr %answer
-  %status = call i32 {native[0]}(ptr %answer, ptr %error, i64 %self, i64 %arguments, i64 %count)
-  %value = load i64, ptr %answer
-  %object = inttoptr i64 %value to ptr
-  ret ptr %object
-}}
-"""
+    text = re.sub(r"^target (datalayout|triple) = .*$", "", text, flags=re.M)
+    text = re.sub(
+        r"^(define [^\n]* @NRT_(inc|dec)ref\([^\n]*\{)\n.*?^\}", r"\1\n  ret void\n}", text, flags=re.M | re.S
+    )
+    native = result.fndesc.llvm_func_name
+    native = f'"{native}"' if f'@"{native}"(' in text else native
+    return text + ENTRY.format(name=f"{family}_{signature.kernel}", native=native, words=2 + len(signature.refusals()))
 
 
 def _numba_type(name: str, ndim: int, out: bool) -> types.Type:
@@ -173,7 +191,7 @@ def library(families: Sequence[Family], target: Target) -> bytes:
 def _linked(families: Sequence[Family], target: Target, exports: list[str]) -> bytes:
     object_ = _emit(families, target, exports)
     if strange := set(elf.Object(object_).outside) - OUTSIDE:
-        raise BuildError(f"needs {', '.join(sorted(strange))}: it must not allocate, raise or assign whole arrays")
+        raise BuildError(f"needs {', '.join(sorted(strange))}: it must not allocate or assign whole arrays")
     try:
         return elf.link(object_, exports)
     except elf.LinkError as error:

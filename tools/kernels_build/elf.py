@@ -4,8 +4,8 @@ Only what LLVM writes for kernels is known: code, constants, calls to functions 
 refused, never guessed; data that is written to as well, which only a kernel that raises has.
 Source: the System V ABI (gabi), its x86-64 supplement, and ELF for the Arm 64-bit Architecture.
 
-The file: headers, symbols, constants, code, jumps to outside functions (read and executed) | dynamic table, addresses of
-outside functions (the loader writes them).
+The file: headers, symbols, constants, code, jumps to outside functions (read and executed) | dynamic table, addresses
+of outside functions (the loader writes them).
 """
 
 from __future__ import annotations

@@ -13,10 +13,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
 
-from edgepose.kernels.aot.library import BYTE_ORDER, CONTIGUOUS_ALIGNED, DATA, DESCR, FLAGS, NDIM, SHAPE, TYPE_NUMBER, WRITABLE
+from edgepose.kernels.aot.library import (
+    BYTE_ORDER,
+    CONTIGUOUS_ALIGNED,
+    DATA,
+    DESCR,
+    FLAGS,
+    NDIM,
+    SHAPE,
+    TYPE_NUMBER,
+    WRITABLE,
+)
 from tools.kernels_build.signature import Argument, Signature
 
 NUMBERS = {
@@ -36,7 +46,7 @@ keep = types.ExternalFunction("Py_IncRef", types.void(types.int64))
 
 
 @intrinsic
-def pointer(_typing: Any, address: Any) -> Any:
+def pointer(_typing: Any, address: Any) -> Any:  # noqa: ARG001 - names of a signature
     """An address as a pointer."""
     return types.voidptr(types.int64), lambda _context, builder, signature, values: builder.inttoptr(
         values[0], _context.get_value_type(signature.return_type)
@@ -47,7 +57,7 @@ def reading(type_: str) -> Any:
     """A function (address, offset) -> what lies there."""
 
     @intrinsic
-    def read(_typing: Any, address: Any, offset: Any) -> Any:
+    def read(_typing: Any, address: Any, offset: Any) -> Any:  # noqa: ARG001 - names of a signature
         def code(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
             place = context.get_value_type(types.CPointer(getattr(types, type_)))
             found = builder.load(builder.inttoptr(builder.add(*values), place))
@@ -74,7 +84,7 @@ def number_of(ndarray, array, ndim, flags):
 def is_array(ndarray, array, ndim, flags, number, other):
     """Whether an array fits, of one of two type_nums."""
     found = number_of(ndarray, array, ndim, flags)
-    return found == number or found == other
+    return found in (number, other)
 
 
 @njit

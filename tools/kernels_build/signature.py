@@ -54,11 +54,12 @@ class Signature:
         return ("",) if self.chooser is None else RAW_TYPES
 
     def refusals(self) -> list[str]:
-        """What a wrong number of arguments is answered, and each wrong argument."""
+        """What a wrong number of arguments is answered, each wrong argument, and what a kernel raises itself."""
         head = f"edgepose kernel {self.kernel}: "
         return [
             f"{head}takes exactly {len(self.arguments)} arguments",
             *(f"{head}argument {at} ({one.name}) must be {one.wanted()}" for at, one in enumerate(self.arguments, 1)),
+            f"{head}cannot work on these arguments",
         ]
 
 
@@ -72,17 +73,20 @@ def parse(kernel: str, text: str, names: Sequence[str]) -> Signature:
     if not whole:
         raise ValueError(f"EXPORTS[{kernel!r}] is {text!r}, expected void(...) or int64(...)")
     parts = [part.strip() for part in re.split(r",(?![^\[]*\])", whole[2]) if part.strip()]
-    if len(names) != len(parts):
-        raise ValueError(f"EXPORTS[{kernel!r}] has {len(parts)} arguments, the kernel {len(names)}")
-    signature = Signature(kernel, tuple(map(_argument, names, parts, [kernel] * len(parts))), whole[1])
+    kinds = [_kind(part, kernel) for part in parts]
+    if len(names) != len(kinds):
+        raise ValueError(f"EXPORTS[{kernel!r}] has {len(kinds)} arguments, the kernel {len(names)}")
+    arguments = (Argument(name, *kind) for name, kind in zip(names, kinds, strict=True))
+    signature = Signature(kernel, tuple(arguments), whole[1])
     if signature.chooser is None and any(one.type == "q" for one in signature.arguments):
         raise ValueError(f"EXPORTS[{kernel!r}] has a raw number but no raw array to tell its type")
     return signature
 
 
-def _argument(name: str, part: str, kernel: str) -> Argument:
+def _kind(part: str, kernel: str) -> tuple[str, int, bool]:
+    """Type, axes, whether it is written to."""
     found = re.fullmatch(r"(out\s+)?(\w+)(?:\[((?:\s*:\s*,)*)\s*::1\s*\])?", part)
     if not found or found[2] not in TYPES or (found[1] and found[3] is None):
         raise ValueError(f"EXPORTS[{kernel!r}]: {part!r} is neither a number nor a C-contiguous array of them")
     ndim = 0 if found[3] is None else found[3].count(",") + 1
-    return Argument(name, found[2], ndim, found[1] is not None)
+    return found[2], ndim, found[1] is not None

@@ -1,9 +1,9 @@
 """Kernels from the libraries that come with edgepose: chosen, checked, loaded; numba is never imported here.
 
-A library is one file for a kind of processor, with the kernels of every family; tools/build_kernels makes it. After the
-ELF image come what is in it (JSON), the length of that, a CRC-32 of all before, and MAGIC: a file cut short or damaged is
-refused before it is loaded. Each family carries the CRC-32 of the source its kernels were made of; kernels that were
-changed since are refused as well.
+A library is one file for a kind of processor, with the kernels of every family; tools/build_kernels makes it. After
+the ELF image come what is in it (JSON), the length of that, a CRC-32 of all before, and MAGIC: a file cut short or
+damaged is refused before it is loaded. Each family carries the CRC-32 of the source its kernels were made of; kernels
+that were changed since are refused as well.
 """
 
 from __future__ import annotations
@@ -106,6 +106,11 @@ def features() -> set[str]:
     return set()
 
 
+def machine() -> str:
+    """The kind of this machine."""
+    return os.uname().machine if sys.platform == "linux" else sys.platform
+
+
 @functools.cache
 def find() -> Library:
     """The library for this machine.
@@ -113,13 +118,13 @@ def find() -> Library:
     Raises:
         UnusableError: there is none.
     """
-    machine = os.uname().machine if sys.platform == "linux" else sys.platform
+    kind = machine()
     if object.__basicsize__ != HEAD_SIZE or struct.calcsize("P") != 8 or sys.byteorder != "little":
         raise UnusableError("there is no library for this build of Python")
-    if machine not in VARIANTS:
-        raise UnusableError(f"there is no library for {machine}")
+    if kind not in VARIANTS:
+        raise UnusableError(f"there is no library for {kind}")
     has = features()
-    path = next((HERE / f"{name}.so" for name, needs in VARIANTS[machine].items() if needs <= has), None)
+    path = next((HERE / f"{name}.so" for name, needs in VARIANTS[kind].items() if needs <= has), None)
     if path is None:
         raise UnusableError("this processor is older than those there are libraries for")
     try:

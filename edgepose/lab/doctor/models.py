@@ -15,9 +15,6 @@ LOOPS = {
 }
 """Kind of kernels -> what that means."""
 
-NO_FOLDER = ("Permission denied", "Read-only file system", "cannot be written to")
-"""What is said where libraries of loops cannot be put anywhere."""
-
 
 def check_models(context: Context) -> Iterator[Finding]:
     """The models in use: hash and a run; the others: hash."""
@@ -87,12 +84,23 @@ def check_kernels(context: Context) -> Iterator[Finding]:
     slow = [name for name in needed if families[name]["kind"] != "aot"]
     if asked == "numpy":
         yield fine("kernels", "decode.kernels = numpy: plain loops, as asked", **data)
+    elif asked == "numba":
+        yield _numba(context, said, data)
     elif not slow:
         yield fine("kernels", said, **data)
-    elif told.get("numba") is None:
-        yield _without_numba(context, said, asked, data)
+    elif asked == "aot":
+        why = families[slow[0]]["why"]
+        yield broken("kernels", f"decode.kernels is aot: {why}", 'or set decode.kernels = "auto"', **data)
+    elif context.machine.python.bits == 32:
+        yield fine("kernels", f"{said}: same poses, more time; none are compiled for 32-bit systems", **data)
     else:
-        yield from _with_numba(context, said, families[slow[0]]["why"], data)
+        yield degraded(
+            "kernels",
+            f"{said}: {families[slow[0]]['why']}",
+            f"{context.pip} install --force-reinstall --no-deps edgepose   (the libraries come with it)",
+            f"{context.pip} install numba   (where there is no library: compiles them at each start)",
+            **data,
+        )
 
 
 def _families_in_use(context: Context, families: dict[str, Any]) -> list[str]:
@@ -104,50 +112,15 @@ def _families_in_use(context: Context, families: dict[str, Any]) -> list[str]:
     return sorted(name for name in families if name in loops)
 
 
-def _without_numba(context: Context, said: str, asked: str, data: dict[str, Any]) -> Finding:
-    if asked in ("aot", "numba"):
-        return broken(
-            "kernels",
-            f"decode.kernels is {asked}, and there is no numba",
-            f"{context.pip} install numba",
-            'or set decode.kernels = "auto"',
-            **data,
-        )
-    if context.machine.python.bits == 32:
-        return fine("kernels", f"{said}: same poses, more time; numba is not made for 32-bit systems", **data)
-    return degraded(
-        "kernels",
-        f"{said}: same poses, more time, as numba is not installed",
-        f"{context.pip} install numba",
-        "$ edgepose kernels build   (numba can go again afterwards)",
-        **data,
-    )
-
-
-def _with_numba(context: Context, said: str, why: str, data: dict[str, Any]) -> Iterator[Finding]:
-    numba = context.ask("numba", 60.0)
-    if "failed" in numba:
-        yield degraded(
-            "kernels",
-            f"{said}; numba is there and does not work: {numba['failed']}",
-            f'{context.pip} install --upgrade "numba>=0.60"',
-            "$ edgepose kernels build",
-            **data,
-        )
-    elif "the next run builds it" in why:
-        yield fine(
-            "kernels",
-            f"{said}; the first run compiles in the background, once",
-            "$ edgepose kernels build   (does it now)",
-            **data,
-        )
+def _numba(context: Context, said: str, data: dict[str, Any]) -> Finding:
+    if data["numba"] is None:
+        what, do = "decode.kernels is numba, and it is not installed", f"{context.pip} install numba"
+    elif "failed" in (told := context.ask("numba", 60.0)):
+        what = f"decode.kernels is numba, which does not work: {told['failed']}"
+        do = f'{context.pip} install --upgrade "numba>=0.60"'
     else:
-        python = context.machine.python
-        build = "$ edgepose kernels build"
-        if any(sign in why for sign in NO_FOLDER):
-            folder = f"{python.prefix}/lib/edgepose/kernels"
-            build = f"$ sudo {python.executable} -m edgepose kernels build --folder {folder}"
-        yield degraded("kernels", f"{said} (not better, as {why})", build, **data)
+        return fine("kernels", f"decode.kernels = numba: compiled at each start, as asked; else: {said}", **data)
+    return broken("kernels", what, do, 'or set decode.kernels = "auto"', **data)
 
 
 def check_delegates(context: Context) -> Iterator[Finding]:

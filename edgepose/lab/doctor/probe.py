@@ -106,11 +106,10 @@ def probe_packages(_cfg: Config) -> dict[str, Any]:
 def probe_kernels(_cfg: Config) -> dict[str, Any]:
     """Each decoder family: how its loops run, where, why not better."""
     from edgepose import kernels
-    from edgepose.kernels.aot import native
 
-    states = {name: kernels.state(name) for name in native.families()}
+    states = {name: kernels.state(name) for name in kernels.families()}
     return {
-        "numba": native.installed_numba(),
+        "numba": probe_packages(_cfg).get("numba"),
         "families": {name: {"kind": s.kind, "where": s.where, "why": s.why} for name, s in states.items()},
     }
 

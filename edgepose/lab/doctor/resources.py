@@ -10,7 +10,7 @@ from edgepose.lab.doctor.context import Context, NotTriedError, plural, size
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
 
 NEEDED = 200 * 2**20
-"""Bytes a run may take: runtime, OpenCV, model, and numba while it compiles."""
+"""Bytes a run may take: runtime, OpenCV, models."""
 LITTLE_DISK = 200 * 2**20
 """Bytes below which a disk is nearly full."""
 SHM = "/dev/shm"  # noqa: S108 (looked at only)
@@ -42,10 +42,8 @@ def check_memory(context: Context) -> Iterator[Finding]:
     if free < NEEDED:
         yield degraded(
             "memory",
-            f"{what}; a run takes up to {size(NEEDED)} while its kernels are not built",
+            f"{what}; a run takes up to {size(NEEDED)}",
             "$ sudo systemctl set-default multi-user.target   (no desktop from the next start on)",
-            "with some swap, as it takes 400 MiB once; a run then takes 100 MiB less:",
-            "$ edgepose kernels build",
             **data,
         )
     else:
@@ -105,20 +103,20 @@ def _output(context: Context, topic: str, folder: str, setting: str) -> Finding:
 
 
 def _cache(context: Context) -> Finding:
-    """Where compiled kernels go: the first folder that can be written to, as kernels.native looks for them."""
-    env, python = context.machine.env, context.machine.python
+    """Where what was found out once is kept: the first folder that can be written to, as core/places has them."""
+    env = context.machine.env
     home = env.get("XDG_CACHE_HOME") or (env.get("HOME", "") and env["HOME"] + "/.cache")
-    caches = [f"{base}/edgepose/kernels" for base in (env.get("CACHE_DIRECTORY", "").split(":")[0], home) if base]
-    folders = [*filter(None, [env.get("EDGEPOSE_KERNELS")]), *caches, f"{python.prefix}/lib/edgepose/kernels"]
+    folders = [f"{base}/edgepose" for base in (env.get("CACHE_DIRECTORY", "").split(":")[0], home) if base]
     reasons = {folder: _not_writable(context, folder) for folder in folders}
     usable = next((folder for folder, why in reasons.items() if not why), "")
     if usable:
         return _room(context, "disk: cache", usable)
     return degraded(
         "disk: cache",
-        f"{'; '.join(reasons.values())}: compiled kernels cannot be kept, so each start does that work again",
+        f"{'; '.join(reasons.values()) or 'no folder'}: trials of models and delegates are not remembered, so each "
+        "start does that work again",
         "$ export XDG_CACHE_HOME=FOLDER   (one that can be written to; in a unit: CacheDirectory=edgepose)",
-        path=folders[0],
+        path=folders[0] if folders else "",
     )
 
 

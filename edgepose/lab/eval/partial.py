@@ -11,9 +11,8 @@ from pathlib import Path
 import msgspec
 
 import edgepose
-from edgepose.core import config
+from edgepose.core import config, places
 from edgepose.core.secret import private
-from edgepose.kernels.aot import native
 from edgepose.lab.eval.find import Seen
 from edgepose.lab.eval.truth import Truth
 
@@ -79,7 +78,7 @@ class Partial:
 
 
 def _folder() -> Path:
-    caches = native.caches()
+    caches = places.caches()
     folder = (caches[0] if caches else Path(tempfile.gettempdir()) / "edgepose") / "eval"
     old = sorted(folder.glob("*.jsonl"), key=lambda path: -path.stat().st_mtime) if folder.is_dir() else []
     for path in old[KEEP:]:
