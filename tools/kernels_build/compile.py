@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,6 @@ import llvmlite.binding as llvm
 from numba import carray, types
 from numba.core import config
 from numba.core.caching import NullCache
-from numba.core.codegen import CPUCodeLibrary
 from numba.core.cpu import CPUContext
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaError
@@ -100,10 +100,6 @@ def read(name: str, loops: ModuleType | None = None) -> Family:
     Raises:
         BuildError: a kernel cannot be compiled; says which and why.
     """
-    config.OPT = 0
-    # what is compiled here is not to run here
-    CPUCodeLibrary._finalize_specific = lambda _: None
-    CPUContext.get_executable = _no_executable
     loops = loops or importlib.import_module(f"edgepose.kernels.{name}")
     exports: dict[str, str] = getattr(loops, "EXPORTS", {})
     if not exports:
@@ -121,9 +117,11 @@ def read(name: str, loops: ModuleType | None = None) -> Family:
     whole = llvm.parse_assembly("")
     for signature, dispatcher in zip(signatures, dispatchers, strict=True):
         try:
-            whole.link_in(llvm.parse_assembly(_words(name, signature, dispatcher)))
+            with _words_only():
+                text = _words(name, signature, dispatcher)
         except NumbaError as error:
             raise BuildError(f"kernel {name}_{signature.kernel}: numba says: {error}") from None
+        whole.link_in(llvm.parse_assembly(text))
     family = Family(name, signatures, b"")
     _hide(whole, family.symbols())  # the names of numba's are unique within one process only
     return replace(family, bitcode=whole.as_bitcode())
@@ -134,6 +132,17 @@ def _hide(module: Any, exported: Sequence[str]) -> None:
     for value in (*module.functions, *module.global_variables):
         if not value.is_declaration and value.name not in exported:
             value.linkage = llvm.Linkage.internal
+
+
+@contextmanager
+def _words_only() -> Iterator[None]:
+    """Numba neither optimises nor makes code to run here."""
+    before = config.OPT, CPUContext.get_executable
+    config.OPT, CPUContext.get_executable = 0, _no_executable
+    try:
+        yield
+    finally:
+        config.OPT, CPUContext.get_executable = before
 
 
 def _no_executable(_context: CPUContext, library: Any, *_: object) -> Any:
