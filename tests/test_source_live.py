@@ -20,6 +20,7 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Frame
 from edgepose.source import Source, open_source, stream, v4l2
+from edgepose.source import live as live_source
 from edgepose.source.live import Grab, LiveSource, capture_time
 from edgepose.source.opencv import colour
 from tests.helpers.fake_capture import FakeCapture, plugged_in
@@ -208,6 +209,26 @@ def test_an_unplugged_camera_is_reopened_counted_and_told_once_per_change(
     assert lost == "cam: unplugged; trying to reopen it"
     assert back.startswith("cam: back after ")
     assert back.endswith(" and 3 attempts")
+
+
+def test_a_camera_that_comes_and_goes_all_the_time_is_counted_and_does_not_fill_the_log(
+    gate: threading.Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(live_source, "TOLD", 3)
+    an_hour_later = threading.Event()
+    lives = [[number] for number in range(1, 20)]
+    with live(Camera(*lives, [20, an_hour_later.wait], [21, gate.wait])) as source:
+        frames = iter(source)
+        assert [value(next(frames)) for _ in range(20)] == list(range(1, 21))
+        assert source.counts["reconnects"] == 19
+        assert len(caplog.records) == 6
+        monkeypatch.setattr(live_source, "TOLD_S", 0.0)
+        an_hour_later.set()
+        assert value(next(frames)) == 21
+        gate.set()
+    assert caplog.messages[6].endswith("trying to reopen it (16 times more since the last of these lines)")
+    assert caplog.messages[7].startswith("cam: back after ")
 
 
 def test_numbers_and_time_go_on_rising_over_a_reconnect(gate: threading.Event) -> None:
