@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
-CORE = {"config", "errors", "oks", "opencv", "places", "poses", "secret", "timing"}
+CORE = {"config", "errors", "oks", "opencv", "places", "poses", "secret", "skeletons", "timing"}
 """A closed list: what crosses rooms, and nothing that has a room."""
 FLOW = {"core", "kernels", "source", "engine", "estimate", "follow", "lift", "wire", "sink", "meaning"}
 MAY_IMPORT = {
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "pipeline": FLOW,
     "service": FLOW | {"pipeline"},
     "lab": FLOW | {"pipeline", "service"},
-    "commands": FLOW | {"pipeline", "service", "lab"},
+    "face": FLOW | {"pipeline", "service"},
+    "commands": FLOW | {"pipeline", "service", "lab", "face"},
 }
 """Room -> the rooms it may import from, besides itself: docs/architecture.md draws it."""
 HEAVY = ("cv2", "paho", "numba", "picamera2", "ai_edge_litert", "tflite_runtime", "amqtt", "mosquitto")

@@ -7,20 +7,14 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgepose.face.short import SHORT
+
 if TYPE_CHECKING:
     from edgepose.core.config import Config, Setting
 
 log = logging.getLogger("edgepose")
 
-SHORT_FLAGS = {
-    "--source": "source.uri",
-    "--model": "engine.model",
-    "--broker": "sink.mqtt.broker",
-    "--jsonl": "sink.jsonl.path",
-    "--overlay": "sink.overlay.path",
-    "--record": "sink.record.path",
-    "--overwrite": "sink.jsonl.overwrite",
-}
+SHORT_FLAGS = {f"--{name}": key for name, key in SHORT.items()}
 """Shorter names of the flags people need first."""
 
 SHOWN = ("device", "camera", "engine.threads", "engine.delegate", "sink.mqtt.username", "sink.mqtt.password_file")

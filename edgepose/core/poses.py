@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgepose.core.skeletons import (
+    AIC14,
+    BLAZEPOSE4,
+    BLAZEPOSE33,
+    BODY13,
+    COCO17,
+    H36M17,
+    MPII16,
+    OPENPOSE18,
+    SKELETONS,
+    Skeleton,
+)
+
+__all__ = [
+    "AIC14", "BLAZEPOSE4", "BLAZEPOSE33", "BODY13", "COCO17", "H36M17", "MPII16", "OPENPOSE18", "SKELETONS",
+    "Axes", "Crop", "Frame", "HeadSpec", "Heads", "InputSpec", "Kind", "Layout", "Person", "Poses", "Skeleton", "Space",
+    "wrong_image",
+]  # fmt: skip
 
 Layout = Literal["bgr", "rgb", "gray", "i420", "nv12"]
 """How a frame's bytes lie: interleaved colour, one plane, or planar / semi-planar YUV 4:2:0."""
@@ -32,6 +52,10 @@ class Frame:
     name: str = ""
     """What the source calls it: the file's name for pictures and videos, empty for a camera."""
 
+    def __post_init__(self) -> None:
+        if wrong := wrong_image(self.image, self.layout):
+            raise ValueError(f"frame: {wrong}")
+
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height in pixels."""
@@ -39,158 +63,14 @@ class Frame:
         return width, height * 2 // 3 if self.layout in ("i420", "nv12") else height
 
 
-@dataclass(frozen=True, slots=True)
-class Skeleton:
-    """A named set of joints."""
-
-    name: str
-    joints: tuple[str, ...]
-    """K names, in the order of the keypoint axis."""
-    bones: tuple[tuple[int, int], ...]
-    """Joint pairs to draw a line between."""
-    sigmas: tuple[float, ...]
-    """(K,) spread of each joint in OKS: COCO's per-keypoint sigmas, k = 2 * sigma."""
-
-
-COCO17 = Skeleton(
-    name="coco17",
-    joints=(
-        "nose", "left_eye", "right_eye", "left_ear", "right_ear",
-        "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-        "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-    ),
-    bones=(
-        (0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10),
-        (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
-    ),
-    sigmas=(
-        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
-        0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
-    ),
-)  # fmt: skip
-
-OPENPOSE18 = Skeleton(
-    name="openpose18",
-    joints=(
-        "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-        "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-        "right_eye", "left_eye", "right_ear", "left_ear",
-    ),
-    bones=(
-        (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
-        (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
-    ),
-    sigmas=(
-        0.026, 0.079, 0.079, 0.072, 0.062, 0.079, 0.072, 0.062,
-        0.107, 0.087, 0.089, 0.107, 0.087, 0.089, 0.025, 0.025, 0.035, 0.035,
-    ),
-)  # fmt: skip
-"""The 18 parts of OpenPose's COCO model; the neck's sigma is the shoulders'."""
-
-AIC14 = Skeleton(
-    name="aic14",
-    joints=(
-        "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-        "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "head_top", "neck",
-    ),
-    bones=(
-        (12, 13), (13, 0), (0, 1), (1, 2), (13, 3), (3, 4), (4, 5),
-        (0, 6), (6, 7), (7, 8), (3, 9), (9, 10), (10, 11), (6, 9),
-    ),
-    sigmas=(
-        0.01388152, 0.01515228, 0.01057665, 0.01417709, 0.01497891, 0.01402144, 0.03909642, 0.03686941,
-        0.01981803, 0.03843971, 0.03412318, 0.02415081, 0.01291456, 0.01236173,
-    ),
-)  # fmt: skip
-"""AI Challenger 2017, numbered from 0, with the spreads of its own evaluation; order and spreads as in mmpose's aic."""
-
-MPII16 = Skeleton(
-    name="mpii16",
-    joints=(
-        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
-        "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder",
-        "left_shoulder", "left_elbow", "left_wrist",
-    ),
-    bones=(
-        (0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9),
-        (8, 12), (12, 11), (11, 10), (8, 13), (13, 14), (14, 15),
-    ),
-    sigmas=(
-        0.089, 0.087, 0.107, 0.107, 0.087, 0.089, 0.107, 0.079,
-        0.079, 0.079, 0.062, 0.072, 0.079, 0.079, 0.072, 0.062,
-    ),
-)  # fmt: skip
-"""MPII Human Pose. It has no spreads of its own: COCO's for the joints both have, hips' for the pelvis, shoulders' for
-thorax, neck and head."""
-
-BODY13 = Skeleton(
-    name="body13",
-    joints=(
-        "nose", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-        "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-    ),
-    bones=(
-        (0, 1), (0, 2), (1, 2), (1, 3), (3, 5), (2, 4), (4, 6), (1, 7), (2, 8), (7, 8),
-        (7, 9), (9, 11), (8, 10), (10, 12),
-    ),
-    sigmas=(0.026, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
-)  # fmt: skip
-"""COCO without eyes and ears, as STMicroelectronics trains its small networks; COCO's spreads."""
-
-H36M17 = Skeleton(
-    name="h36m17",
-    joints=(
-        "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-        "spine", "thorax", "neck", "head_top", "left_shoulder", "left_elbow", "left_wrist",
-        "right_shoulder", "right_elbow", "right_wrist",
-    ),
-    bones=(
-        (0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6), (0, 7), (7, 8), (8, 9), (9, 10),
-        (8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16),
-    ),
-    sigmas=(
-        0.107, 0.107, 0.087, 0.089, 0.107, 0.087, 0.089, 0.107, 0.079, 0.079, 0.079,
-        0.079, 0.072, 0.062, 0.079, 0.072, 0.062,
-    ),
-)  # fmt: skip
-"""The 17 of Human3.6M's 32 joints that 3D networks use, right leg first, as in Martinez et al. 2017 and VideoPose3D.
-It has no spreads: chosen as for MPII, hips' for the spine."""
-
-BLAZEPOSE33 = Skeleton(
-    name="blazepose33",
-    joints=(
-        "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
-        "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder",
-        "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky",
-        "left_index", "right_index", "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee",
-        "left_ankle", "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index",
-    ),
-    bones=(
-        (0, 1), (1, 2), (2, 3), (3, 7), (0, 4), (4, 5), (5, 6), (6, 8), (9, 10), (11, 12),
-        (11, 13), (13, 15), (15, 17), (15, 19), (15, 21), (17, 19), (12, 14), (14, 16), (16, 18), (16, 20), (16, 22),
-        (18, 20), (11, 23), (12, 24), (23, 24), (23, 25), (24, 26), (25, 27), (26, 28), (27, 29), (28, 30),
-        (29, 31), (30, 32), (27, 31), (28, 32),
-    ),
-    sigmas=(
-        0.026, 0.025, 0.025, 0.025, 0.025, 0.025, 0.025, 0.035, 0.035, 0.025, 0.025, 0.079, 0.079, 0.072, 0.072,
-        0.062, 0.062, 0.062, 0.062, 0.062, 0.062, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
-        0.089, 0.089, 0.089, 0.089, 0.089, 0.089,
-    ),
-)  # fmt: skip
-"""MediaPipe's PoseLandmark. Spreads: COCO's where it has the joint, its eye's for eyes and mouth, wrist's for the hand,
-ankle's for the foot."""
-
-BLAZEPOSE4 = Skeleton(
-    name="blazepose4",
-    joints=("mid_hip", "full_body", "mid_shoulder", "upper_body"),
-    bones=((0, 1), (0, 2), (2, 3)),
-    sigmas=(0.107, 0.107, 0.079, 0.079),
-)
-"""What BlazePose's detector says of a person: where, how large, how tilted. Spreads: the hips' and the shoulders'."""
-
-SKELETONS = {
-    skeleton.name: skeleton for skeleton in (COCO17, OPENPOSE18, AIC14, BODY13, MPII16, H36M17, BLAZEPOSE33, BLAZEPOSE4)
-}
+def wrong_image(image: NDArray[Any], layout: Layout) -> str:
+    """Why an array is no picture of that layout; empty where it is one."""
+    shape, interleaved = image.shape, layout in ("bgr", "rgb")
+    fits = len(shape) == 3 and shape[2] == 3 if interleaved else len(shape) == 2
+    if image.dtype == np.uint8 and fits and 0 not in shape:
+        return ""
+    wanted = "(height, width, 3)" if interleaved else "(height, width)"
+    return f"the image is {image.dtype} of shape {shape}, expected uint8 of shape {wanted} for {layout}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +193,118 @@ class Poses:
     space: Space | None = None
     """What xyz means where it is metres."""
 
+    @classmethod
+    def of(
+        cls,
+        frame: Frame,
+        skeleton: Skeleton,
+        xy: NDArray[np.float32],
+        score: NDArray[np.float32],
+        person_score: NDArray[np.float32],
+        **fields: Any,
+    ) -> Poses:
+        """The people of a frame, arrays as the fields of the same names; nobody has an identity yet.
+
+        Raises:
+            ValueError: shapes that do not fit together.
+        """
+        people, joints = len(person_score), len(skeleton.joints)
+        if xy.shape != (people, joints, 2) or score.shape != (people, joints):
+            raise ValueError(
+                f"poses: xy is {xy.shape} and score {score.shape} for {people} people of {joints} joints, "
+                f"expected {(people, joints, 2)} and {(people, joints)}"
+            )
+        fields.setdefault("track_id", np.full(people, -1, np.int32))
+        return cls(
+            t=frame.t,
+            taken_t=frame.taken_t,
+            seq=frame.seq,
+            name=frame.name,
+            size_wh=frame.size_wh,
+            skeleton=skeleton,
+            xy=xy,
+            score=score,
+            person_score=person_score,
+            **fields,
+        )
+
+    def rows(self, rows: Any, **fields: Any) -> Poses:
+        """Some of the people: a slice, their numbers or a mask; `fields` replace others."""
+        arrays = {name: getattr(self, name) for name in PER_PERSON}
+        some = {name: None if array is None else array[rows] for name, array in arrays.items()}
+        return replace(self, **{"space": self.space and self.space.of(rows), **some, **fields})
+
     def __len__(self) -> int:
         return len(self.person_score)
+
+    def __getitem__(self, joint: str) -> NDArray[np.float32]:
+        """(N, 2) pixels of a joint of everybody, NaN where it was not found.
+
+        Raises:
+            KeyError: the skeleton has no such joint.
+        """
+        return self.xy[:, self.skeleton.index(joint)]
+
+    def __iter__(self) -> Iterator[Person]:
+        """Each person, best first."""
+        return (self._person(row) for row in range(len(self)))
+
+    def by_id(self, track_id: int) -> Person:
+        """Who has that identity; where nobody in this frame has, a person who is false and whose joints are NaN."""
+        found = np.flatnonzero(self.track_id == track_id)
+        if len(found) and track_id >= 0:
+            return self._person(int(found[0]))
+        joints = len(self.skeleton.joints)
+        nowhere = np.full((joints, 2), np.nan, np.float32)
+        return Person(track_id, 0.0, self.skeleton, nowhere, np.zeros(joints, np.float32), None)
+
+    def _person(self, row: int) -> Person:
+        xyz = None if self.xyz is None else self.xyz[row]
+        score = float(self.person_score[row])
+        return Person(int(self.track_id[row]), score, self.skeleton, self.xy[row], self.score[row], xyz, there=True)
+
+    def __repr__(self) -> str:
+        people = "1 person" if len(self) == 1 else f"{len(self)} people"
+        ids = self.track_id[self.track_id >= 0].tolist()
+        known = f", id {' '.join(map(str, ids))}" if ids else ""
+        picture = f"{self.size_wh[0]}x{self.size_wh[1]}, seq {self.seq}, t {self.t:.3f} s"
+        return f"<{type(self).__name__}: {people}{known}; {self.skeleton.name}, {picture}>"
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Each person as plain values: t, seq, id (None: no identity), score, and joints by name.
+
+        A joint is (x, y, score), None where it was not found; xyz by name likewise where there are three dimensions.
+        """
+        return [{"t": self.t, "seq": self.seq, **person.to_dict()} for person in self]
+
+    def to_columns(self) -> dict[str, NDArray[Any]]:
+        """Equally long columns, a row for each person and joint: what a table of any library is made of."""
+        people, joints = len(self), len(self.skeleton.joints)
+        columns: dict[str, NDArray[Any]] = {
+            "t": np.full(people * joints, self.t),
+            "seq": np.full(people * joints, self.seq),
+            "id": np.repeat(self.track_id, joints),
+            "person_score": np.repeat(self.person_score, joints),
+            "joint": np.tile(np.array(self.skeleton.joints, object), people),
+            "x": self.xy[:, :, 0].ravel(),
+            "y": self.xy[:, :, 1].ravel(),
+            "score": self.score.ravel(),
+        }
+        if self.xyz is not None:
+            columns |= {f"{axis}_3d": self.xyz[:, :, at].ravel() for at, axis in enumerate("xyz")}
+        return columns
+
+    def to_pandas(self) -> Any:
+        """The columns as a pandas.DataFrame.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise ImportError("to_pandas needs pandas; pip install pandas, or take to_columns()") from None
+        return DataFrame(self.to_columns())
 
     def age_s(self, now_t: float, now_wall: float) -> float:
         """Seconds since it was taken; the arguments are this moment on the clock of `taken_t`, and since 1970."""
@@ -325,3 +315,59 @@ class Poses:
         if not dropped.entered and not dropped.left:
             return self
         return replace(self, entered=dropped.entered + self.entered, left=dropped.left + self.left)
+
+
+PER_PERSON = ("xy", "score", "person_score", "track_id", "xyz", "coarse_xy")
+"""Fields of Poses with a row for each person."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """One person of a frame: a view into its Poses."""
+
+    id: int
+    """Identity, stable over frames; -1 before track."""
+    score: float
+    """How sure, 0..1."""
+    skeleton: Skeleton
+    xy: NDArray[np.float32]
+    """(K, 2) pixels, NaN where a joint was not found."""
+    joint_score: NDArray[np.float32]
+    """(K,) in 0..1."""
+    xyz: NDArray[np.float32] | None
+    """(K, 3) as Poses.xyz."""
+    there: bool = False
+    """In the frame; what `bool` says of the person."""
+
+    def __bool__(self) -> bool:
+        return self.there
+
+    def __repr__(self) -> str:
+        found = int(np.isfinite(self.xy).all(axis=1).sum())
+        who = f"person {self.id}" if self.id >= 0 else "person"
+        return f"<{who}: score {self.score:.2f}, {found} of {len(self.xy)} joints>" if self else f"<{who}: not there>"
+
+    def __getitem__(self, joint: str) -> NDArray[np.float32]:
+        """(2,) pixels of a joint, NaN where it was not found.
+
+        Raises:
+            KeyError: the skeleton has no such joint.
+        """
+        place: NDArray[np.float32] = self.xy[self.skeleton.index(joint)]
+        return place
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as an entry of Poses.to_dicts."""
+        found = [math.isfinite(sum(place)) for place in self.xy.tolist()]
+        joints = [(x, y, score) for (x, y), score in zip(self.xy.tolist(), self.joint_score.tolist(), strict=True)]
+        known: dict[str, Any] = {"id": self.id if self.id >= 0 else None, "score": self.score}
+        known["joints"] = _by_name(self.skeleton, joints, found)
+        if self.xyz is not None:
+            solid = [math.isfinite(sum(place)) for place in self.xyz.tolist()]
+            known["xyz"] = _by_name(self.skeleton, [tuple(point) for point in self.xyz.tolist()], solid)
+        return known
+
+
+def _by_name(skeleton: Skeleton, values: list[Any], found: list[bool]) -> dict[str, Any]:
+    rows = zip(skeleton.joints, values, found, strict=True)
+    return {name: value if there else None for name, value, there in rows}

@@ -220,17 +220,12 @@ class FinderRefiner:
             lost = ~(seen.score >= max(self.min_joint[seen.refined], 1e-9))
             xy[row], score[row] = np.where(lost[:, None], np.nan, seen.xy), np.where(lost, 0, seen.score)
             coarse[row], xyz[row] = seen.coarse, np.where(lost[:, None], np.nan, seen.xyz)
-        return Poses(
-            t=frame.t,
-            taken_t=frame.taken_t,
-            seq=frame.seq,
-            name=frame.name,
-            size_wh=frame.size_wh,
-            skeleton=self.skeleton,
-            xy=xy,
-            score=score,
-            person_score=np.array([seen.chance for seen in told], F),
-            track_id=np.full(people, UNTRACKED, np.int32),
+        return Poses.of(
+            frame,
+            self.skeleton,
+            xy,
+            score,
+            np.array([seen.chance for seen in told], F),
             xyz=xyz if people and not np.isnan(xyz).all(axis=(1, 2)).any() else None,
             coarse_xy=None if np.isnan(coarse).all() and people else coarse,
             ran_on=next((engine.ran_on for engine in self.engines if engine.ran_on), ""),

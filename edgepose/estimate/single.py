@@ -54,7 +54,7 @@ class SingleModel:
         # best first, so whoever is reported comes first; chances rise with scores
         there = int((poses.person_score >= (self.gate_still if nothing_expected else self.gate_live)).sum())
         self.lost = not there
-        return poses if there == len(poses) else _first(poses, there)
+        return poses if there == len(poses) else poses.rows(slice(there))
 
     def _box(self, expected: Poses | None) -> Box | None:
         """What to look at; None: everything."""
@@ -65,16 +65,3 @@ class SingleModel:
     def close(self) -> None:
         """As Estimate."""
         self.look.engine.close()
-
-
-def _first(poses: Poses, count: int) -> Poses:
-    """The first people of a frame."""
-    return replace(
-        poses,
-        xy=poses.xy[:count],
-        score=poses.score[:count],
-        person_score=poses.person_score[:count],
-        track_id=poses.track_id[:count],
-        xyz=None if poses.xyz is None else poses.xyz[:count],
-        coarse_xy=None if poses.coarse_xy is None else poses.coarse_xy[:count],
-    )

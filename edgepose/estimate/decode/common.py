@@ -113,28 +113,4 @@ def poses_from(
     score[lost] = 0
     if xyz is not None:
         xyz[lost] = np.nan
-    return poses_of(frame, skeleton, xy, score, person_score, xyz)
-
-
-def poses_of(
-    frame: Frame,
-    skeleton: Skeleton,
-    xy: NDArray[np.float32],
-    score: NDArray[np.float32],
-    person_score: NDArray[np.float32],
-    xyz: NDArray[np.float32] | None = None,
-) -> Poses:
-    """Poses of one frame, as they are; nobody has an identity yet."""
-    return Poses(
-        t=frame.t,
-        taken_t=frame.taken_t,
-        seq=frame.seq,
-        name=frame.name,
-        size_wh=frame.size_wh,
-        skeleton=skeleton,
-        xy=xy,
-        score=score,
-        person_score=person_score,
-        track_id=np.full(len(person_score), -1, np.int32),
-        xyz=xyz,
-    )
+    return Poses.of(frame, skeleton, xy, score, person_score, xyz=xyz)

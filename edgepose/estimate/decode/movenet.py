@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgepose.core import config, oks
 from edgepose.core.config import Section
 from edgepose.core.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
-from edgepose.estimate.decode.common import check_heads, least_raw, least_scores, poses_of, quant_of, real, zero_heads
+from edgepose.estimate.decode.common import check_heads, least_raw, least_scores, quant_of, real, zero_heads
 
 F = np.float32
 Score = Annotated[float, Meta(ge=0, le=1)]
@@ -127,7 +127,7 @@ class MoveNet:
         chosen = np.array(order, np.int32)
         self.kernels.to_pixels(self.yx, self.score, chosen, self._pixels(crop), self.least_joint, xy, score)
         coarse_xy = self.coarse_yx[chosen][..., ::-1] * self.pixels[::2] + self.pixels[1::2]
-        poses = poses_of(frame, self.skeleton, xy, score, self.person_score[chosen])
+        poses = Poses.of(frame, self.skeleton, xy, score, self.person_score[chosen])
         return replace(poses, coarse_xy=coarse_xy.astype(F))
 
     def _best_first(self, person_score: list[float]) -> list[int]:

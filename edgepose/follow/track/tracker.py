@@ -322,14 +322,4 @@ def _told(
     if len(kept) == len(poses):
         return replace(poses, track_id=track_id, entered=entered, left=left)
     told = [row for row, _ in kept]
-    return replace(
-        poses,
-        xy=poses.xy[told],
-        score=poses.score[told],
-        person_score=poses.person_score[told],
-        track_id=track_id,
-        xyz=None if poses.xyz is None else poses.xyz[told],
-        coarse_xy=None if poses.coarse_xy is None else poses.coarse_xy[told],
-        entered=entered,
-        left=left,
-    )
+    return poses.rows(told, track_id=track_id, entered=entered, left=left)

@@ -1,0 +1,1 @@
+"""What `import edgepose` offers to a program: docs/python.md is its manual."""

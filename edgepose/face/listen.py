@@ -1,0 +1,149 @@
+"""Poses from a broker, whoever published them: JSON and binary, as the same records."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from edgepose.core.errors import SourceError
+from edgepose.face.settings import made
+from edgepose.face.stream import Stream
+from edgepose.sink.mqtt.target import Target, target
+from edgepose.wire.reading import Heard, read
+
+log = logging.getLogger("edgepose.listen")
+
+CONNECT_S = 10.0
+EVERYBODY = "edgepose/+/+"
+"""Topics that are listened to where the address names none."""
+SUFFIX = "/poses"
+
+
+class Newest:
+    """The newest item of each key, in the order in which the keys came; between two threads."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Heard] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, key: str, item: Heard) -> None:
+        """Replace what nobody took; who entered and left in it is not lost."""
+        with self._changed:
+            old = self._held.pop(key, None)
+            if old is not None:
+                self.dropped += 1
+                item = replace(item, entered=old.entered + item.entered, left=old.left + item.left)
+            self._held[key] = item
+            self._changed.notify()
+
+    def take(self) -> Heard | None:
+        """The next; None when closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._held or self._closed)
+            return None if self._closed else self._held.pop(next(iter(self._held)))
+
+    def close(self) -> None:
+        """Nothing is taken any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Listen(Stream[Heard]):
+    """Poses that a broker hands on; see `edgepose.listen`."""
+
+    def __init__(self, broker: Target, pattern: str) -> None:
+        from paho.mqtt import client as paho
+        from paho.mqtt.enums import CallbackAPIVersion
+
+        self.unreadable = 0
+        """Messages that were no poses."""
+        self._broker, self._topic = broker, pattern if pattern.endswith(("#", SUFFIX)) else pattern + SUFFIX
+        self._newest = Newest()
+        self._ready = threading.Event()
+        self._refused = ""
+        name = f"edgepose-listen-{secrets.token_hex(4)}"
+        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv311)
+        client.connect_timeout = CONNECT_S
+        if broker.username:
+            client.username_pw_set(broker.username, broker.password or None)
+        if broker.tls:
+            client.tls_set_context(broker.tls)
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_message = self._on_message
+        self._connect()
+
+    @property
+    def dropped(self) -> int:
+        """Poses overtaken by newer ones of the same camera before you took them."""
+        return self._newest.dropped
+
+    def take(self) -> Heard | None:
+        """As Stream."""
+        return self._newest.take()
+
+    def close(self) -> None:
+        """As Stream."""
+        self._newest.close()
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _connect(self) -> None:
+        url = self._broker.url
+        try:
+            self._client.connect(self._broker.host, self._broker.port)
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{url}: cannot be reached: {error}") from None
+        self._client.loop_start()
+        if not self._ready.wait(CONNECT_S) or self._refused:
+            self.close()
+            raise SourceError(f"{url}: {self._refused or 'does not answer'}; check the login and what it allows")
+
+    # ------------------------------------------------------------------------------------------- called by paho
+
+    def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refused = f"refused the login: {reason}"
+            self._ready.set()
+        else:
+            client.subscribe(self._topic, 0)
+
+    def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        if all(reason.is_failure for reason in reasons):
+            self._refused = f"lets nobody subscribe to {self._topic}"
+        self._ready.set()
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        if not message.topic.endswith(SUFFIX):
+            return
+        names = ["", "", *message.topic.removesuffix(SUFFIX).split("/")][-2:]
+        try:
+            self._newest.put(message.topic, read(bytes(message.payload), names))
+        except ValueError as error:
+            self.unreadable += 1
+            level = logging.WARNING if self.unreadable == 1 else logging.DEBUG
+            log.log(level, "%s: %s; such messages are counted and left out", message.topic, error)
+
+
+def listen(url: str, **settings: Any) -> Listen:
+    """Poses as boards publish them, JSON or binary: of every camera the newest.
+
+    url       mqtt://host[:port]/topics or mqtts://..., topics as sink.mqtt.topic, + and # for any; default edgepose/+/+
+    settings  of sink.mqtt: username="me", password_file="secret", ca_file="ca.pem"
+
+    Raises:
+        ConfigError: the address or a setting is wrong.
+        SourceError: no broker is there, or it refuses; later it is connected to again when it is away.
+    """
+    parts = urlsplit(url)
+    broker = f"{parts.scheme}://{parts.netloc}" if "://" in url else url
+    fragment = f"#{parts.fragment}" if parts.fragment or url.endswith("#") else ""
+    cfg = made(None, {"broker": broker, **settings})
+    pattern = (parts.path + fragment).strip("/")
+    return Listen(target(cfg.sink.mqtt, "listen", "listen"), pattern or EVERYBODY)
