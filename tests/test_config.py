@@ -52,6 +52,7 @@ CHANGED = {
     "device": 'kitchen "pi"',
     "source.size_wh": [1280, 720],
     "source.loop": True,
+    "source.pace": "real",
     "engine.threads": 3,
     "decode.min_person_score": 0.35,
     "sink.mqtt.qos": 1,

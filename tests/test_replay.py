@@ -31,6 +31,7 @@ from edgepose.service.signals import stops
 from edgepose.sink import MemorySink, open_sinks
 from edgepose.source import ListSource
 from edgepose.wire.recording import Kept, Writer, read, text_of
+from tests.helpers.broker import Broker, Subscriber, wait_until
 from tests.helpers.people import poses
 from tests.test_recording import OWN, session
 
@@ -417,3 +418,18 @@ def test_raw_heads_of_a_pair_are_refused_in_a_line(tmp_path: Path) -> None:
 def test_no_sink_is_opened_for_a_recording_alone() -> None:
     cfg = config.load(None, {"sink.record.path": "a.epr"})
     assert open_sinks(cfg, live=True) == []
+
+
+def test_a_replay_tells_a_broker_who_is_present_and_how_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.epr"
+    words = {"device": "board", "engine.model": "light", "decode.kernels": "numpy", "sink.record.path": str(path)}
+    with build(config.load(None, words), source=ListSource(moving(10), live=True), sinks=[]) as run:
+        run.run()
+    with Broker(tmp_path) as broker, Subscriber(broker.port) as seen:
+        edgepose("replay", path, "--broker", broker.url, "--sink.mqtt.spool", tmp_path, "--speed", "0.2")
+        wait_until(lambda: any(b'"stopping"' in payload for payload in seen.payloads("/status")), "the last status")
+        states = [json.loads(payload)["state"] for payload in seen.payloads("/status")]
+        people = [json.loads(payload)["people"] for payload in seen.payloads("/presence")]
+    assert {"running", "stopping"} <= set(states)
+    assert 1 in people
+    assert people[-1] is None

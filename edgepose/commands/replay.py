@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgepose.commands.flags import add_settings, read_settings
 from edgepose.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgepose.core.config import Config
+    from edgepose.pipeline import Pipeline
+    from edgepose.pipeline.publish import Watch
 
 log = logging.getLogger("edgepose")
 
@@ -79,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         progress = FrameProgress(recording.frames() if plan.whole else None, live=False)
         with stops(replay.stop):
             try:
-                replay.run(progress.saw)
+                replay.run(progress.saw, around=partial(_served, cfg))
             finally:
                 progress.finish({})
                 if recording.warning:
@@ -91,6 +98,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _several(type_: Callable[[str], object]) -> dict[str, Any]:
     return {"type": type_, "action": "append", "default": []}
+
+
+@contextmanager
+def _served(cfg: Config, pipeline: Pipeline) -> Iterator[Watch]:
+    """Status, presence, health and metrics as they were; commands are for what can still change."""
+    from msgspec.structs import replace
+
+    from edgepose.service.run import Service
+
+    with Service(replace(cfg, control=replace(cfg.control, on=False)), pipeline) as service:
+        yield service.saw
 
 
 def check_window(from_s: float, to_s: float) -> None:

@@ -72,6 +72,13 @@ class Source(Section, frozen=True, kw_only=True):
     size_wh: Annotated[Size, says("frame size asked of a camera", "pixels")] = (640, 480)
     fps: Annotated[float, says("frame rate asked of a camera", "Hz", ge=0.1, le=1000)] = 30.0
     loop: Annotated[bool, says("start a file or folder again when it ends")] = False
+    pace: Annotated[
+        Literal["auto", "free", "real"],
+        says(
+            "how a file or folder is played: real gives its frames as a camera would, the newest wins; free as fast as "
+            "they are taken, every one; auto is real for a video that loops"
+        ),
+    ] = "auto"
     rotate: Annotated[
         Literal[0, 90, 180, 270],
         says("turn every frame clockwise; all coordinates are those of the turned one", "degrees"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from edgepose.sink import Sink
     from edgepose.source import Source
 
+log = logging.getLogger("edgepose.pipeline")
+
+AS_A_CAMERA = "set source.pace to real to play it as a camera would"
+
 
 def build(
     cfg: config.Config, source: Source | None = None, sinks: Sequence[Sink] | None = None, *, patient: bool = False
@@ -32,14 +37,14 @@ def build(
     """
     from edgepose.sink import open_sinks
     from edgepose.sink.apart import inputs_of, outputs_of, require_apart
-    from edgepose.source import open_source
+    from edgepose.source import open_paced
 
     require_apart(outputs_of(cfg), inputs_of(cfg))
     times = StageTimes()
     with ExitStack() as opened:
         estimate = open_estimate(cfg)
         opened.callback(estimate.close)
-        source = opened.enter_context(open_source(cfg.source) if source is None else source)
+        source = opened.enter_context(open_paced(cfg.source) if source is None else source)
         if sinks is None:
             sinks = [opened.enter_context(sink) for sink in open_sinks(cfg, source.live, times.poses_sent)]
         recorder = None
@@ -48,6 +53,8 @@ def build(
 
             recorder = Recorder(cfg, source.live, source.still, estimate, patient=bool(sinks))
             opened.callback(recorder.close)
+        if cfg.service.max_fps and not source.live:
+            log.warning("service.max_fps is for cameras, every frame of a recording is looked at; %s", AS_A_CAMERA)
         stages = stages_of(cfg, source, estimate)
         pipeline = Pipeline(
             source, stages, sinks, recorder=recorder, governor=governor_of(cfg, source), times=times, patient=patient

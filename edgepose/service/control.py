@@ -143,7 +143,7 @@ class Control:
 
     def _rate(self, command: Rate, respond: Respond) -> None:
         if not self._service.pipeline.source.live:
-            respond(error="max_fps is for cameras; of a recording every frame is taken")
+            respond(error="max_fps is for cameras; of a recording every frame is taken, unless source.pace is real")
             return
 
         def edit(cfg: config.Config) -> config.Config:

@@ -10,13 +10,14 @@ from edgepose.core.places import utf8
 from edgepose.source.base import COUNTS, Source
 from edgepose.source.detect import address, kind_of, masked, require_address
 from edgepose.source.memory import ListSource
+from edgepose.source.paced import PacedSource
 from edgepose.source.picamera2 import picamera2_source
 from edgepose.source.picture import FolderSource, ImageSource
 from edgepose.source.stream import stream_source
 from edgepose.source.v4l2 import v4l2_source
 from edgepose.source.video import VideoSource
 
-__all__ = ["COUNTS", "SOURCES", "ListSource", "Source", "kind_of", "open_source"]
+__all__ = ["COUNTS", "SOURCES", "ListSource", "Source", "kind_of", "open_paced", "open_source"]
 
 SOURCES: dict[str, Callable[..., Source]] = {
     "image": ImageSource,
@@ -49,6 +50,13 @@ def open_source(cfg: config.Source) -> Source:
     if cfg.password_file:
         address(cfg)
     return SOURCES[kind](cfg)
+
+
+def open_paced(cfg: config.Source) -> Source:
+    """The same, played as `source.pace` says; raises as open_source."""
+    source = open_source(cfg)
+    real = cfg.pace == "real" or (cfg.pace == "auto" and cfg.loop and isinstance(source, VideoSource))
+    return PacedSource(source) if real and not source.live else source
 
 
 def _is_text(uri: str) -> bool:

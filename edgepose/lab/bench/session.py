@@ -53,7 +53,7 @@ def sources(cfg: config.Config) -> Iterator[tuple[str, config.Config, Any]]:
     if live:
         yield "the camera", cfg, None
         return
-    looped = msgspec.structs.replace(cfg, source=msgspec.structs.replace(cfg.source, loop=True))
+    looped = msgspec.structs.replace(cfg, source=msgspec.structs.replace(cfg.source, loop=True, pace="free"))
     yield "as fast as it goes", looped, None
     frames, still = first_frames(cfg.source)
     yield f"as a camera at {cfg.source.fps:g} Hz", cfg, AsCamera(frames, cfg.source.fps, still=still)

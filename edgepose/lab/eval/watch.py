@@ -83,7 +83,7 @@ def watch(
     Raises:
         ConfigError: the video is no recording.
     """
-    source = msgspec.structs.replace(cfg.source, uri=video, loop=False)
+    source = msgspec.structs.replace(cfg.source, uri=video, loop=False, pace="free")
     plain = msgspec.structs.replace(cfg, source=source, smooth=config.Smooth(preset="off", predict="off"))
     measured: list[Poses] = []
     stills = Stills()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -19,9 +20,18 @@ from edgepose.pipeline.stages import Stages, stages_of
 from edgepose.wire.recording import Kept, Recording, Session
 
 if TYPE_CHECKING:
+    from edgepose.core.poses import Frame, Poses
     from edgepose.sink import Sink
 
 FOREVER = float("inf")
+
+
+Around = Callable[[Pipeline], "AbstractContextManager[Watch]"]
+"""What lives around the pipeline of one session."""
+
+
+def _ignore(_poses: Poses, _frame: Frame) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,8 @@ class Replay:
         self.sessions = 0
         """So far, that one included."""
 
-    def run(self, *watchers: Watch) -> None:
-        """Play all of it; watchers see what the sinks do.
+    def run(self, *watchers: Watch, around: Around | None = None) -> None:
+        """Play all of it; watchers see what the sinks do, and so does what `around` makes of each session's pipeline.
 
         Raises:
             SourceError: there is nothing in it.
@@ -70,7 +80,7 @@ class Replay:
         for _, frames in groupby(placed, lambda one: id(one[1].session)):
             if self._stopping:
                 return
-            before = self._play(frames, before, watchers)
+            before = self._play(frames, before, watchers, around)
         if not self.frames and not self._stopping:
             raise SourceError(self._recording.warning or f"{self._recording.name}: has no frames there")
 
@@ -79,6 +89,7 @@ class Replay:
         frames: Iterator[tuple[float, Kept]],
         before: Stages | None,
         watchers: Sequence[Watch],
+        around: Around | None,
     ) -> Stages | None:
         first = next(frames)
         self.session = session = first[1].session
@@ -91,7 +102,8 @@ class Replay:
             self._pipeline = Pipeline(source, stages, self._sinks)
             if self._stopping:
                 return None
-            self._pipeline.run(*watchers)
+            with around(self._pipeline) if around else nullcontext(_ignore) as watch:
+                self._pipeline.run(*watchers, watch)
             self.frames += source.counts["frames"]
         return stages
 
