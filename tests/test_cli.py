@@ -305,3 +305,23 @@ def test_drawn_pictures_do_not_replace_those_they_are_drawn_on(
     assert "a picture drawn there may replace source.also" in capsys.readouterr().err
     assert main(["run", str(tmp_path / "a*.jpg"), *words]) == 78
     assert (tmp_path / "a_poses.jpg").read_bytes() == picture
+
+
+@pytest.mark.parametrize(("rotate", "turn"), [(90, cv2.ROTATE_90_COUNTERCLOCKWISE), (180, cv2.ROTATE_180)])
+def test_coordinates_and_overlays_of_a_turned_picture_are_those_of_an_upright_one(
+    tmp_path: Path, rotate: int, turn: int
+) -> None:
+    picture = cv2.imread(str(PICTURES / "camera.jpg"))
+    assert picture is not None
+    for folder, image in {"upright": picture, "turned": cv2.rotate(picture, turn)}.items():
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), image)
+    for folder, words in {"upright": [], "turned": ["--source.rotate", str(rotate)]}.items():
+        at = tmp_path / folder
+        words += ["--model", SMALL, "--jsonl", str(at / "a.jsonl"), "--overlay", str(at / "drawn")]
+        assert main(["run", str(at / "a.png"), *words]) == 0
+
+    upright, turned = (tmp_path / folder for folder in ("upright", "turned"))
+    assert (turned / "a.jsonl").read_bytes() == (upright / "a.jsonl").read_bytes()
+    drawn = Path("drawn", "a_poses.jpg")
+    assert (turned / drawn).read_bytes() == (upright / drawn).read_bytes()

@@ -315,6 +315,18 @@ def test_each_line_in_the_journal_has_its_priority_and_no_level() -> None:
     ]  # fmt: skip
 
 
+def test_a_name_in_a_message_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    journal.set_up("info")
+    logging.getLogger("edgepose").warning(
+        "%s: %d pictures, %s", "a\nERROR forged\x1b[31m\u2028.jpg", 3, OSError("x\ny")
+    )
+    journal.complain("b\n.jpg: no such file")
+
+    forged, complaint = capsys.readouterr().err.splitlines()
+    assert forged == "WARNING edgepose: a\\nERROR forged\\x1b[31m\\u2028.jpg: 3 pictures, x\\ny"
+    assert complaint == "b\\n.jpg: no such file"
+
+
 def test_only_the_journals_own_stream_is_the_journal(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as stream:
         status = os.fstat(stream.fileno())

@@ -11,6 +11,7 @@ from edgepose.core.errors import ConfigError, SinkError
 from edgepose.core.poses import Layout
 from edgepose.sink.draw import COLOURS, DARK, bgr, colour_of, draw
 from edgepose.sink.overlay import OverlaySink
+from edgepose.sink.whole import unused
 from tests.helpers.people import frame, poses
 
 
@@ -387,3 +388,12 @@ def test_a_full_disk_under_a_video_ends_the_run(tmp_path: Path, monkeypatch: pyt
         pytest.raises(SinkError, match="the disk is full"),
     ):
         sink.write(poses(0), frame())
+
+
+def test_a_video_that_is_begun_again_leaves_the_one_before(tmp_path: Path) -> None:
+    first = str(tmp_path / "out.mp4")
+    assert unused(first) == first
+    (tmp_path / "out.mp4").touch()
+    (tmp_path / "out_2.mp4").touch()
+    assert unused(first) == str(tmp_path / "out_3.mp4")
+    assert unused(str(tmp_path)) == str(tmp_path)

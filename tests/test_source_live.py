@@ -231,6 +231,13 @@ def test_a_camera_that_comes_and_goes_all_the_time_is_counted_and_does_not_fill_
     assert caplog.messages[7].startswith("cam: back after ")
 
 
+def test_a_cameras_frames_are_turned_as_asked(gate: threading.Event) -> None:
+    with live(Camera([7, gate.wait]), rotate=90, mirror=True) as source:
+        frame = next(iter(source))
+        gate.set()
+    assert (frame.size_wh, value(frame)) == ((4, 6), 7)
+
+
 def test_numbers_and_time_go_on_rising_over_a_reconnect(gate: threading.Event) -> None:
     with live(Camera([1], [2], [3, gate.wait])) as source:
         frames = iter(source)

@@ -23,5 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show it; 0 only if correct poses came back."""
     from edgepose.lab.demo.show import show
+    from edgepose.sink.apart import inputs_of, require_apart
 
-    return show(read_settings(args), args.seconds, Path(args.picture))
+    cfg = read_settings(args)
+    require_apart([("--picture", args.picture)], inputs_of(cfg))
+    return show(cfg, args.seconds, Path(args.picture))

@@ -93,7 +93,12 @@ CONTROLS = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud80
 """Characters that end a line, move a cursor or turn text around, and halves of characters."""
 
 
+def printable(text: str) -> str:
+    """The same without an end to it."""
+    return re.sub(f"[{CONTROLS}]", lambda found: repr(found[0])[1:-1], text)
+
+
 def one_line(text: str) -> str:
     """Text that may hold what somebody else wrote, safe in a log or a terminal: escaped, and with an end to it."""
-    text = re.sub(f"[{CONTROLS}]", lambda found: repr(found[0])[1:-1], text)
+    text = printable(text)
     return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}..."

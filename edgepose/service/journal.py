@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
+from edgepose.core.errors import printable
+
 PLAIN = "%(levelname)s %(name)s: %(message)s"
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Level -> syslog's number, as sd-daemon(3) has it."""
@@ -46,13 +48,32 @@ class JournalFormatter(logging.Formatter):
         return line(record.levelno, super().format(record))
 
 
+class Printable(logging.Filter):
+    """What is put into a message, such as a file's name, cannot make lines of its own, nor colour them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Escapes it; lets everything pass."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(each if isinstance(each, (int, float)) else _escaped(each) for each in record.args)
+        return True
+
+
+def _escaped(value: object) -> object:
+    """The value itself, unless its text holds what a terminal or the journal obeys."""
+    text = str(value)
+    safe = printable(text)
+    return value if safe == text else safe
+
+
 def set_up(level: str) -> None:
     """Log to standard error from this level on, in the form that fits it."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Printable())
     handler.setFormatter(JournalFormatter() if in_journal() else logging.Formatter(PLAIN))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 def complain(text: str) -> None:
-    """The last words of a command that failed."""
+    """The last words of a command that failed, in one line."""
+    text = printable(text)
     print(line(logging.ERROR, text) if in_journal() else text, file=sys.stderr)  # noqa: T201

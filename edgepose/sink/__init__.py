@@ -13,6 +13,7 @@ from edgepose.core.errors import SinkError
 from edgepose.sink.base import OnSent, Sink, untold
 from edgepose.sink.memory import MemorySink
 from edgepose.sink.side import SideSink
+from edgepose.sink.whole import unused
 
 __all__ = ["SINKS", "MemorySink", "Sink", "open_sinks", "require_delivered"]
 
@@ -87,9 +88,10 @@ def open_sinks(config: Config, live: bool, on_sent: OnSent = untold) -> list[Sin
 
 def _opened(name: str, config: Config, live: bool, first: bool) -> Sink:
     """A sink beside others; what it wrote before it failed stays."""
-    if not first and config.sink.jsonl.overwrite:
+    if not first:
         jsonl = replace(config.sink.jsonl, overwrite=False)
-        config = replace(config, sink=replace(config.sink, jsonl=jsonl))
+        overlay = replace(config.sink.overlay, path=unused(config.sink.overlay.path))
+        config = replace(config, sink=replace(config.sink, jsonl=jsonl, overlay=overlay))
     return SINKS[name](config, live, untold)
 
 

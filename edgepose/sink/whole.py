@@ -49,3 +49,12 @@ def put_whole(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def unused(path: str) -> str:
+    """A name like it of which there is no file yet: out.mp4, out_2.mp4, ...; a folder stays what it is."""
+    name, number = Path(path), 1
+    while name.is_file():
+        number += 1
+        name = Path(path).with_name(f"{Path(path).stem}_{number}{Path(path).suffix}")
+    return str(name) if number > 1 else path
