@@ -175,7 +175,7 @@ def test_each_skeleton_fills_the_places_of_body_25_that_it_has(skeleton: Skeleto
             assert skeleton.joints[parts[0]] in names
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ["coco", "coco-results", "csv", "openpose"])
 @pytest.mark.parametrize("skeleton", [*SKELETONS.values(), OWN], ids=lambda one: one.name)
 def test_every_skeleton_is_exported_whole(kind: str, skeleton: Skeleton, tmp_path: Path) -> None:
     path = file_of(tmp_path / "a.epr", ({"skeleton": text_of(skeleton)}, walk(skeleton, 3)))

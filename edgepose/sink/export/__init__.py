@@ -1,21 +1,27 @@
-"""Poses in other programs' files, a frame at a time: COCO json, CSV, OpenPose-style json. Rows of FORMATS are sinks."""
+"""Poses in other programs' files: COCO json, CSV, OpenPose-style json, BVH, TRC, C3D. Rows of FORMATS are sinks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+from edgepose.sink.export.bvh import BvhFolder
+from edgepose.sink.export.c3d import C3dFile
 from edgepose.sink.export.coco import CocoFile, CocoResults
 from edgepose.sink.export.openpose import OpenPoseFolder
 from edgepose.sink.export.output import FileSink
 from edgepose.sink.export.table import CsvFile
+from edgepose.sink.export.trc import TrcFile
 
-__all__ = ["FORMATS", "CocoFile", "CocoResults", "CsvFile", "OpenPoseFolder"]
+__all__ = ["FORMATS", "BvhFolder", "C3dFile", "CocoFile", "CocoResults", "CsvFile", "OpenPoseFolder", "TrcFile"]
 
-FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder]] = {
+FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder | BvhFolder | C3dFile]] = {
     "coco": CocoFile,
     "coco-results": CocoResults,
     "csv": CsvFile,
     "openpose": OpenPoseFolder,
+    "bvh": BvhFolder,
+    "trc": TrcFile,
+    "c3d": C3dFile,
 }
-"""Name -> opens it: a file, for openpose a folder. What was there is replaced when all of the new is written."""
+"""Name -> opens it: a file, for openpose and bvh a folder. What was there is replaced when all of it is written."""

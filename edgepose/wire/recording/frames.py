@@ -10,8 +10,9 @@ offset  size
                 flag TOLD: predicted (8, float), counts (2 each) of ids that entered and left, N + those ids (4)
                 flag HEADS: offset and scale of the crop (4 floats of 8)
   16+A     B  numbers (4, float) of each frame: person_score N; score N K; xy N K 2;
-              flag XYZ: xyz N K 3; flag COARSE: coarse_xy N K 2. Of all of them first every first byte, then every
-              second, third and fourth, which deflates a fifth better.
+              flag XYZ: xyz N K 3; flag COARSE: coarse_xy N K 2; flag SPACE: 1 lifted or 2 triangulated, axes 1 of the
+              camera or 2 of the world, root N 3, its sigma N, sigma N K 2, guessed (0 or 1) N K. Of all of them first
+              every first byte, then every second, third and fourth, which deflates a fifth better.
 16+A+B        raw heads of the frames that have them, in the session's order
 """
 
@@ -26,15 +27,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.core.poses import Crop, Frame, Heads, Poses, Skeleton
+from edgepose.core.poses import Axes, Crop, Frame, Heads, Kind, Poses, Skeleton, Space
 from edgepose.wire.recording.session import HeadShape, Session, skeleton_of
 
 BEGIN = struct.Struct("<dII")
 FACTS = struct.Struct("<HHddqIIHB")
 TELLING = struct.Struct("<dHH")
 CROP = struct.Struct("<4d")
-XYZ, COARSE, TOLD, HEADS, PART, UNEXPECTED = 1, 2, 4, 8, 16, 32
+XYZ, COARSE, TOLD, HEADS, PART, UNEXPECTED, SPACE = 1, 2, 4, 8, 16, 32, 64
 """Flags: what a frame has; its crop is a part of the picture; nobody was expected when it was looked at."""
+KINDS: tuple[Kind, ...] = ("lifted", "triangulated")
+FRAMES: tuple[Axes, ...] = ("camera", "world")
 MOST_PEOPLE = 0xFFFF
 MOST_SIDE = 1 << 20
 """Pixels."""
@@ -97,6 +100,8 @@ class Block:
             numbers.append(poses.xyz)  # type: ignore[arg-type]
         if flags & COARSE:
             numbers.append(poses.coarse_xy)  # type: ignore[arg-type]
+        if poses.space is not None:
+            numbers += _space(poses.space)
         packed = b"".join(np.asarray(one, "<f4").tobytes() for one in numbers)
         parts = [] if raw is None else [_head_bytes(raw.heads[head.role], head) for head in heads]
         self.facts.append(facts)
@@ -116,6 +121,7 @@ def _facts(poses: Poses, raw: RawHeads | None) -> tuple[int, bytes]:
     flags = (
         (XYZ if poses.xyz is not None else 0)
         | (COARSE if poses.coarse_xy is not None else 0)
+        | (SPACE if poses.space is not None else 0)
         | (TOLD if told else 0)
         | (0 if raw is None else HEADS | (PART if raw.part else 0) | (UNEXPECTED if raw.nothing_expected else 0))
     )
@@ -134,6 +140,11 @@ def _facts(poses: Poses, raw: RawHeads | None) -> tuple[int, bytes]:
     if raw is not None:
         parts.append(CROP.pack(*raw.crop.offset_xy, *raw.crop.scale_xy))
     return flags, b"".join(parts)
+
+
+def _space(space: Space) -> list[NDArray[Any]]:
+    told = np.array([KINDS.index(space.kind) + 1, FRAMES.index(space.frame) + 1])
+    return [told, space.root, space.root_sigma, space.sigma, space.guessed]
 
 
 def _utf8(text: str, most: int) -> bytes:
@@ -207,6 +218,7 @@ def _frames(payload: bytes, session: Session, skeleton: Skeleton) -> Iterator[Ke
             xy=floats.take(people, joints, 2), track_id=ids,
             xyz=floats.take(people, joints, 3) if flags & XYZ else None,
             coarse_xy=floats.take(people, joints, 2) if flags & COARSE else None,
+            space=_read_space(floats, people, joints) if flags & SPACE else None,
             entered=entered, left=left, predicted_s=predicted_s, ran_on=ran_on.decode("utf-8", "surrogateescape"),
             taken_wall=taken_t + wall if math.isfinite(wall) else None,
         )  # fmt: skip
@@ -215,6 +227,16 @@ def _frames(payload: bytes, session: Session, skeleton: Skeleton) -> Iterator[Ke
             heads, raw_at = _heads(payload, raw_at, session.heads)
             raw = RawHeads(heads, crop, bool(flags & PART), bool(flags & UNEXPECTED))
         yield Kept(session, poses, raw)
+
+
+def _read_space(floats: _Floats, people: int, joints: int) -> Space:
+    kind, frame = floats.take(2).tolist()
+    if kind not in (1, 2) or frame not in (1, 2):
+        raise DamagedError("metres that cannot be")
+    return Space(
+        KINDS[int(kind) - 1], FRAMES[int(frame) - 1], floats.take(people, 3), floats.take(people),
+        floats.take(people, joints, 2), floats.take(people, joints) > 0,
+    )  # fmt: skip
 
 
 class _Floats:

@@ -1,0 +1,259 @@
+"""BVH, TRC and C3D as other people's readers open them: places, rates, gaps, ids, and planes that say so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgepose.core.errors import ConfigError, SinkError
+from edgepose.core.poses import COCO17, MPII16, Poses, Space
+from edgepose.sink.export import FORMATS
+from edgepose.sink.export.bvh import euler_zxy
+from edgepose.sink.export.motion import Gathered, resampled
+from edgepose.sink.export.rig import BONES, forward, rigged, targets
+from tests.helpers.people import frame
+from tests.helpers.people import poses as flat
+from tests.test_lift import STANDING
+
+Array = NDArray[np.float64]
+SITTING = STANDING.copy()
+SITTING[[13, 14], 1], SITTING[[13, 14], 2] = 0.05, -0.42
+SITTING[[15, 16], 1], SITTING[[15, 16], 2] = 0.45, -0.40
+
+
+def solid(t: float, *people: Array, ids: tuple[int, ...] = (1,), root: Any = (0.0, 0.0, 4.0)) -> Poses:
+    """People (17, 3) metres from their root, camera axes."""
+    count = len(people)
+    xyz = np.array(people, np.float32).reshape(count, 17, 3)
+    space = Space(
+        "lifted", "camera", np.tile(np.array(root, np.float32), (count, 1)), np.full(count, 0.2, np.float32),
+        np.full((count, 17, 2), 0.05, np.float32), np.isnan(xyz[..., 0]),
+    )  # fmt: skip
+    ids_of = np.array(ids[:count], np.int32)
+    return flat(count, t=t, taken_t=t, xyz=xyz, space=space, track_id=ids_of)
+
+
+def export(kind: str, path: Path, *frames: Poses) -> Path:
+    sink = FORMATS[kind](path)
+    for poses in frames:
+        sink.write(poses, frame())
+    sink.close()
+    return path
+
+
+def y_up(person: Array, root: Any = (0.0, 0.0, 4.0)) -> Array:
+    turned: Array = (person + np.array(root)) * [1, -1, -1]
+    return turned
+
+
+def sway(t: float) -> Array:
+    """Someone who lifts an arm and sits down in a second."""
+    return STANDING + (SITTING - STANDING) * t
+
+
+# ------------------------------------------------------------------------------------------------ motion
+
+
+def test_a_camera_that_wavers_becomes_a_fixed_rate() -> None:
+    gathered = Gathered()
+    random = np.random.default_rng(0)
+    for number in range(31):
+        t = number / 30 + random.uniform(-0.004, 0.004)
+        gathered.add(solid(t, sway(t)))
+    assert gathered.fps == 30
+    (motion,) = gathered.motions()
+    moments = gathered.times[0] + (motion.first + np.arange(len(motion.xyz))) / 30
+    truth = np.stack([y_up(sway(t)) for t in moments])
+    np.testing.assert_allclose(motion.xyz, truth, atol=1e-4)
+
+
+def test_short_gaps_are_bridged_and_long_ones_stay() -> None:
+    times = np.array([0.0, 0.1, 0.3, 0.8])
+    xyz = np.arange(4.0)[:, None, None] * np.ones((4, 1, 3))
+    out = resampled(times, xyz, np.array([0.0, 0.05, 0.2, 0.5, 0.8]))[:, 0, 0]
+    np.testing.assert_allclose(out, [0, 0.5, 1.5, np.nan, 3])
+
+
+# ------------------------------------------------------------------------------------------------ rig, BVH
+
+
+def test_the_rig_leads_to_the_joints_it_was_made_from() -> None:
+    xyz = np.stack([y_up(sway(t)) for t in (0.0, 0.0, 0.0)])  # constant lengths: then it must be exact
+    rig = rigged(xyz, COCO17.joints)
+    wanted = targets(xyz, COCO17.joints)
+    limbs = [number for number, bone in enumerate(BONES) if bone.parent >= 0 and bone.rest[1] <= 0]
+    off = np.linalg.norm(forward(rig) - wanted, axis=2)[:, limbs]
+    assert off.max() < 0.06  # hips and shoulders of a rig are level and square to the spine, a person's nearly
+    turns = np.linalg.det(rig.turn)
+    np.testing.assert_allclose(turns, 1, atol=1e-9)
+
+
+def test_a_t_pose_is_rest() -> None:
+    joints = {bone.target: np.zeros(3) for bone in BONES}
+    for bone in BONES[1:]:
+        joints[bone.target] = joints[BONES[bone.parent].target] + np.array(bone.rest, float) * 0.3
+    xyz = np.full((1, 17, 3), np.nan)
+    for name, place in joints.items():
+        if name in COCO17.joints:
+            xyz[0, COCO17.joints.index(name)] = place
+    xyz[0, [3, 4]] = joints["head"]
+    rig = rigged(xyz, COCO17.joints)
+    np.testing.assert_allclose(rig.turn[0], np.tile(np.eye(3), (len(BONES), 1, 1)), atol=1e-9)
+
+
+def test_angles_make_the_turn_they_came_from() -> None:
+    random = np.random.default_rng(1)
+    q = np.linalg.qr(random.normal(size=(50, 3, 3)))[0]
+    turn = q * np.sign(np.linalg.det(q))[:, None, None]
+    z, x, y = np.radians(euler_zxy(turn)).T
+
+    def about(axis: int, angle: Array) -> Array:
+        out = np.tile(np.eye(3), (len(angle), 1, 1))
+        a, b = [(1, 2), (2, 0), (0, 1)][axis]
+        out[:, a, a] = out[:, b, b] = np.cos(angle)
+        out[:, a, b], out[:, b, a] = -np.sin(angle), np.sin(angle)
+        return out
+
+    np.testing.assert_allclose(about(2, z) @ about(0, x) @ about(1, y), turn, atol=1e-9)
+
+
+def test_bvhio_finds_the_joints_where_our_own_kinematics_does(tmp_path: Path) -> None:
+    bvhio = pytest.importorskip("bvhio", reason="pip install bvhio: another reader of BVH")
+    frames = [solid(number / 30, sway(number / 30)) for number in range(31)]
+    folder = export("bvh", tmp_path / "rigs", *frames)
+    (path,) = folder.iterdir()
+    assert path.name == "person_1.bvh"
+    file = bvhio.readAsBvh(str(path))
+    assert file.FrameCount == 31
+    assert file.FrameTime == pytest.approx(1 / 30, abs=1e-7)
+    gathered = Gathered()
+    for poses in frames:
+        gathered.add(poses)
+    ours = forward(rigged(gathered.motions()[0].xyz, COCO17.joints)) * 100
+    root = bvhio.readAsHierarchy(str(path))
+    for number in (0, 15, 30):
+        root.loadPose(number)
+        for bone, place in zip(BONES, ours[number], strict=True):
+            found = next(joint for joint, *_ in root.layout() if joint.Name == bone.name)
+            there = found.PositionWorld
+            np.testing.assert_allclose([there.x, there.y, there.z], place, atol=0.03)
+
+
+def test_bones_keep_their_length_and_people_their_file(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    frames = [
+        solid(number / 30, sway(0.5) + random.normal(0, 0.02, (17, 3)), STANDING, ids=(4, 9)) for number in range(20)
+    ]  # fmt: skip
+    folder = export("bvh", tmp_path / "rigs", *frames)
+    assert sorted(path.name for path in folder.iterdir()) == ["person_4.bvh", "person_9.bvh"]
+    gathered = Gathered()
+    for poses in frames:
+        gathered.add(poses)
+    place = forward(rigged(gathered.motions()[0].xyz, COCO17.joints))
+    length = np.linalg.norm(place[:, 10] - place[:, 9], axis=1)
+    assert np.ptp(length) < 1e-9
+
+
+# ------------------------------------------------------------------------------------------------ TRC, C3D
+
+
+def test_ezc3d_reads_points_gaps_and_labels(tmp_path: Path) -> None:
+    ezc3d = pytest.importorskip("ezc3d", reason="pip install ezc3d: another reader of C3D")
+    hidden = STANDING.copy()
+    hidden[9] = np.nan
+    path = export("c3d", tmp_path / "a.c3d", *(solid(n / 25, hidden, SITTING, ids=(3, 5)) for n in range(10)))
+    file = ezc3d.c3d(str(path))
+    parameters = file["parameters"]["POINT"]
+    assert parameters["RATE"]["value"][0] == 25
+    assert parameters["UNITS"]["value"] == ["mm"]
+    assert parameters["LABELS"]["value"][:2] == ["p3_nose", "p3_left_eye"]
+    points = file["data"]["points"]
+    assert points.shape == (4, 34, 10)
+    np.testing.assert_allclose(points[:3, :17, 4].T, y_up(hidden) * 1000, atol=0.1)
+    np.testing.assert_allclose(points[:3, 17:, 9].T, y_up(SITTING) * 1000, atol=0.1)
+    assert np.isnan(points[:3, 9]).all()
+
+
+@pytest.mark.filterwarnings("ignore:No analog data")
+def test_the_c3d_package_reads_the_same(tmp_path: Path) -> None:
+    c3d = pytest.importorskip("c3d", reason="pip install c3d: another reader of C3D")
+    path = export("c3d", tmp_path / "a.c3d", *(solid(n / 30, STANDING) for n in range(5)))
+    with path.open("rb") as file:
+        reader = c3d.Reader(file)
+        assert [label.strip() for label in reader.point_labels] == list(COCO17.joints)
+        frames = [points for _, points, _ in reader.read_frames()]
+    assert len(frames) == 5
+    np.testing.assert_allclose(frames[2][:, :3], y_up(STANDING) * 1000, atol=0.1)
+
+
+def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
+    lines = path.read_text().splitlines()
+    return lines[:5], [line.split("\t") for line in lines[6:]]
+
+
+def test_a_trc_file_says_what_it_holds(tmp_path: Path) -> None:
+    head, rows = rows_of(export("trc", tmp_path / "walk.trc", *(solid(n / 30, STANDING) for n in range(4))))
+    assert head[0] == "PathFileType\t4\t(X/Y/Z)\twalk.trc"
+    assert head[1].split("\t")[3] == "NumMarkers"
+    assert head[2].split("\t") == ["30", "30", "4", "17", "m", "30", "1", "4"]
+    assert [name for name in head[3].split("\t")[2:] if name] == list(COCO17.joints)
+    assert len(rows) == 4
+    np.testing.assert_allclose(np.array(rows[0][2:], float).reshape(17, 3), y_up(STANDING), atol=1e-5)
+    assert float(rows[3][1]) == pytest.approx(0.1)
+
+
+def test_opensims_own_file_and_ours_have_the_same_form(tmp_path: Path) -> None:
+    from tests.helpers.shared import shared
+
+    theirs = shared("data/uses/mocap_files/opensim_walk1.trc").read_text().splitlines()
+    ours, _ = rows_of(export("trc", tmp_path / "a.trc", *(solid(n / 30, STANDING) for n in range(4))))
+    assert theirs[0].split("\t")[:3] == ours[0].split("\t")[:3]
+    assert theirs[1].split("\t")[:8] == ours[1].split("\t")[:8]
+    assert theirs[3].split("\t")[:2] == ours[3].split("\t")[:2]
+
+
+@pytest.mark.parametrize("kind", ["trc", "c3d"])
+def test_a_2d_recording_lies_in_a_plane_and_says_so(kind: str, tmp_path: Path) -> None:
+    made = [flat(1, t=n / 30, taken_t=n / 30, track_id=np.array([1], np.int32)) for n in range(3)]
+    path = export(kind, tmp_path / f"a.{kind}", *made)
+    if kind == "trc":
+        head, rows = rows_of(path)
+        assert "planar" in head[0]
+        assert {row[4] for row in rows} == {"0.00000"}
+    else:
+        assert b"planar" in path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d"])
+def test_a_recording_without_people_is_an_empty_file_or_folder(kind: str, tmp_path: Path) -> None:
+    path = export(kind, tmp_path / "out", *(flat(0, t=n / 30) for n in range(3)))
+    assert path.exists()
+    assert kind != "bvh" or not list(path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d"])
+def test_metres_after_pixels_are_refused(kind: str, tmp_path: Path) -> None:
+    sink = FORMATS[kind](tmp_path / "out")
+    sink.write(solid(0.0, STANDING), frame())
+    with pytest.raises(SinkError, match="from pixels to metres"):
+        sink.write(flat(1, t=0.1), frame())
+    sink.abandon()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="new or empty"):
+        FORMATS["bvh"](tmp_path)
+
+
+def test_another_skeleton_has_no_rig(tmp_path: Path) -> None:
+    sink = FORMATS["bvh"](tmp_path / "out")
+    other = replace(flat(1), skeleton=MPII16, xy=np.zeros((1, 16, 2), np.float32), score=np.ones((1, 16), np.float32))
+    with pytest.raises(SinkError, match="coco17"):
+        sink.write(other, frame())
