@@ -184,3 +184,15 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     text = says("uninstall", "--root", tmp_path)
     assert "rm" not in text
     assert (tmp_path / "usr/local/bin/edgepose").exists()
+
+
+def test_the_boot_in_a_container_says_where_it_cannot_work(tmp_path: Path) -> None:
+    """It needs root, a Debian and a machine that lets it, and takes minutes: only its words are tried here."""
+    told = subprocess.run(["sh", ROOT / "tools" / "boot", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "real systemd as process 1" in told
+    nothing = {"PATH": str(tmp_path), "EDGEPOSE_BOOT": str(tmp_path / "box")}
+    for tool in ("sh", "dirname", "uname", "id", "sed", "basename", "cat", "grep"):
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    ended = subprocess.run(["sh", ROOT / "tools" / "boot"], capture_output=True, text=True, env=nothing, check=False)
+    assert ended.returncode == 77
+    assert "skipped" in ended.stderr

@@ -98,7 +98,7 @@ def test_both_ids_of_a_coral_stick_and_its_pcie_node_have_a_group_that_the_unit_
     groups = set(re.findall(r'GROUP="(\w+)"', rules))
     assert groups == {"plugdev", "apex"}
     assert groups <= set(sandbox.settings(UNIT)["SupplementaryGroups"][0].split())
-    made = re.findall(r"^g (\w+)", (UNITS / "sysusers.conf").read_text(), re.MULTILINE)
+    made = re.findall(r"^m edgepose (\w+)", (UNITS / "sysusers.conf").read_text(), re.MULTILINE)
     assert set(sandbox.settings(UNIT)["SupplementaryGroups"][0].split()) == set(made)
 
 

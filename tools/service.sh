@@ -47,11 +47,16 @@ put() {
   [ -z "$yes" ] || install -D -m "$3" "$from" "$to" || die "$to cannot be written"
 }
 
-# Every camera that has an instance here.
+# Every camera that has an instance here: started at boot, or running without that.
 instances() {
-  for link in "$into$units"/multi-user.target.wants/edgepose@*.service; do
-    if [ -L "$link" ]; then basename "$link" .service; fi
-  done
+  {
+    for link in "$into$units"/multi-user.target.wants/edgepose@*.service; do
+      if [ -L "$link" ]; then basename "$link" .service; fi
+    done
+    if [ -z "$into" ] && [ -d /run/systemd/system ]; then
+      systemctl list-units --all --plain --no-legend 'edgepose@*.service' | sed -n 's/^\([^ ]*\)\.service .*/\1/p'
+    fi
+  } | sort -u
 }
 
 # Is there a systemd to talk to? When only showing: as if.
