@@ -23,6 +23,9 @@ RELIABLE = 0.9
 """An angle is reliable when its shorter-seen bone shows at least this part of its length: within 26 degrees of the
 plane."""
 
+NEARLY = 0.95
+"""A bone that shows this part of its length counts as lying in the plane."""
+
 _HINGES = {
     "knee": (j.LEFT_HIP, j.LEFT_KNEE, j.LEFT_ANKLE, 2, 4),
     "hip": (j.LEFT_SHOULDER, j.LEFT_HIP, j.LEFT_KNEE, 0, 2),
@@ -67,6 +70,20 @@ def joint_angles(xy: Floats) -> Floats:
 def planes(in_plane: Floats) -> Floats:
     """(N, 8) of the joint angles, from (N, 10) of the bones: the worse of its two."""
     return np.asarray(np.minimum(in_plane[:, _P], in_plane[:, _Q]), np.float64)
+
+
+def bends(xy: Floats, in_plane: Floats) -> Floats:
+    """(N, 8) degrees of the joint angles as if seen from the side, from (N, 10) of the bones: a guess from lengths.
+
+    What of a bone is not seen points at the camera or away; a hinge that bends lies before or behind both its ends.
+    """
+    hinge = xy[:, _B]
+    first, second = xy[:, _A] - hinge, xy[:, _C] - hinge
+    lengths = np.sqrt(np.einsum("nad,nad->na", first, first) * np.einsum("nad,nad->na", second, second))
+    flat = np.einsum("nad,nad->na", first, second) / np.maximum(lengths, 1e-9)
+    one, other = np.minimum(in_plane[:, _P] / NEARLY, 1.0), np.minimum(in_plane[:, _Q] / NEARLY, 1.0)
+    cosine = flat * one * other + np.sqrt((1 - one * one) * (1 - other * other))
+    return np.asarray(_OFFSET + _SIGN * np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.float64)
 
 
 def segment_angles(body: Body) -> Floats:

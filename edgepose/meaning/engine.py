@@ -130,14 +130,14 @@ class Meaning:
             xy, ids = xy[kept], poses.track_id[kept].tolist()
         body = Body(joints.taken(xy, self._joints), poses.size_wh, poses.t)
         inside = self._zones.inside(body) if len(ids) and self._zones.zones else np.zeros((len(ids), 0))
-        centre, looks = body.centre, body.looks
-        slots = self.stations.slots(poses.t, ids, centre, looks, lambda: self._places(inside, len(ids)))
-        if len(ids) > 1 and self.stations.swapped(centre, looks):
-            slots = self.stations.slots(poses.t, ids, centre, looks, lambda: self._places(inside, len(ids)))
+        anchors, looks = np.concatenate((body.shoulder, body.hip), axis=1), body.looks
+        slots = self.stations.slots(poses.t, ids, anchors, looks, lambda: self._places(inside, len(ids)))
+        if len(ids) > 1 and self.stations.swapped(anchors, looks):
+            slots = self.stations.slots(poses.t, ids, anchors, looks, lambda: self._places(inside, len(ids)))
         values = self._values(body, looks, slots, dt, inside)
         if poses.t - self._noted_t >= NOTE_S or dt > NOTE_S:
             self._noted_t = poses.t
-            self.stations.seen(poses.t, centre, body.size)
+            self.stations.seen(poses.t, anchors, body.size)
         by_hips = self._zones.by_hips if self._zones.zones else np.zeros(len(ids), bool)
         moment = Moment(
             poses.t, dt, poses.seq, body, ids, slots, values, self.columns, self.stations.by_slot, self.floor, by_hips,

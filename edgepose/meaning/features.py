@@ -123,13 +123,16 @@ class Table:
 
     def _angles(self, body: Body) -> Floats:
         bent = angles.joint_angles(body.xy)
-        plane = angles.planes(self._scale.in_plane(body))
+        bones = self._scale.in_plane(body)
+        plane = angles.planes(bones)
+        bend = angles.bends(body.xy, bones)
+        bend = np.where(np.isnan(bend), np.roll(bend.reshape(-1, 4, 2), 1, axis=2).reshape(bend.shape), bend)
         weight = np.where(np.isnan(bent), 0.0, np.maximum(plane, 0.05) ** 4)
         pairs = (np.where(np.isnan(bent), 0.0, bent) * weight).reshape(len(bent), 4, 2).sum(2)
         with np.errstate(invalid="ignore", divide="ignore"):
             means = pairs / weight.reshape(len(bent), 4, 2).sum(2)
         best = np.fmax(plane[:, 0::2], plane[:, 1::2])
-        return np.concatenate((bent, plane, means, best), axis=1)
+        return np.concatenate((bent, plane, means, best, (bend[:, 0::2] + bend[:, 1::2]) / 2), axis=1)
 
 
 _CODES = np.arange(len(posture.POSTURES), dtype=np.float64)
@@ -164,6 +167,7 @@ def _features() -> dict[str, Feature]:
     for column, name in enumerate(MEANS):
         made[name] = Feature("angles", 16 + column, "deg", f"{name} of both sides", needs[name])
         made[f"{name}_plane"] = Feature("angles", 20 + column, "1", f"how much of {name} lies in the picture's plane")
+        made[f"{name}_bend"] = Feature("angles", 24 + column, "deg", f"{name} as if seen from the side", needs[name])
     for column, name in enumerate(angles.SEGMENT_ANGLES):
         made[f"{name}_deg"] = Feature("segments", column, "deg", f"{name}, anticlockwise from the horizontal")
     for column, (name, says) in enumerate(HEIGHTS.items()):

@@ -16,6 +16,7 @@ MOTION = {
     "turn_deg": ("deg", "how far the trunk tilted more than it did at least within 1.5 s"),
     "speed": ("torso/s", "of the body's middle, over half a second"),
     "speed_x": ("torso/s", "the same across the picture, to the right"),
+    "sway": ("torso", "how far the body's middle went within 1.5 s, the longer way"),
     "rise": ("torso", "shoulders above where they were lowest within 1.5 s"),
 }
 DROP_S = 1.5
@@ -50,7 +51,7 @@ class Motion:
         self._t[slot], self._kept[slot], self._at[slot], self._sink[slot] = -np.inf, np.nan, 0, -np.inf
 
     def update(self, body: Body) -> Floats:
-        """(N, 7) in the order of MOTION."""
+        """(N, 8) in the order of MOTION."""
         slots, t, size = body.slots, body.t, body.size
         centre = body.centre
         trunk = body.trunk
@@ -73,6 +74,8 @@ class Motion:
         drops = (now[:, :2] - lowest[:, :2]) / size[:, None]
         turned = tilt - lowest[:, TILT]
         rise = (highest_y - now[:, SHOULDER_Y]) / size
+        went = np.where(lately, kept[:, :, X:], np.nan)
+        sway = (np.fmax.reduce(went, axis=1) - np.fmin.reduce(went, axis=1)).max(1) / size
 
         fast = self._over(ages, kept, now, SPEED_S)
         speed = np.sqrt(fast[:, X] ** 2 + fast[:, Y] ** 2) / size
@@ -83,7 +86,7 @@ class Motion:
         best, when = np.where(newer, sinking, best), np.where(newer, t, when)
         self._sink[slots, 0], self._sink[slots, 1] = best, when
         best = np.where(np.isinf(best), np.nan, best)
-        return np.stack((drops[:, 0], drops[:, 1], best, turned, speed, fast[:, X] / size, rise), axis=1)
+        return np.stack((drops[:, 0], drops[:, 1], best, turned, speed, fast[:, X] / size, sway, rise), axis=1)
 
     @staticmethod
     def _over(ages: Floats, kept: Floats, now: Floats, span_s: float) -> Floats:

@@ -17,6 +17,10 @@ ROOM = 8
 """Slots to begin with, and each time there are too few."""
 
 
+Anchor = tuple[float, float, float, float]
+"""x and y of the shoulders' middle, then of the hips', pixels; NaN: not seen."""
+
+
 @dataclass(slots=True)
 class Station:
     """State that belongs to a person, or to whoever stands where that one was lost."""
@@ -29,8 +33,8 @@ class Station:
     """Who is there, or was last."""
     born_t: float
     seen_t: float
-    xy: tuple[float, float] = (math.nan, math.nan)
-    """Middle of the body when seen last, pixels."""
+    anchor: Anchor = (math.nan, math.nan, math.nan, math.nan)
+    """Where both were when seen last."""
     size: float = math.nan
     """Torso length, pixels."""
     place: str = ""
@@ -47,8 +51,8 @@ class Stations:
         self._of_id: dict[int, Station] = {}
         self._ids: list[int] = []
         self._slots = np.zeros(0, np.intp)
-        self._middles = np.zeros((0, 2))
-        """(S, 2) where each station was in the last frame, pixels."""
+        self._anchors = np.zeros((0, 4))
+        """(S, 4) where each station was in the last frame, pixels."""
         self._free: list[int] = []
         self.room = 0
         self._next = 1
@@ -66,13 +70,13 @@ class Stations:
         self,
         t: float,
         ids: Sequence[int],
-        middles: NDArray[np.float64],
+        anchors: NDArray[np.float64],
         sizes: NDArray[np.float64],
         places: Callable[[], Sequence[str]],
     ) -> NDArray[np.intp]:
         """(N,) the slot of each person; `places` is called only where somebody came or went.
 
-        middles  (N, 2) pixels
+        anchors  (N, 4) as Anchor
         sizes    (N,) torso lengths, pixels
         places   (N,) the polygon with a station of its own in which each is; empty: none
         """
@@ -84,29 +88,29 @@ class Stations:
                 station.there = False
                 del self._of_id[identity]
         if any(identity not in self._of_id for identity in ids):
-            self._welcome(t, ids, middles, sizes, places())
+            self._welcome(t, ids, anchors, sizes, places())
         self._merge(t)
         self._slots = np.array([self._of_id[identity].slot for identity in ids], np.intp)
         self._ids = list(ids)
         return self._slots
 
-    def swapped(self, middles: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool:
+    def swapped(self, anchors: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool:
         """Give identities that changed places between two frames each other's station; whether any did."""
-        last = self._middles[self._slots]
-        self._middles[self._slots] = middles
-        leaps = np.abs(middles - last).sum(1) > REACH * sizes
+        last = self._anchors[self._slots]
+        self._anchors[self._slots] = anchors
+        leaps = np.fmin(*_legs(anchors - last)) > REACH * sizes
         if not leaps.any():
             return False
         rows = np.flatnonzero(leaps).tolist()
         found = False
         for at, row in enumerate(rows):
             for other in rows[at + 1 :]:
-                there = np.abs(middles[row] - last[other]).sum() < REACH * sizes[row] / 2
-                back = np.abs(middles[other] - last[row]).sum() < REACH * sizes[other] / 2
+                there = np.fmin(*_legs(anchors[row] - last[other])) < REACH * sizes[row] / 2
+                back = np.fmin(*_legs(anchors[other] - last[row])) < REACH * sizes[other] / 2
                 if there and back:
                     self._exchange(row, other)
                     found = True
-        self._middles[self._slots] = middles
+        self._anchors[self._slots] = anchors
         return found
 
     def _exchange(self, row: int, other: int) -> None:
@@ -115,13 +119,12 @@ class Stations:
         self._of_id[first.id], self._of_id[second.id] = first, second
         self._slots[row], self._slots[other] = second.slot, first.slot
 
-    def seen(self, t: float, middles: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
+    def seen(self, t: float, anchors: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
         """Note where everybody of the frame is; before somebody is lost this must be recent."""
-        for identity, (x, y), size in zip(self._ids, middles.tolist(), sizes.tolist(), strict=True):
+        for identity, anchor, size in zip(self._ids, anchors.tolist(), sizes.tolist(), strict=True):
             station = self._of_id[identity]
             station.seen_t = t
-            if x == x and y == y:
-                station.xy = x, y
+            station.anchor = _known(anchor, station.anchor)
             if size == size:
                 station.size = size
 
@@ -141,25 +144,25 @@ class Stations:
         self,
         t: float,
         ids: Sequence[int],
-        middles: NDArray[np.float64],
+        anchors: NDArray[np.float64],
         sizes: NDArray[np.float64],
         places: Sequence[str],
     ) -> None:
         for index, identity in enumerate(ids):
             if identity in self._of_id:
                 continue
-            xy, size = (float(middles[index, 0]), float(middles[index, 1])), float(sizes[index])
-            station = self._left_at(t, xy, size, places[index]) or self._new(t, places[index])
+            anchor, size = tuple(anchors[index].tolist()), float(sizes[index])
+            station = self._left_at(t, anchor, size, places[index]) or self._new(t, places[index])
             station.id, station.there, station.seen_t = identity, True, t
-            station.xy, station.size = xy, size
+            station.anchor, station.size = _known(anchor, station.anchor), size if size == size else station.size
             self._of_id[identity] = station
 
-    def _left_at(self, t: float, xy: tuple[float, float], size: float, place: str) -> Station | None:
+    def _left_at(self, t: float, anchor: Anchor, size: float, place: str) -> Station | None:
         """The station that waits there; of several the nearest."""
         waiting = self.absent
         if place:
             return next((one for one in waiting if one.place == place), None)
-        near = [(_apart(one, xy, size), one) for one in waiting if not one.place and t - one.seen_t <= KEEP_S]
+        near = [(apart(one, anchor, size), one) for one in waiting if not one.place and t - one.seen_t <= KEEP_S]
         distance, station = min(near, key=lambda pair: pair[0], default=(math.inf, None))
         return station if distance <= REACH else None
 
@@ -172,12 +175,12 @@ class Stations:
                 one
                 for one in self._of_id.values()
                 if not one.place and old.born_t < one.born_t >= old.seen_t - KEEP_S and one.seen_t >= old.seen_t
-                and _apart(old, one.xy, one.size) <= REACH / 2
+                and apart(old, one.anchor, one.size) <= REACH / 2
             ]  # fmt: skip
             if twins:
                 young = max(twins, key=lambda one: one.born_t)
                 identity = young.id
-                old.id, old.there, old.seen_t, old.xy, old.size = identity, True, t, young.xy, young.size
+                old.id, old.there, old.seen_t, old.anchor, old.size = identity, True, t, young.anchor, young.size
                 self._end(young, t)
                 self._of_id[identity] = old
 
@@ -185,10 +188,10 @@ class Stations:
         if not self._free:
             self._free = list(range(self.room + ROOM - 1, self.room - 1, -1))
             self.room += ROOM
-            self._middles = np.concatenate((self._middles, np.full((ROOM, 2), np.nan)))
+            self._anchors = np.concatenate((self._anchors, np.full((ROOM, 4), np.nan)))
         station = Station(self._next, self._free.pop(), -1, t, t, place=place)
         self._next += 1
-        self._middles[station.slot] = np.nan
+        self._anchors[station.slot] = np.nan
         self.by_slot[station.slot] = station
         self._on_new(station)
         return station
@@ -199,10 +202,23 @@ class Stations:
         self._free.append(station.slot)
 
 
-def _apart(station: Station, xy: tuple[float, float], size: float) -> float:
-    """Torso lengths between where a station was left and a place; infinite where either is not known."""
+def apart(station: Station, anchor: Anchor, size: float) -> float:
+    """Torso lengths from where a station was left: of shoulders or hips, the nearer; infinite where neither is known."""
     sizes = [one for one in (station.size, size) if one == one and one > 0]
     if not sizes:
         return math.inf
-    distance = math.hypot(station.xy[0] - xy[0], station.xy[1] - xy[1]) / max(sizes)
-    return distance if distance == distance else math.inf
+    old = station.anchor
+    spans = (math.hypot(old[at] - anchor[at], old[at + 1] - anchor[at + 1]) for at in (0, 2))
+    return min((span / max(sizes) for span in spans if span == span), default=math.inf)
+
+
+def _known(new: Sequence[float], old: Anchor) -> Anchor:
+    """The new place, and the old one of what is not seen."""
+    a, b, c, d = (one if one == one else before for one, before in zip(new, old, strict=True))
+    return a, b, c, d
+
+
+def _legs(span: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far shoulders and hips went, pixels, along x plus along y."""
+    span = np.abs(span)
+    return span[..., 0] + span[..., 1], span[..., 2] + span[..., 3]

@@ -30,8 +30,15 @@ def _arm(side: str) -> tuple[Condition, ...]:
     )
 
 
+_AT_REST = (below("sway", 0.5, 0.8), below("tilt_deg", 35.0, 45.0))
+"""Who waves stands or sits: dancers and walkers swing their arms too."""
+
 BUILT_IN: dict[str, tuple[tuple[str, tuple[Condition, ...]], ...]] = {
-    "wave": tuple((side, (above(f"{side}_wave", 3.0, 1.0),)) for side in ("left", "right")),
+    "wave": (
+        ("both", (above("both_wave", 3.0, 1.0), *_AT_REST)),
+        ("left", (above("left_wave", 3.0, 1.0), *_AT_REST)),
+        ("right", (above("right_wave", 3.0, 1.0), *_AT_REST)),
+    ),
     "raised": (
         ("both", (above("left_hand_up", 0.0, -0.15), above("right_hand_up", 0.0, -0.15))),
         ("left", (above("left_hand_up", 0.0, -0.15),)),
@@ -111,7 +118,7 @@ class Gesture(Rule):
     def _covered(self, slot: int, name: str, side: str) -> bool:
         """One hand of a gesture that both make; pointing in a T-pose."""
         for gate, (other, both) in enumerate(self._says):
-            if both == "both" and self.on[slot, gate] and (other == name != "" and side != "both"):
+            if both == "both" and self.on[slot, gate] and other == name and side != "both":
                 return True
             if name == "point" and other == "t_pose" and self.on[slot, gate]:
                 return True

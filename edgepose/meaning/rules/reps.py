@@ -17,10 +17,14 @@ from edgepose.meaning.periodic import Periods
 from edgepose.meaning.reasons import reason
 from edgepose.meaning.records import Event, Gauge
 from edgepose.meaning.settings import Common, known
-from edgepose.meaning.stations import Station
+from edgepose.meaning.stations import Station, apart
 
 Floats = NDArray[np.float64]
 AUTO = "auto"
+TWIN_S, TWIN_TORSO = 0.6, 0.6
+"""Two repetitions that near in time and place are one person's who is seen twice."""
+BENDS = ("knee", "hip")
+"""Signals that are counted as if seen from the side: a squat towards the camera shows little of its bend."""
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -60,6 +64,7 @@ class Reps(Rule):
         super().__init__(settings, setting)
         self._cfg = settings
         self._auto = settings.signal == AUTO
+        self._signal = settings.signal
         self._periods = Periods(settings.min_period_s, settings.max_period_s) if self._auto else None
         self._count = np.zeros(0, np.intp)
         self._total = 0
@@ -71,7 +76,8 @@ class Reps(Rule):
         if not self._auto:
             known(settings.signal, list(FEATURES), f"{setting.path}.signal", "signal")
             self.needs_joints = FEATURES[settings.signal].needs
-            self.gates = (Gate("far", (beyond(settings.signal, settings.enter, settings.exit),), 0.05, 0.05),)
+            self._signal = f"{settings.signal}_bend" if settings.signal in BENDS else settings.signal
+            self.gates = (Gate("far", (beyond(self._signal, settings.enter, settings.exit),), 0.05, 0.05),)
             sides = [f"{settings.signal}_{side}" for side in ("left", "right")]
             self._sides = tuple(sides) if settings.signal in MEANS else ()
             self.features = self._sides
@@ -101,11 +107,27 @@ class Reps(Rule):
         if duration < self._cfg.min_period_s or (self._cfg.min_range and not high - low >= self._cfg.min_range):
             self.tally.suppressed += 1
             return
+        twin = self._twin(moment, slot, onset_t)
+        if twin is not None:
+            self.tally.suppressed += 1
+            self._count[slot] = self._count[twin] = max(self._count[slot], self._count[twin])
+            self._last[slot] = self._last[twin]
+            return
         facts: dict[str, Any] = {"range": [round(low, 2), round(high, 2)]}
         if self._sides:
             left, right = (moment.value(person, side) for side in self._sides)
             facts["left_right"] = None if math.isnan(left - right) else round(left - right, 1)
         yield self._counted(moment, person, slot, onset_t, duration, gate, facts)
+
+    def _twin(self, moment: Moment, slot: int, done_t: float) -> int | None:
+        """Another station at the same place that has counted this repetition: somebody who is seen twice."""
+        mine = moment.stations[slot]
+        for other, station in moment.stations.items():
+            if other == slot or not abs(done_t - self._last[other]) < TWIN_S:
+                continue
+            if apart(station, mine.anchor, mine.size) <= TWIN_TORSO:
+                return other
+        return None
 
     def _counted(
         self, moment: Moment, person: int, slot: int, done_t: float, duration: float, gate: int | None,
@@ -127,7 +149,7 @@ class Reps(Rule):
     def each(self, moment: Moment) -> Iterable[Event]:
         if self._periods:
             return self._counts(moment, self._periods)
-        value = moment.values[:, moment.columns[self._cfg.signal]]
+        value = moment.values[:, moment.columns[self._signal]]
         slots = moment.slots
         self._low[slots] = np.fmin(self._low[slots], value)
         self._high[slots] = np.fmax(self._high[slots], value)
@@ -169,7 +191,7 @@ class Reps(Rule):
             why = ""
             if self._periods:
                 why = "" if self._periods.score[slot] >= self._periods.least else "no period"
-            elif math.isnan(moment.value(person, self._cfg.signal)):
+            elif math.isnan(moment.value(person, self._signal)):
                 why = reason(moment, person, self.needs_joints)
             values = {"count": int(self._count[slot]), "total": self._total, "cannot_tell": bool(why)}
             yield Gauge(self.name, self.kind, station.number, station.id, values, why)
