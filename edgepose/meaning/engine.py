@@ -110,7 +110,7 @@ class Meaning:
         events = self._pending
         self._pending = []
         events += self._judged(moment)
-        for rule in self._each:
+        for rule in self._each if len(moment.slots) else ():
             events += rule.each(moment)
         if t - self._idle_t >= IDLE_S:
             self._idle_t = t

@@ -21,6 +21,8 @@ from edgepose.meaning.stations import Station, apart
 
 Floats = NDArray[np.float64]
 AUTO = "auto"
+LATE_S = 4.0
+"""Without a repetition for so long, auto looks whether the set is over."""
 TWIN_S, TWIN_TORSO = 0.6, 0.6
 """Two repetitions that near in time and place are one person's who is seen twice."""
 BENDS = ("knee", "hip")
@@ -167,17 +169,29 @@ class Reps(Rule):
 
     def idle(self, t: float, seq: int, stations: dict[int, Station]) -> Iterable[Event]:
         for slot, station in stations.items():
-            if self._count[slot] and t - self._last[slot] > self._cfg.max_period_s:
-                yield self._over(station, t, seq)
+            late = self._count[slot] and t - self._last[slot] > min(self._cfg.max_period_s, LATE_S)
+            if not late:
+                continue
+            if self._periods is None or self._periods.still(slot, t):
+                if t - self._last[slot] > self._cfg.max_period_s or self._periods:
+                    yield self._over(station, t, seq)
 
     def ended(self, station: Station, t: float) -> Iterable[Event]:
-        if self._count[station.slot]:
-            yield self._over(station, t, -1)
+        if self._count[station.slot] or self._periods:
+            yield from self._closed(station, t)
+
+    def _closed(self, station: Station, t: float) -> Iterable[Event]:
+        """What was under way when a station is given up."""
+        event = self._over(station, t, -1)
+        if event.facts["count"]:
+            yield event
 
     def _over(self, station: Station, t: float, seq: int) -> Event:
         """A set has ended."""
         slot = station.slot
         first, last, count = float(self._first[slot]), float(self._last[slot]), int(self._count[slot])
+        if self._periods:
+            count = self._periods.final(slot)[0] or count
         self._count[slot] = 0
         tempo = round(60 * (count - 1) / (last - first), 1) if count > 1 and last > first else None
         return Event(
