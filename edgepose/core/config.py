@@ -33,6 +33,8 @@ LONGEST_SHOWN = 200
 LONGEST_MASKED = 1 << 14
 """Of a wrong value that is looked through for secrets."""
 MAX_FILE_BYTES = 1 << 20
+RULE_TABLES = ("rule", "zone", "ground")
+"""Of a settings file, what the rules of [meaning] are; edgepose/meaning/settings.py says what is in them."""
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -264,6 +266,12 @@ class Lift(Section, frozen=True, kw_only=True):
     ] = 0.0
 
 
+class Meaning(Section, frozen=True, kw_only=True):
+    """What poses mean, by rules; on when `rules` is set, or this file has [[rule]] tables."""
+
+    rules: Annotated[str, says("TOML file of [[rule]], [[zone]] and [ground]; empty is off")] = ""
+
+
 class Mqtt(Section, frozen=True, kw_only=True):
     """Publish to an MQTT broker; on when `broker` is set."""
 
@@ -454,6 +462,7 @@ class Config(Section, frozen=True, kw_only=True):
     track: Track = Track()
     smooth: Smooth = Smooth()
     lift: Lift = Lift()
+    meaning: Meaning = Meaning()
     sink: Sink = Sink()
     control: Control = Control()
     home_assistant: HomeAssistant = HomeAssistant()
@@ -576,6 +585,9 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
     """
     raw = read_toml(path) if path else {}
     where = str(path) if path else "settings"
+    if path and any(key in raw for key in RULE_TABLES):
+        raw = {key: value for key, value in raw.items() if key not in RULE_TABLES}
+        put(raw, "meaning.rules", raw.get("meaning", {}).get("rules") or str(path))
     config = convert(raw, Config, where)
     for key, value in (overrides or {}).items():
         merged = msgspec.to_builtins(config)

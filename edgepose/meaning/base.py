@@ -120,6 +120,9 @@ class Rule:
         """A station is given up: what is on ends."""
         return ()
 
+    def calibrate(self) -> None:
+        """Forget what was neutral."""
+
     def gauges(self, moment: Moment) -> Iterable[Gauge]:
         """How it stands now."""
         return ()

@@ -238,6 +238,11 @@ class Meaning:
         for rule in self.rules:
             self._pending += rule.ended(station, t)
 
+    def calibrate(self) -> None:
+        """How everybody stands next is neutral, for axes."""
+        for rule in self.rules:
+            rule.calibrate()
+
     def close(self, seq: int) -> tuple[Event, ...]:
         """The end of the stream: what is on ends."""
         self.stations.clear(self._t)

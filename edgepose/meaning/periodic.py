@@ -172,7 +172,9 @@ class Periods:
         period = float(np.median(whole)) if len(whole) else float(2 * (turns[1] - turns[0]))
         ends = turns[2::2]
         quick = np.diff(np.concatenate((turns[:1], ends))) < self._shortest
-        return peak + regular, Look(ends[~quick], len(turns) - int(2 * quick.sum()), period, min(1.0, (peak + regular) / 2))
+        return peak + regular, Look(
+            ends[~quick], len(turns) - int(2 * quick.sum()), period, min(1.0, (peak + regular) / 2)
+        )
 
     def _peak(self, signal: Floats) -> float:
         """The highest peak of its likeness to itself some time ago, by mean squared difference; 0 without one."""
@@ -193,9 +195,7 @@ def _even(times: Floats, points: Floats, grid: Floats) -> Floats | None:
     columns = np.flatnonzero(known.mean(0) >= 0.5)
     if len(columns) < 4 or len(grid) < int(LEAST_S * HZ):
         return None
-    even = [
-        np.interp(grid, times[known[:, column]], points[known[:, column], column]) for column in columns.tolist()
-    ]
+    even = [np.interp(grid, times[known[:, column]], points[known[:, column], column]) for column in columns.tolist()]
     return np.stack(even, axis=1)
 
 

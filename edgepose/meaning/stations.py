@@ -203,7 +203,7 @@ class Stations:
 
 
 def apart(station: Station, anchor: Anchor, size: float) -> float:
-    """Torso lengths from where a station was left: of shoulders or hips, the nearer; infinite where neither is known."""
+    """Torso lengths from where a station was left, of shoulders or hips the nearer; infinite: neither is known."""
     sizes = [one for one in (station.size, size) if one == one and one > 0]
     if not sizes:
         return math.inf

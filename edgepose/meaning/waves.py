@@ -26,7 +26,7 @@ MEET, PART = 0.30, 0.55
 """Torso lengths between wrists that meet, and between those that have parted."""
 TRACKS = 7
 SWING, SHAKE, SWEEP, CLAP = slice(0, 2), slice(2, 4), slice(4, 6), 6
-"""Left and right wrist's x against the shoulder; against the elbow; against the shoulder, wide; the wrists' distance."""
+"""Left and right wrist's x against the shoulder; the elbow; the shoulder, wide; and the wrists' distance."""
 LEAST = np.array((0.3, 0.3, 0.12, 0.12, 0.5, 0.5, PART - MEET))
 """Torso lengths between two turning points, at least."""
 HIGH = np.array((-0.1, -0.1, 0.4, 0.4, -0.2, -0.2, -np.inf))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from edgepose.follow.smooth import Smoother
     from edgepose.follow.track import Tracker
     from edgepose.source import Source
+
+
+log = logging.getLogger("edgepose.pipeline")
 
 
 class Lift(Protocol):
@@ -69,6 +73,8 @@ def stages_of(cfg: config.Config, source: Source, estimate: Estimate, before: St
     """
     lift = _lifter(cfg, estimate, before)
     if cfg.track.mode == "off" or (cfg.track.mode == "auto" and source.still):
+        if cfg.meaning.rules:
+            log.warning("meaning.rules %s: nobody is followed here, so no rule is judged", cfg.meaning.rules)
         return Stages(estimate, lift=lift, cfg=cfg, still=source.still)
     tracker, smoother = _kept(cfg, estimate, before)
     return Stages(
@@ -76,9 +82,22 @@ def stages_of(cfg: config.Config, source: Source, estimate: Estimate, before: St
         tracker=tracker or _tracker(cfg, estimate, before),
         smoother=smoother or _smoother(cfg, estimate, source.live),
         lift=lift,
+        meaning=_meaning(cfg, before),
         cfg=cfg,
         still=source.still,
     )
+
+
+def _meaning(cfg: config.Config, before: Stages | None) -> Meaning | None:
+    """The rules in force go on where their file is the same and says the same; SIGHUP reads a changed one."""
+    if not cfg.meaning.rules:
+        return None
+    from edgepose.pipeline.meaning import MeaningStage, read_rules
+
+    rules = read_rules(cfg.meaning.rules)
+    if before is not None and isinstance(before.meaning, MeaningStage) and before.meaning.rules == rules:
+        return before.meaning
+    return MeaningStage(rules)
 
 
 def _kept(cfg: config.Config, estimate: Estimate, before: Stages | None) -> tuple[Tracker | None, Smoother | None]:

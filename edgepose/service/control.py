@@ -74,6 +74,7 @@ class Control:
             "rate": self._rate,
             "model": self._model,
             "smoothing": self._smoothing,
+            "calibrate": self._calibrate,
             "snapshot": self._snapshot,
             "restart": self._restart,
             "status": self._status,
@@ -202,6 +203,14 @@ class Control:
             anew=True,
             frame=seen[1] if seen else None,
         )
+
+    def _calibrate(self, _command: wire.Command, respond: Respond) -> None:
+        meaning = self._service.pipeline.control.stages().meaning
+        if meaning is None or not hasattr(meaning, "calibrating"):
+            respond(error="there are no rules (meaning.rules)")
+            return
+        meaning.calibrating = True
+        respond()
 
     def _snapshot(self, _: wire.Command, respond: Respond) -> None:
         if not self._snapshots:

@@ -95,7 +95,10 @@ def discovery(cfg: config.Config, root: str, *, has_temperature: bool) -> dict[s
                 "unit_of_measurement": "°C",
                 "value_template": "{{ value_json.temperature_c }}",
             }
+    components |= _of_rules(cfg, root)
     for name, component in components.items():
+        if component["p"] == "device_automation":
+            continue
         component["unique_id"] = f"{me}_{name}"
         component["availability_topic"] = f"{root}/availability"
     components["connected"] = {
@@ -120,6 +123,15 @@ def discovery(cfg: config.Config, root: str, *, has_temperature: bool) -> dict[s
         "o": {"name": "edgepose", "sw": edgepose.__version__},
         "cmps": components,
     }
+
+
+def _of_rules(cfg: config.Config, root: str) -> dict[str, dict[str, Any]]:
+    if not cfg.meaning.rules:
+        return {}
+    from edgepose.pipeline.meaning import read_rules
+    from edgepose.service.homeassistant_rules import entities
+
+    return entities(read_rules(cfg.meaning.rules), root)
 
 
 class HomeAssistant:

@@ -77,6 +77,10 @@ COUNTERS = {
 """Keys of Numbers.counts; the last five only with a broker."""
 
 
+TALLY = ("fired", "suppressed", "judged_s", "unjudged_s")
+"""What is counted of each rule."""
+
+
 class Gauges:
     """A part of the service: reads a pipeline."""
 
@@ -104,6 +108,11 @@ class Gauges:
     def saw(self, poses: Poses, _frame: Frame) -> None:
         """Who is in the newest frame."""
         self.people = len(poses)
+
+    def rules(self) -> dict[str, dict[str, float]]:
+        """Of each rule: fired, suppressed, judged_s, unjudged_s; any thread."""
+        tallies = getattr(self._pipeline.control.stages().meaning, "tallies", {})
+        return {name: {key: getattr(tally, key) for key in TALLY} for name, tally in tallies.items()}
 
     def tick(self) -> None:
         """Note how many frames were looked at until now, and how the board is."""

@@ -8,8 +8,9 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from edgepose.core.errors import ConfigError
@@ -77,6 +78,22 @@ def families(numbers: Numbers, status: wire.Status) -> Iterator[Family]:
     yield from _told("edgepose_throttled", "1 while supply or heat slow the board down.", vitals.held_back)
     yield from _told("edgepose_resident_memory_bytes", "What this process holds in memory.", vitals.memory_bytes)
     yield from _told("edgepose_open_fds", "Files and sockets that this process has open.", vitals.open_files)
+
+
+RULES = {
+    "fired": ("edgepose_rule_events_total", "Events that a rule has told."),
+    "suppressed": ("edgepose_rule_suppressed_total", "Events that a rule has held back."),
+    "judged_s": ("edgepose_rule_judged_seconds_total", "Seconds of people that a rule could judge."),
+    "unjudged_s": ("edgepose_rule_unjudged_seconds_total", "Seconds of people that a rule could not judge."),
+}
+"""What is counted of each rule -> metric, what it says."""
+
+
+def rule_families(rules: Mapping[str, Mapping[str, float]]) -> Iterator[Family]:
+    """Of the rules; none without."""
+    for key, (name, says) in RULES.items() if rules else ():
+        samples = [("", {"rule": rule}, counts[key]) for rule, counts in rules.items()]
+        yield Family(name, "counter", says, samples)
 
 
 def _gauge(name: str, says: str, value: float, labels: Labels | None = None) -> Family:
@@ -183,7 +200,8 @@ class Metrics:
 
     def text(self) -> str:
         """What /metrics says now."""
-        return as_text(families(self._gauges.read(), self._reporter.status()))
+        every = chain(families(self._gauges.read(), self._reporter.status()), rule_families(self._gauges.rules()))
+        return as_text(every)
 
     def healthy(self) -> tuple[bool, str]:
         """What /healthz says now."""

@@ -6,13 +6,14 @@ import errno
 import json
 import logging
 import os
+import secrets
 import select
 import stat
 import sys
 import time
 from io import RawIOBase
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from edgepose import wire
 from edgepose.core.errors import ConfigError, ReaderLeftError, SinkError, not_opened
@@ -46,7 +47,8 @@ class JsonlSink(Sink):
         self._where = "standard output" if self._is_stdout else path
         self._out = _stdout() if self._is_stdout else _append(path, overwrite)
         self._closed = False
-        self._sent = 0
+        self._sent = self._number = 0
+        self._run = secrets.token_hex(4) if live else ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -62,7 +64,25 @@ class JsonlSink(Sink):
         if self._closed:
             raise ValueError("JsonlSink is closed")
         clocks = (time.monotonic(), time.time()) if self._live else ()
-        line = wire.encode(poses, self._device, self._camera, *clocks) + b"\n"
+        self._put(wire.encode(poses, self._device, self._camera, *clocks) + b"\n")
+        self._sent += 1
+
+    def write_meaning(self, meaning: Any, poses: Poses) -> None:
+        """A line for each event, and one for how rules stand when that changes.
+
+        Their `captured` of a recording that does not say when it was made is its position, from 1970 on.
+        """
+        age_s = poses.age_s(time.monotonic(), time.time()) if self._live else 0.0
+        wall = time.time() - age_s if self._live else poses.t if poses.taken_wall is None else poses.taken_wall
+        for told in meaning.events:
+            self._number += 1
+            event = wire.event_of_rule(told, poses, self._number, self._run, self._device, self._camera, wall)
+            self._put(wire.encode_event(event) + b"\n")
+        if meaning.rules is not None:
+            stand = wire.meaning_of(meaning.rules, poses, self._run, self._device, self._camera, wall, age_s)
+            self._put(wire.encode_struct(stand) + b"\n")
+
+    def _put(self, line: bytes) -> None:
         done = 0
         try:
             while done < len(line):
@@ -73,7 +93,6 @@ class JsonlSink(Sink):
         except OSError as error:
             self._take_back(done)
             raise self._failed(error) from None
-        self._sent += 1
 
     def _take_back(self, done: int) -> None:
         """Cut off the `done` bytes of a line that did not fit, where they are the end of a plain file."""

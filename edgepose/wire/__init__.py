@@ -12,6 +12,7 @@ from edgepose.wire.messages import (
     Answer,
     Event,
     Health,
+    Meaning,
     Numbering,
     Presence,
     Status,
@@ -20,6 +21,8 @@ from edgepose.wire.messages import (
     encode_event,
     encode_struct,
     event_of,
+    event_of_rule,
+    meaning_of,
 )
 from edgepose.wire.poses_json import SCHEMA, Keypoint, Message, Person, Point, decode, encode, iso_utc
 from edgepose.wire.topics import TOPICS, Topic
@@ -33,6 +36,7 @@ __all__ = [
     "Event",
     "Health",
     "Keypoint",
+    "Meaning",
     "Message",
     "Numbering",
     "Person",
@@ -49,5 +53,7 @@ __all__ = [
     "encode_event",
     "encode_struct",
     "event_of",
+    "event_of_rule",
     "iso_utc",
+    "meaning_of",
 ]

@@ -61,6 +61,10 @@ class Smoothing(Command, frozen=True, kw_only=True):
     """As smooth.preset; custom is what the settings file says."""
 
 
+class Calibrate(Command, frozen=True, kw_only=True):
+    """Take how everybody stands next, once still, as neutral: for the axes of the rule kind `control`."""
+
+
 class Snapshot(Command, frozen=True, kw_only=True):
     """Fetch one picture; refused unless control.snapshot is on, because pictures stay on the device otherwise."""
 
@@ -79,6 +83,7 @@ COMMANDS: dict[str, type[Command]] = {
     "rate": Rate,
     "model": Model,
     "smoothing": Smoothing,
+    "calibrate": Calibrate,
     "snapshot": Snapshot,
     "restart": Restart,
     "status": GetStatus,

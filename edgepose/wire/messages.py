@@ -16,11 +16,12 @@ STATUS = "edgepose.status/1"
 HEALTH = "edgepose.health/1"
 ANSWER = "edgepose.answer/1"
 PRESENCE = "edgepose.presence/1"
+MEANING = "edgepose.meaning/1"
 NUMBERING = "edgepose.numbering/1"
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody entered or left."""
+    """Somebody entered or left, or a rule says that something happened."""
 
     schema: str
     """What this is, and its version."""
@@ -28,8 +29,9 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Rises by one from event to event of this device and camera, also across restarts: one not above the last is a
     repeat. It jumps far ahead, to the clock's microseconds or to what the broker keeps on `numbering`, where the last
     one is not known: a new or broken disk."""
-    type: Annotated[str, Meta(extra_json_schema={"examples": ["entered", "left"]})]
-    """What happened: entered, or left and never to come again under the same id; readers ignore other words."""
+    type: Annotated[str, Meta(extra_json_schema={"examples": ["entered", "left", "fall", "reps"]})]
+    """What happened: entered, or left and never to come again under the same id; or the kind of the rule that says it,
+    and then `what` says more. Readers ignore other words."""
     id: int
     """Who, as in the poses."""
     run: str
@@ -46,6 +48,24 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """File the frame came from; left out for a camera."""
     media_s: float | None = None
     """Position in the file, seconds; left out for a camera."""
+    rule: str = ""
+    """Name of the rule; it and what follows are left out of entered and left."""
+    what: str = ""
+    """What happened, in a word of that kind of rule: confirmed, rep, entered, wave, step."""
+    phase: Annotated[str, Meta(extra_json_schema={"examples": ["begin", "end", "once"]})] = ""
+    """begin is followed by an end of the same rule and station; once by nothing."""
+    station: int = 0
+    """Whose state it is: it goes on where an id is lost and another is found at the same place; 0: of none."""
+    place: str = ""
+    """Zone; left out outside."""
+    onset: str = ""
+    """When it began to be true, as `captured`."""
+    confidence: float | None = None
+    """0..1."""
+    evidence: dict[str, tuple[float | None, float]] = {}
+    """Each condition: its value and its limit, the unit in the name where it is no plain number."""
+    facts: dict[str, Any] = {}
+    """What else there is to say: count, duration_s, side."""
 
 
 class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,6 +172,28 @@ class Numbering(Struct, frozen=True, kw_only=True):
     """Who said so."""
 
 
+class Meaning(Struct, frozen=True, kw_only=True):
+    """How every rule stands; kept by the broker, sent again on change, at most twice a second."""
+
+    schema: str
+    """What this is, and its version."""
+    device: str
+    """Name of the board, as set."""
+    camera: str
+    """Name of the camera, as set."""
+    run: str
+    """Identifies the run of the program: ids and stations start anew with each."""
+    seq: int
+    """Number of the frame, as in the poses."""
+    captured: Moment
+    """When that frame was taken: ISO 8601, UTC, microseconds, "Z"."""
+    age_ms: float
+    """Between that and this message, milliseconds."""
+    rules: dict[str, dict[str, Any]]
+    """Name -> kind, what it says of all together, and `people`: of each its station, id, values, and `unknown`, why it
+    cannot be judged."""
+
+
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of a command."""
 
@@ -170,7 +212,7 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 SCHEMAS: dict[type[Struct], str] = {
-    Event: EVENT, Status: STATUS, Health: HEALTH, Presence: PRESENCE, Answer: ANSWER,
+    Event: EVENT, Status: STATUS, Health: HEALTH, Presence: PRESENCE, Meaning: MEANING, Answer: ANSWER,
     Numbering: NUMBERING,
 }  # fmt: skip
 """What `schema` says in each."""
@@ -244,4 +286,54 @@ def event_of(
         captured=iso_utc(captured_wall),
         source=utf8(poses.name),
         media_s=None if poses.t == poses.taken_t else round(poses.t, 6),
+    )
+
+
+def event_of_rule(
+    told: Any, poses: Poses, number: int, run: str, device: str, camera: str, captured_wall: float
+) -> Event:
+    """The event that a rule has told, with the fields of meaning.Event; captured_wall is seconds since 1970."""
+    return Event(
+        schema=EVENT,
+        number=number,
+        type=told.kind,
+        id=told.id,
+        run=run,
+        device=device,
+        camera=camera,
+        seq=poses.seq,
+        captured=iso_utc(captured_wall),
+        source=utf8(poses.name),
+        media_s=None if poses.t == poses.taken_t else round(poses.t, 6),
+        rule=told.rule,
+        what=told.what,
+        phase=told.phase,
+        station=max(told.station, 0),
+        place=told.place,
+        onset=iso_utc(captured_wall - (poses.t - told.onset_t)),
+        confidence=told.confidence,
+        evidence={name: (_number(value), limit) for name, (value, limit) in told.evidence.items()},
+        facts=dict(told.facts),
+    )
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return value if value == value else None
+
+
+def meaning_of(
+    rules: dict[str, dict[str, Any]], poses: Poses, run: str, device: str, camera: str, captured_wall: float,
+    age_s: float,
+) -> Meaning:  # fmt: skip
+    """The message of how rules stand."""
+    return Meaning(
+        schema=MEANING,
+        device=device,
+        camera=camera,
+        run=run,
+        seq=poses.seq,
+        captured=iso_utc(captured_wall),
+        age_ms=round(1e3 * max(age_s, 0.0), 1),
+        rules=rules,
     )

@@ -108,6 +108,7 @@ RESULTS = {
     "rate": '{"max_fps": 5.0}',
     "model": '{"model": "movenet_thunder_256", "engines": ["..."]}',
     "smoothing": '{"preset": "strong"}',
+    "calibrate": "{}",
     "snapshot": '{"jpeg": "base64 of it", "seq": 7, "people": 2, "size_wh": [640, 480]}',
     "restart": "{}",
     "status": '{"status": {...}, "health": {...}}',

@@ -33,6 +33,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("status", False, True, 1, "Status", "what runs: version, model, where, source; on every change"),
     Topic("availability", False, True, 1, "online | offline", "whether it is connected; offline is also the last will"),
     Topic("presence", False, True, 1, "Presence", "how many people there are, calm enough to switch by; on change"),
+    Topic("meaning", False, True, 1, "Meaning", "how every rule stands; on change, at most twice a second"),
     Topic("health", False, False, 0, "Health", "numbers, every sink.mqtt.health_every_s"),
     Topic(
         "numbering", False, True, 1, "Numbering",

@@ -71,7 +71,7 @@ class Posture(Rule):
         for person, slot in enumerate(moment.slots.tolist()):
             known = not np.isnan(moment.value(person, "upright"))
             names = (*POSTURES, "unknown")
-            seconds = {f"{name}_s": round(float(self._seconds[slot, at]), 1) for at, name in enumerate(names)}
+            seconds = {f"{name}_s": int(self._seconds[slot, at]) for at, name in enumerate(names)}
             station = moment.stations[slot]
             why = "" if known else reason(moment, person, (*TRUNK, *LEGS[:4]))
             told = names[int(self._now[slot])]

@@ -169,12 +169,12 @@ class Reps(Rule):
 
     def idle(self, t: float, seq: int, stations: dict[int, Station]) -> Iterable[Event]:
         for slot, station in stations.items():
-            late = self._count[slot] and t - self._last[slot] > min(self._cfg.max_period_s, LATE_S)
-            if not late:
-                continue
-            if self._periods is None or self._periods.still(slot, t):
-                if t - self._last[slot] > self._cfg.max_period_s or self._periods:
-                    yield self._over(station, t, seq)
+            quiet_s = t - self._last[slot] if self._count[slot] else 0.0
+            over = quiet_s > self._cfg.max_period_s
+            if self._periods and quiet_s > LATE_S:
+                over = self._periods.still(slot, t)
+            if over:
+                yield self._over(station, t, seq)
 
     def ended(self, station: Station, t: float) -> Iterable[Event]:
         if self._count[station.slot] or self._periods:

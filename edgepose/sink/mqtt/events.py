@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from edgepose import wire
 from edgepose.core.poses import Poses
@@ -31,10 +31,12 @@ INCOMING = 1024
 class _Seen(NamedTuple):
     """An event that has no number yet."""
 
-    type: Literal["entered", "left"]
+    type: Literal["entered", "left", "rule"]
     id: int
     poses: Poses
     captured_wall: float
+    told: Any = None
+    """What a rule says, with the fields of meaning.Event."""
 
 
 class EventsLane:
@@ -83,17 +85,18 @@ class EventsLane:
         """Why the disk takes nothing now."""
         return self._spool.trouble
 
-    def add(self, poses: Poses) -> None:
-        """Note who entered and left; never waits."""
-        if not poses.entered and not poses.left:
+    def add(self, poses: Poses, told: Sequence[Any] = ()) -> None:
+        """Note who entered and left, or what rules say instead; never waits."""
+        if not poses.entered and not poses.left and not told:
             return
         now_wall = time.time()
         captured_wall = now_wall - poses.age_s(time.monotonic(), now_wall)
         with self._changed:
-            for id_ in poses.entered:
-                self._incoming.append(_Seen("entered", id_, poses, captured_wall))
-            for id_ in poses.left:
-                self._incoming.append(_Seen("left", id_, poses, captured_wall))
+            if told:
+                self._incoming.extend(_Seen("rule", one.id, poses, captured_wall, one) for one in told)
+            else:
+                self._incoming.extend(_Seen("entered", id_, poses, captured_wall) for id_ in poses.entered)
+                self._incoming.extend(_Seen("left", id_, poses, captured_wall) for id_ in poses.left)
             while len(self._incoming) > INCOMING:
                 self._incoming.popleft()
                 self._overrun += 1
@@ -155,18 +158,18 @@ class EventsLane:
 
     def _put(self, seen: _Seen) -> None:
         dropped = self._spool.counts["dropped"]
-        self._spool.put(
-            self._topic,
-            lambda number: wire.encode_event(
-                wire.event_of(seen.poses, seen.type, seen.id, number, *self._names, seen.captured_wall)
-            ),
-        )
+        self._spool.put(self._topic, lambda number: wire.encode_event(self._event(seen, number)))
         self._more = True
         if self._spool.counts["dropped"] > dropped:
             oldest = self._spool.oldest
             with self._changed:
                 self._held.difference_update(item.number for item in self._window if item.number < oldest)
                 self._window = [item for item in self._window if item.number >= oldest]
+
+    def _event(self, seen: _Seen, number: int) -> wire.Event:
+        if seen.type == "rule":
+            return wire.event_of_rule(seen.told, seen.poses, number, *self._names, seen.captured_wall)
+        return wire.event_of(seen.poses, seen.type, seen.id, number, *self._names, seen.captured_wall)
 
     def _forget(self, done: list[int]) -> None:
         if done:

@@ -21,7 +21,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edgepose import wire
 from edgepose.core import places
@@ -83,6 +83,7 @@ class MqttSink(Sink):
         self._live, self._timing = live, timing or Timing()
         self.run = secrets.token_hex(4)
         """Identifies this run in events, status and health."""
+        self._names = device, camera
         self._backoff = Backoff(*self._timing.backoff_s)
         self._changes = Changes(log)
         self._refused = self._connections = self._garbled = 0
@@ -161,6 +162,18 @@ class MqttSink(Sink):
         if self._outbox.stuck and not was_stuck:
             text = f"took nothing for {self._timing.patience_s:g} s; dropping old poses for new ones"
             self._tell("stuck", logging.WARNING, text, "queue")
+        self._nudge()
+
+    def write_meaning(self, meaning: Any, poses: Poses) -> None:
+        """Queue what rules say of poses: events in order, how they stand as the newest."""
+        self._check_open()
+        if meaning.events and self._events:
+            self._events.add(poses, meaning.events)
+        if meaning.rules is not None:
+            now_wall = time.time()
+            age_s = poses.age_s(time.monotonic(), now_wall)
+            told = wire.meaning_of(meaning.rules, poses, self.run, *self._names, now_wall - age_s, age_s)
+            self._kept.put(f"{self.root}/meaning", wire.encode_struct(told))
         self._nudge()
 
     def publish_kept(self, suffix: str, payload: bytes, *, absolute: bool = False) -> None:
