@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgepose import wire
+from edgepose import meaning, wire
 from edgepose.commands import schema as command
 from edgepose.commands.cli import main
 from edgepose.core.poses import SKELETONS
@@ -31,7 +31,12 @@ HEALTH = wire.Health(
     counts={"frames": 200}, latency_ms={"infer": {"p50": 20.5, "p95": 30.0, "p99": 31.0}}, spool={"kept": 1},
     temperature_c=61.2, throttled=False, memory_mib=88.0,
 )  # fmt: skip
+NAN = float("nan")
 EVENT = wire.event_of(poses(1), "entered", 7, 1, "ab12", "board", "door", 1_790_000_000.25)
+FELL = meaning.Event(
+    2.5, 7, "fall", "fall", "confirmed", "begin", 3, 1, "room", 1.25, 0.9, {"tilt_deg": (74.0, 50.0), "x": (NAN, 1.0)},
+    {"count": 2},
+)  # fmt: skip
 MESSAGES: dict[str, list[bytes]] = {
     "poses": [
         wire.encode(poses(2), "board", "door", 2.5, 1_790_000_000.25),
@@ -47,6 +52,10 @@ MESSAGES: dict[str, list[bytes]] = {
     ],
     "event": [wire.encode_event(EVENT), wire.encode_event(wire.event_of(
         poses(0, t=0.5, name="a.mp4"), "left", 7, 2, "ab12", "board", "door", 1_790_000_000.0
+    )), wire.encode_event(wire.event_of_rule(FELL, poses(1), 3, "ab12", "board", "door", 1_790_000_000.0))],
+    "meaning": [wire.encode_struct(wire.meaning_of(
+        {"fall": {"kind": "fall", "on": True, "people": [{"station": 1, "id": 3, "unknown": "hidden"}]}},
+        poses(1), "ab12", "board", "door", 1_790_000_000.0, 0.04,
     ))],
     "status": [wire.encode_struct(STATUS)],
     "health": [wire.encode_struct(HEALTH)],
@@ -66,6 +75,7 @@ MESSAGES: dict[str, list[bytes]] = {
     "control-rate": [b'{"max_fps":5}', b'{"max_fps":0,"id":"x"}'],
     "control-model": [b'{"model":"light"}', b'{"model":"people+best"}'],
     "control-smoothing": [b'{"preset":"strong"}'],
+    "control-calibrate": [b"{}"],
     "control-snapshot": [b"{}"],
     "control-restart": [b"{}"],
     "control-status": [b"{}"],
