@@ -26,6 +26,8 @@ from edgepose.lab.bench.source import Again, AsCamera, scene_frames
 from edgepose.lab.bench.tune import Tried, choose
 from tests.helpers.broker import program
 
+pytestmark = pytest.mark.slow
+
 BLACK = np.zeros((48, 64, 3), np.uint8)
 LIGHT = ("--model", "movenet_lightning_192", "--engine.threads", "1")
 

@@ -18,6 +18,8 @@ from edgepose.lab.demo.listener import Listener
 from edgepose.sink.mqtt.target import target
 from tests.helpers.broker import program
 
+pytestmark = pytest.mark.slow
+
 
 def run_demo(cfg: config.Config, picture: Path, seconds: float = 2.0) -> int:
     return show.show(cfg, seconds, picture)

@@ -20,6 +20,8 @@ from edgepose.follow.track import Tracker
 from edgepose.lab.demo import scene
 from tests.helpers.shared import shared
 
+pytestmark = pytest.mark.slow
+
 
 def opened(model: str, people: int = 6, **estimate: Any) -> Estimate:
     engine = config.Engine(model=model, threads=1)

@@ -21,6 +21,8 @@ from edgepose.lab.eval.partial import Partial
 from tests.helpers.eval_scene import photographs, write_set
 from tests.helpers.shared import shared
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pycocotools", reason="pycocotools judges here")
 
 QUICK = ["--decode.kernels", "numpy", "--model", "movenet_lightning_192"]

@@ -21,6 +21,8 @@ from edgepose.lab.eval.ap import coco, rows
 from edgepose.lab.eval.compare import differences
 from edgepose.lab.eval.measure import measure, reliability
 
+pytestmark = pytest.mark.slow
+
 SIGMAS = np.array(COCO17.sigmas)
 STANDING = np.array([[100.0, 100 + 10 * joint] for joint in range(17)])
 STANDING[5:7] = [[80, 150], [120, 150]]

@@ -24,6 +24,8 @@ from tests.helpers.eval_scene import PICTURES, person
 from tests.helpers.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
 from tests.helpers.shared import shared
 
+pytestmark = pytest.mark.slow
+
 HZ = 30.0
 
 

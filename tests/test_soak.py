@@ -28,6 +28,8 @@ from tools.soaking.report import Outcome, Report, Totals
 from tools.soaking.schedule import last, planned
 from tools.soaking.slope import slope
 
+pytestmark = pytest.mark.slow
+
 # ------------------------------------------------------------------------------------------------ events
 
 

@@ -28,6 +28,8 @@ from edgepose.pipeline import build
 from edgepose.source.memory import ListSource
 from tests.helpers.shared import shared
 
+pytestmark = pytest.mark.slow
+
 MOVENET = "movenet_single_pose_lightning_ptq"
 POSENETS = [
     "posenet_mobilenet_v1_075_353_481_quant_decoder",

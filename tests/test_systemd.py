@@ -18,6 +18,8 @@ from edgepose.service.run import RESTART
 from tests.helpers import sandbox
 from tests.helpers.supervisor import Listener, Service, env
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = ROOT / "systemd"
 UNIT, TEMPLATE = UNITS / "edgepose.service", UNITS / "edgepose@.service"

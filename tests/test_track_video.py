@@ -15,6 +15,8 @@ from edgepose.source import open_source
 from tests.helpers.shared import shared
 from tests.test_track import watch
 
+pytestmark = pytest.mark.slow
+
 
 def tracked(video: str, model: str, every: int = 1) -> list[Poses]:
     """What is told of every so manieth frame."""

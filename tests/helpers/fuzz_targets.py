@@ -10,6 +10,7 @@ import json
 import random
 import struct
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,13 @@ LONGEST_ERROR = 4000
 """Characters of a message; it may hold one refused value, cut."""
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+"""A .zip of inputs for each target, written by `tools/fuzz --keep`."""
+
+
+def kept(name: str) -> dict[str, bytes]:
+    """The inputs kept for a target, by name."""
+    with zipfile.ZipFile(CORPUS / f"{name}.zip") as inputs:
+        return {each: inputs.read(each) for each in sorted(inputs.namelist())}
 
 
 class Target(NamedTuple):
