@@ -70,8 +70,11 @@ def test_both_kernels_give_the_same_poses_of_real_pictures() -> None:
 
 def test_the_same_picture_gives_the_same_poses_at_any_place_in_the_run() -> None:
     astronaut, camera = (picture(name) for name in MARKED)
-    first, _, again = poses_of([astronaut, camera, astronaut])
+    first, other, again = poses_of([astronaut, camera, astronaut])
+    assert len(first) == len(other) == 1
+    assert not np.array_equal(first.xy, other.xy)
     np.testing.assert_array_equal(first.xy, again.xy)
+    np.testing.assert_array_equal(first.person_score, again.person_score)
 
 
 def test_a_black_picture_has_nobody() -> None:
@@ -82,7 +85,10 @@ def test_a_black_picture_has_nobody() -> None:
 @pytest.mark.parametrize("size", [(1, 1, 3), (3, 20000, 3), (20000, 3, 3)], ids=str)
 def test_an_absurd_picture_is_no_crash_and_no_nan_where_a_number_belongs(size: tuple[int, ...]) -> None:
     (poses,) = poses_of([np.full(size, 128, np.uint8)])
+    assert poses.size_wh == (size[1], size[0])
+    assert len(poses) <= 1
     assert np.isfinite(poses.person_score).all()
+    assert np.isfinite(poses.score).all()
 
 
 def test_a_bigger_picture_moves_the_joints_with_it() -> None:

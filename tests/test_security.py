@@ -472,6 +472,8 @@ def test_a_settings_file_with_a_password_that_others_may_read_is_warned_of(
     path.write_text('source.uri = "rtsp://me:s3cret@host/path"\n')
     for mode, warned in ((0o644, True), (0o600, False)):
         path.chmod(mode)
-        main(["config", "--config", str(path)])
-        assert (f"chmod 600 {path}" in capfd.readouterr().err) == warned
+        assert main(["config", "--config", str(path)]) == 0
+        shown = capfd.readouterr()
+        assert (f"chmod 600 {path}" in shown.err) == warned
+        assert 'uri = "rtsp://me:s3cret@host/path"' in shown.out, "the file it prints loads back the same"
     logging.getLogger().handlers.clear()
