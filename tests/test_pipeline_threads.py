@@ -17,10 +17,11 @@ from edgepose import wire
 from edgepose.core import config
 from edgepose.core.errors import EngineError, FrameLostError, SinkError, SourceError
 from edgepose.core.poses import COCO17, Frame, Poses
+from edgepose.core.timing import StageTimes
 from edgepose.engine import Engine
 from edgepose.estimate import Found
 from edgepose.pipeline import Pipeline, Stages, build
-from edgepose.pipeline.publish import Finished, overtaken
+from edgepose.pipeline.publish import Finished, Publisher, Seen, overtaken
 from edgepose.sink import MemorySink, Sink
 from edgepose.source import ListSource, Source
 from edgepose.source.base import BaseSource
@@ -317,6 +318,32 @@ def test_an_engine_that_fails_ends_a_recording_after_what_was_found_before() -> 
         running.run()
     assert seqs(memory) == [0, 1, 2]
     assert ours() == before
+
+
+def test_what_got_old_while_the_process_stood_still_is_left_out_and_who_left_in_it_is_told_with_the_next() -> None:
+    """As SIGSTOP and SIGCONT do: a frame is in hand, and the clock has gone on."""
+    sink, stages = MemorySink(), Stages(Looks())
+    with Publisher([sink], True, StageTimes()) as publish:
+        for seq, age_s in enumerate((0.1, 4.8, 0.1)):
+            taken_t = time.monotonic() - age_s
+            frame = Frame(BLACK, "bgr", taken_t, taken_t, seq)
+            publish(Seen(poses_of(frame, left=(7,) if seq == 1 else ()), frame, stages))
+            while publish._first.queue._held or len(sink.poses) + publish.late <= seq:
+                time.sleep(0.005)
+    assert [(poses.seq, poses.left) for poses in sink.poses] == [(0, ()), (2, (7,))]
+    assert publish.late == 1
+
+
+def test_a_camera_that_always_takes_long_is_published_all_the_same() -> None:
+    sink, stages = MemorySink(), Stages(Looks())
+    with Publisher([sink], True, StageTimes()) as publish:
+        for seq in range(3):
+            taken_t = time.monotonic() - 10.0
+            frame = Frame(BLACK, "bgr", taken_t, taken_t, seq)
+            publish(Seen(poses_of(frame), frame, stages))
+            while len(sink.poses) <= seq:
+                time.sleep(0.005)
+    assert seqs(sink) == [0, 1, 2]
 
 
 def test_all_five_stamps_of_every_frame_are_counted() -> None:

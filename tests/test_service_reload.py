@@ -14,7 +14,9 @@ import pytest
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Frame
+from edgepose.estimate import Estimate
 from edgepose.pipeline import Pipeline, build
+from edgepose.service.models import try_estimate
 from edgepose.service.reload import AT_ONCE, NEVER, REOPENED, is_one_of
 from edgepose.service.run import Service
 from edgepose.service.settings import changed
@@ -150,6 +152,32 @@ def test_what_a_command_changed_stays_unless_the_file_changes_it() -> None:
         assert (service.cfg.smooth.preset, service.cfg.service.max_fps) == ("off", 7.0)
 
     while_running(does, having("service.max_fps", 7.0))
+
+
+def test_what_a_command_changes_while_a_model_opens_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, goes_on = threading.Event(), threading.Event()
+
+    def slow(cfg: config.Config, frame: Frame | None) -> Estimate:
+        opening.set()
+        assert goes_on.wait(20)
+        return try_estimate(cfg, frame)
+
+    monkeypatch.setattr("edgepose.service.settings.try_estimate", slow)
+
+    def does(service: Service) -> None:
+        reloads = threading.Thread(target=service.reload.now)
+        reloads.start()
+        assert opening.wait(20)
+        done = threading.Event()
+        service.settings.soon(having("smooth.preset", "off"), done.set)  # as control does
+        assert done.wait(20)
+        goes_on.set()
+        reloads.join(20)
+        assert (service.cfg.smooth.preset, service.cfg.engine.model) == ("off", "movenet_lightning_192")
+        assert service.pipeline.control.stages().smoother is None
+        assert service.pipeline.engine.manifest.name == "movenet_lightning_192"
+
+    while_running(does, having("engine.model", "movenet_lightning_192"))
 
 
 def test_a_file_that_cannot_be_read_is_refused() -> None:

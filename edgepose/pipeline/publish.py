@@ -68,6 +68,10 @@ class Publisher:
     ) -> None:
         self._live, self._times, self._watchers = live, times, watchers
         self._sinks = sinks
+        self._carried: Seen | None = None
+        """Too old to be published; who entered and left in it is told with the next."""
+        self._stopped_late = 0
+        self._least_lag_s = float("inf")
         self._failed, self._idle = failed, partial(idle, "waits for the sinks")
         # a sink that may keep its caller waiting gets a thread, so that no other waits with it
         slow = {sink: self._consumer(self._writing(sink), type(sink).__name__) for sink in sinks[1:] if sink.waits}
@@ -77,14 +81,20 @@ class Publisher:
 
     @property
     def late(self) -> int:
-        """Poses of a camera overtaken on the way to a sink."""
-        return sum(consumer.queue.dropped for consumer in self._consumers)
+        """Poses of a camera overtaken on the way to a sink, or too old when they got there."""
+        return self._stopped_late + sum(consumer.queue.dropped for consumer in self._consumers)
 
     def __call__(self, seen: Seen) -> None:
         """Take one more; of a recording, wait for room."""
         self._first.put(seen, self._idle)
 
     def _publish(self, seen: Seen) -> None:
+        if self._carried is not None:
+            seen, self._carried = overtaken(self._carried, seen), None
+        if self._live and self._stale(seen):
+            self._stopped_late += 1
+            self._carried = seen
+            return
         stages = seen.stages
         poses = stages.finish(seen.poses)
         finished = Finished(poses, seen.frame, None if stages.meaning is None else stages.meaning.update(poses))
@@ -92,6 +102,12 @@ class Publisher:
             write(finished)
         for watch in self._watchers:
             watch(poses, seen.frame)
+
+    def _stale(self, seen: Seen) -> bool:
+        """The process stood still meanwhile; what it always takes from a capture to here does not count."""
+        lag_s = time.monotonic() - seen.frame.taken_t
+        self._least_lag_s = min(self._least_lag_s, lag_s)
+        return lag_s - self._least_lag_s > seen.stages.cfg.sink.mqtt.expiry_s
 
     def _consumer(self, does: Callable[[T], object], name: str) -> Consumer[T]:
         size, merge = (LIVE_AHEAD, overtaken) if self._live else (AHEAD, None)

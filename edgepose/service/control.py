@@ -99,24 +99,25 @@ class Control:
 
     def handle(self, payload: bytes, suffix: str, reply: Callable[[bytes], None]) -> None:
         """Do what a message asks for, or say why not; never raises."""
+        allowed = self._allowance.take()
+        if not allowed and self._refusing:  # a flood costs as little as can be: the poses need the time
+            return
         name = suffix.removeprefix("control/")
         told = name if name in wire.COMMANDS else "".join(c if c.isprintable() else "?" for c in name[:40])
-        id_ = _id_of(payload) if len(payload) <= self._max_bytes else ""
 
         def respond(result: dict[str, Any] | None = None, *, error: str = "") -> None:
             if error:
                 log.info("command %s refused: %s", told, error)
             elif told != "status":
                 log.info("command %s: done", told)
+            id_ = _id_of(payload) if len(payload) <= self._max_bytes else ""
             answer = wire.Answer(schema=ANSWER, command=told, ok=not error, error=error, id=id_, result=result or {})
             reply(wire.encode_struct(answer))
 
-        if not self._allowance.take():
-            if not self._refusing:  # one answer a burst: a flood must not be answered with a flood
-                respond(error=f"more than {self._per_minute} commands a minute (control.per_minute)")
-            self._refusing = True
+        self._refusing = not allowed
+        if not allowed:  # one answer a burst: a flood must not be answered with a flood
+            respond(error=f"more than {self._per_minute} commands a minute (control.per_minute)")
             return
-        self._refusing = False
         if len(payload) > self._max_bytes:
             respond(error=f"{len(payload)} bytes, expected at most {self._max_bytes} (control.max_bytes)")
             return

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from edgepose.kernels.aot.library import features
 from tools.benches import (
     child,
     families_grouping,
@@ -46,6 +47,12 @@ ROWS: dict[str, Callable[[], Row]] = {
 }
 
 
+def cpu() -> str:
+    """What the processor has that int8 networks and loops run faster with."""
+    worth = {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve"}
+    return " ".join(sorted(worth & features())) or "no vector features known"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench",
@@ -67,7 +74,7 @@ def main() -> int:
     if not chosen:
         parser.error(f"no row fits {args.only!r}; rows: {', '.join(ROWS)}")
 
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {cpu()}", file=sys.stderr)
     print(f"{'ROW':<27}{'VALUE':>9}  {'UNIT':<6}{'AIM':>8}  MADE OF")
     lines = []
     for name in chosen:
