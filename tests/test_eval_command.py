@@ -178,7 +178,7 @@ def test_other_settings_or_changed_pictures_start_anew(tmp_path: Path, monkeypat
 
 
 def test_a_line_cut_off_by_a_crash_is_done_again(own_cache: Path) -> None:
-    one = Seen(picture_id=1, candidates=[], told=[], ms=1, read_ms=1, invokes=1, crops=0, candidate_invokes=1)
+    one = Seen(picture_id=1, candidates=[], reported=[], ms=1, read_ms=1, invokes=1, crops=0, candidate_invokes=1)
     kept = Partial("key")
     kept.add(one)
     kept.close()
@@ -186,7 +186,7 @@ def test_a_line_cut_off_by_a_crash_is_done_again(own_cache: Path) -> None:
         file.write(b'{"picture_id": 2, "cand')
     again = Partial("key")
     assert list(again.seen) == [1]
-    again.add(Seen(picture_id=3, candidates=[], told=[], ms=1, read_ms=1, invokes=1, crops=0, candidate_invokes=1))
+    again.add(Seen(picture_id=3, candidates=[], reported=[], ms=1, read_ms=1, invokes=1, crops=0, candidate_invokes=1))
     again.close()
     assert list(Partial("key").seen) == [1, 3]
     assert Partial("key", fresh=True).seen == {}

@@ -30,7 +30,7 @@ STANDING[11:13] = [[80, 180], [120, 180]]
 """Shoulders at y 150, hips at y 180, 40 wide: the torso's diagonals are 50 px."""
 
 
-def seen(candidates: list[tuple[Any, float]], picture_id: int = 1, told: Any = None, **more: Any) -> Seen:
+def seen(candidates: list[tuple[Any, float]], picture_id: int = 1, reported: Any = None, **more: Any) -> Seen:
     def pack(poses: list[tuple[Any, float]]) -> list[Any]:
         return [
             [[None if np.isnan(at).any() else list(at) for at in np.asarray(xy)], [0.9] * 17, score]
@@ -39,7 +39,9 @@ def seen(candidates: list[tuple[Any, float]], picture_id: int = 1, told: Any = N
 
     values: dict[str, Any] = {"ms": 2.0, "read_ms": 1.0, "invokes": 1, "crops": 0, "candidate_invokes": 1} | more
     packs = pack(candidates)
-    return Seen(picture_id=picture_id, candidates=packs, told=packs if told is None else pack(told), **values)
+    return Seen(
+        picture_id=picture_id, candidates=packs, reported=packs if reported is None else pack(reported), **values
+    )
 
 
 def test_similarity_falls_with_distance_as_coco_says() -> None:
@@ -185,7 +187,7 @@ def test_a_pose_on_a_crowd_is_neither_right_nor_wrong() -> None:
 def test_what_is_told_decides_precision_and_recall_and_candidates_the_rest() -> None:
     far = STANDING + 300
     truth = truth_of([person(STANDING), person(far)])
-    measured = measure(truth, [seen([(STANDING, 0.9), (far, 0.2), (STANDING + 600, 0.1)], told=[(STANDING, 0.9)])])
+    measured = measure(truth, [seen([(STANDING, 0.9), (far, 0.2), (STANDING + 600, 0.1)], reported=[(STANDING, 0.9)])])
     assert measured.numbers["recall"] == 0.5
     assert measured.numbers["recall_candidates"] == 1
     assert measured.numbers["kept"] == 0.5

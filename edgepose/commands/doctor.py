@@ -71,7 +71,7 @@ def report(args: argparse.Namespace, cfg: Config, wrong: str = "", machine: Mach
     context = Context(cfg, machine, config_path=path if path and path.is_file() else None, wrong=wrong)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without "°" gets a question mark
-    logging.disable(logging.WARNING)  # what libraries and stages tell on the way is not the page
+    logging.disable(logging.WARNING)  # what libraries and stages log on the way is not the page
     try:
         found = _examine(context, args.only, as_page=not args.json)
     finally:

@@ -76,7 +76,7 @@ def _stages(run: Measured) -> str:
 
 
 def _spread(times: Histogram) -> str:
-    """How many frames took how long, from the shortest to the 99.5th percentile; what is longer is told beside it."""
+    """How many frames took how long, from the shortest to the 99.5th percentile; what is longer is said beside it."""
     if not times.count:
         return f"<p>{NONE}</p>"
     low, high = times.shortest_s, max(times.quantile(0.995), times.shortest_s * 1.05)

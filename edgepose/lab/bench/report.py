@@ -70,7 +70,7 @@ def _rounded(value: Any) -> Any:
 
 
 def numbers(run: Measured) -> dict[str, str]:
-    """What is told of a run beside its stages."""
+    """What is said of a run beside its stages."""
     lost = {name: count for name, count in run.counts.items() if count}
     return {
         "frames per second": f"{run.fps:.1f}",

@@ -98,12 +98,16 @@ def _with_sink(cfg: config.Config, **change: Any) -> config.Config:
 
 def changed(cfg: config.Config) -> dict[str, Any]:
     """Key -> value of every setting that is not as it comes; no password is among them, they are in files."""
-    raw: Any = msgspec.to_builtins(cfg)
-    found = {}
-    for setting in config.settings():
-        value = raw
-        for part in setting.key.split("."):
-            value = value[part]
-        if value != msgspec.to_builtins(setting.default):
-            found[setting.key] = masked(value) if isinstance(value, str) else value
-    return found
+    raw, plain = (msgspec.to_builtins(each) for each in (cfg, config.Config()))
+    values = {setting.key: (_at(raw, setting.key), _at(plain, setting.key)) for setting in config.settings()}
+    return {
+        key: masked(value) if isinstance(value, str) else value
+        for key, (value, default) in values.items()
+        if value != default
+    }
+
+
+def _at(table: Any, key: str) -> Any:
+    for part in key.split("."):
+        table = table[part]
+    return table

@@ -113,14 +113,14 @@ def os_release(text: str) -> dict[str, str]:
 
 def check_system(context: Context) -> Iterator[Finding]:
     """The distribution and its age."""
-    told = os_release(context.machine.root.text("/etc/os-release") or "")
-    name = told.get("PRETTY_NAME", "")
+    facts = os_release(context.machine.root.text("/etc/os-release") or "")
+    name = facts.get("PRETTY_NAME", "")
     pi = context.kind in PIS and context.machine.root.exists("/etc/rpi-issue")
     issue = " (Raspberry Pi OS)" if pi else ""
-    data = {"id": told.get("ID", ""), "version": told.get("VERSION_ID", ""), "pi_os": pi}
+    data = {"id": facts.get("ID", ""), "version": facts.get("VERSION_ID", ""), "pi_os": pi}
     if not name:
         yield unknown("system", "/etc/os-release does not tell the distribution", "$ cat /etc/*release", **data)
-    elif (told.get("ID"), told.get("VERSION_ID")) in ENDED:
+    elif (facts.get("ID"), facts.get("VERSION_ID")) in ENDED:
         yield degraded(
             "system",
             f"{name}{issue}: older than the packages edgepose stands on",

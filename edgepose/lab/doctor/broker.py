@@ -65,34 +65,36 @@ def check_broker(context: Context) -> Iterator[Finding]:
     if not context.cfg.sink.mqtt.broker:
         yield fine("broker", "sink.mqtt.broker is not set; nothing is published")
         return
-    told = context.ask("broker", 45.0)
+    facts = context.ask("broker", 45.0)
     url = context.cfg.sink.mqtt.broker
-    if "failed" in told:
-        yield broken("broker", f"{url}: cannot be tried: {told['failed']}", f"{context.pip} install paho-mqtt", **told)
+    if "failed" in facts:
+        yield broken(
+            "broker", f"{url}: cannot be tried: {facts['failed']}", f"{context.pip} install paho-mqtt", **facts
+        )
         return
-    if "expires_t" in told:
-        yield _certificate(context, told)
-    yield STEPS[told["step"]](context, url, told)
+    if "expires_t" in facts:
+        yield _certificate(context, facts)
+    yield STEPS[facts["step"]](context, url, facts)
 
 
-def _settings(_visit: Context, _url: str, told: dict[str, Any]) -> Finding:
-    return broken("broker", told["why"], "correct the setting it names; `edgepose config` prints them all", **told)
+def _settings(_visit: Context, _url: str, facts: dict[str, Any]) -> Finding:
+    return broken("broker", facts["why"], "correct the setting it names; `edgepose config` prints them all", **facts)
 
 
-def _name(_visit: Context, url: str, told: dict[str, Any]) -> Finding:
-    host = told["host"]
+def _name(_visit: Context, url: str, facts: dict[str, Any]) -> Finding:
+    host = facts["host"]
     local = host.endswith(".local")
     return broken(
         "broker",
-        f"{url}: {told['why']}",
+        f"{url}: {facts['why']}",
         f"$ getent hosts {host}" + ("   (names in .local need: sudo apt install libnss-mdns)" if local else ""),
         "check sink.mqtt.broker, or name the broker by its address; line `network` tells whether there is one",
-        **told,
+        **facts,
     )
 
 
-def _connect(_visit: Context, url: str, told: dict[str, Any]) -> Finding:
-    host, port = told["host"], told["port"]
+def _connect(_visit: Context, url: str, facts: dict[str, Any]) -> Finding:
+    host, port = facts["host"], facts["port"]
     do = {
         "refused": (
             "is the broker running, and on this port? On its machine:",
@@ -100,39 +102,39 @@ def _connect(_visit: Context, url: str, told: dict[str, Any]) -> Finding:
             "mosquitto 2 listens to its own machine only, until its settings say `listener 1883`",
         ),
         "silent": (f"$ ping -c 3 {host}", "a firewall that drops, a wrong address, or the machine is off"),
-    }.get(told["kind"], (f"$ ping -c 3 {host}", "$ ip route"))
-    return broken("broker", f"{url}: {told['why']}", *do, **told)
+    }.get(facts["kind"], (f"$ ping -c 3 {host}", "$ ip route"))
+    return broken("broker", f"{url}: {facts['why']}", *do, **facts)
 
 
-def _tls(_visit: Context, url: str, told: dict[str, Any]) -> Finding:
-    if told["kind"] == "certificate":
-        meaning = CERTIFICATE.get(told["code"], told["why"])
+def _tls(_visit: Context, url: str, facts: dict[str, Any]) -> Finding:
+    if facts["kind"] == "certificate":
+        meaning = CERTIFICATE.get(facts["code"], facts["why"])
         do = {
             10: ("renew the broker's certificate",),
             9: ("$ timedatectl",),
-            62: (f"name the broker in sink.mqtt.broker as its certificate does, not as {told['host']}",),
-            64: (f"name the broker in sink.mqtt.broker as its certificate does, not as {told['host']}",),
+            62: (f"name the broker in sink.mqtt.broker as its certificate does, not as {facts['host']}",),
+            64: (f"name the broker in sink.mqtt.broker as its certificate does, not as {facts['host']}",),
         }.get(
-            told["code"],
+            facts["code"],
             (
                 "copy the broker's authority (ca.crt) here, and",
                 f"$ edgepose doctor --broker {url} --sink.mqtt.ca_file ca.crt",
             ),
         )
-        return broken("broker", f"{url}: its certificate is refused: {meaning}", *do, **told)
-    what = "does not speak TLS" if told["kind"] == "no tls" else "does not answer to TLS"
-    plain = f"mqtt://{told['host']}:{told['port']}"
+        return broken("broker", f"{url}: its certificate is refused: {meaning}", *do, **facts)
+    what = "does not speak TLS" if facts["kind"] == "no tls" else "does not answer to TLS"
+    plain = f"mqtt://{facts['host']}:{facts['port']}"
     return broken(
         "broker",
-        f"{url}: this port {what} ({told['why']})",
+        f"{url}: this port {what} ({facts['why']})",
         f"$ edgepose doctor --broker {plain}   (if it is meant to be open)",
         "or give the port of its TLS listener, usually 8883",
-        **told,
+        **facts,
     )
 
 
-def _login(context: Context, url: str, told: dict[str, Any]) -> Finding:
-    kind, user = told["kind"], context.cfg.sink.mqtt.username
+def _login(context: Context, url: str, facts: dict[str, Any]) -> Finding:
+    kind, user = facts["kind"], context.cfg.sink.mqtt.username
     do: tuple[str, ...]
     if kind == "refused" and not user:
         do = ("it wants a login: set sink.mqtt.username and sink.mqtt.password_file",)
@@ -150,7 +152,7 @@ def _login(context: Context, url: str, told: dict[str, Any]) -> Finding:
             "is that the broker's port, and open or TLS as it should be?",
             f"$ edgepose doctor --broker {_other(url)}",
         )
-    return broken("broker", f"{url}: {told['why']}", *do, **told)
+    return broken("broker", f"{url}: {facts['why']}", *do, **facts)
 
 
 def _other(url: str) -> str:
@@ -159,43 +161,43 @@ def _other(url: str) -> str:
     return f"{'mqtts' if scheme == 'mqtt' else 'mqtt'}://{re.sub(':(1883|8883)$', '', rest)}"
 
 
-def _publish(context: Context, url: str, told: dict[str, Any]) -> Finding:
-    topic, user = f"{told['root']}/poses", context.cfg.sink.mqtt.username
+def _publish(context: Context, url: str, facts: dict[str, Any]) -> Finding:
+    topic, user = f"{facts['root']}/poses", context.cfg.sink.mqtt.username
     where = f"under `user {user}`" if user else "above the first `user`"
-    if told["kind"] == "denied":
+    if facts["kind"] == "denied":
         return broken(
             "broker",
-            f"{url}: lets us in, but not publish {topic}: {told['why']}",
-            f"in the broker's acl_file, {where}: `topic readwrite {told['root']}/#`, then",
+            f"{url}: lets us in, but not publish {topic}: {facts['why']}",
+            f"in the broker's acl_file, {where}: `topic readwrite {facts['root']}/#`, then",
             "$ sudo systemctl reload mosquitto   (on the broker)",
-            **told,
+            **facts,
         )
     return broken(
         "broker",
-        f"{url}: lets us in, then {told['why']}",
+        f"{url}: lets us in, then {facts['why']}",
         "on the broker:",
         "$ sudo systemctl restart mosquitto",
-        **told,
+        **facts,
     )
 
 
-def _done(context: Context, url: str, told: dict[str, Any]) -> Finding:
-    how = f"{told['tls']}, " if told.get("tls") else ""
+def _done(context: Context, url: str, facts: dict[str, Any]) -> Finding:
+    how = f"{facts['tls']}, " if facts.get("tls") else ""
     as_whom = f" as {context.cfg.sink.mqtt.username}" if context.cfg.sink.mqtt.username else ", no login"
     may = {
-        "allowed": f"may publish {told['root']}/poses",
+        "allowed": f"may publish {facts['root']}/poses",
         "cannot tell": "MQTT 3.1.1 cannot tell whether we may publish",
         "running": "an edgepose runs here, so nothing was published: its log tells whether it may",
-    }[told["tried"]]
-    what = f"{url}: MQTT {told['version']}, {how}{told['connect_ms']:g} ms to connect{as_whom}; {may}"
-    secret = context.cfg.sink.mqtt.username and not told.get("tls") and _host(url)
+    }[facts["tried"]]
+    what = f"{url}: MQTT {facts['version']}, {how}{facts['connect_ms']:g} ms to connect{as_whom}; {may}"
+    secret = context.cfg.sink.mqtt.username and not facts.get("tls") and _host(url)
     hint = ("the password goes over the network in the open: mqtts:// hides it",) if secret else ()
-    return fine("broker", what, *hint, **told)
+    return fine("broker", what, *hint, **facts)
 
 
-def _certificate(context: Context, told: dict[str, Any]) -> Finding:
-    left_s = told["expires_t"] - context.machine.now()
-    day = datetime.fromtimestamp(told["expires_t"], timezone.utc)
+def _certificate(context: Context, facts: dict[str, Any]) -> Finding:
+    left_s = facts["expires_t"] - context.machine.now()
+    day = datetime.fromtimestamp(facts["expires_t"], timezone.utc)
     data = {"expires": day.isoformat(), "days_left": round(left_s / 86400, 1)}
     what = f"the broker's ends on {day:%Y-%m-%d}, in {left_s / 86400:.0f} days"
     if left_s < SOON_S:

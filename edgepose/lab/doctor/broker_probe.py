@@ -31,14 +31,14 @@ def look(cfg: Config) -> dict[str, Any]:
         aim = target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
     except ConfigError as error:
         return {"step": "settings", "why": str(error)}
-    told: dict[str, Any] = {"host": aim.host, "port": aim.port, "encrypted": aim.tls is not None, "root": aim.root}
+    facts: dict[str, Any] = {"host": aim.host, "port": aim.port, "encrypted": aim.tls is not None, "root": aim.root}
     for step in (_name, _connect, _tls):
-        if trouble := step(aim, told):
-            return told | trouble
-    return told | _login(cfg, aim)
+        if trouble := step(aim, facts):
+            return facts | trouble
+    return facts | _login(cfg, aim)
 
 
-def _name(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
+def _name(aim: Target, facts: dict[str, Any]) -> dict[str, Any] | None:
     """The host's addresses; the system's resolver cannot be stopped, so it is left behind when it takes too long."""
     answer: list[Any] = []
 
@@ -55,11 +55,11 @@ def _name(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
         return {"step": "name", "kind": "slow", "why": f"no name server answered in {ANSWER_S:g} s"}
     if isinstance(answer[0], OSError):
         return {"step": "name", "kind": "unknown host", "why": f"the name {aim.host} is not known"}
-    told["addresses"] = sorted({each[4][0] for each in answer[0]})
+    facts["addresses"] = sorted({each[4][0] for each in answer[0]})
     return None
 
 
-def _connect(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
+def _connect(aim: Target, facts: dict[str, Any]) -> dict[str, Any] | None:
     started = time.monotonic()
     try:
         socket.create_connection((aim.host, aim.port), ANSWER_S).close()
@@ -69,19 +69,19 @@ def _connect(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
         return {"step": "connect", "kind": "refused", "why": f"nothing listens at {aim.host}:{aim.port}"}
     except OSError as error:
         return {"step": "connect", "kind": "away", "why": f"{aim.host}:{aim.port}: {error.strerror or error}"}
-    told["connect_ms"] = round((time.monotonic() - started) * 1e3, 1)
+    facts["connect_ms"] = round((time.monotonic() - started) * 1e3, 1)
     return None
 
 
-def _tls(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
+def _tls(aim: Target, facts: dict[str, Any]) -> dict[str, Any] | None:
     if aim.tls is None:
         return None
     try:
         with socket.create_connection((aim.host, aim.port), ANSWER_S) as plain:
             plain.settimeout(ANSWER_S)
             with aim.tls.wrap_socket(plain, server_hostname=aim.host) as secure:
-                told["tls"] = secure.version()
-                told["expires"] = (secure.getpeercert() or {}).get("notAfter", "")
+                facts["tls"] = secure.version()
+                facts["expires"] = (secure.getpeercert() or {}).get("notAfter", "")
     except ssl.SSLCertVerificationError as error:
         return {"step": "tls", "kind": "certificate", "why": error.verify_message, "code": error.verify_code}
     except ssl.SSLError as error:
@@ -90,8 +90,8 @@ def _tls(aim: Target, told: dict[str, Any]) -> dict[str, Any] | None:
         return {"step": "tls", "kind": "frozen", "why": f"took the connection and said nothing for {ANSWER_S:g} s"}
     except OSError as error:
         return {"step": "tls", "kind": "no tls", "why": error.strerror or str(error) or "it hung up"}
-    if told["expires"]:
-        told["expires_t"] = ssl.cert_time_to_seconds(told["expires"])
+    if facts["expires"]:
+        facts["expires_t"] = ssl.cert_time_to_seconds(facts["expires"])
     return None
 
 
@@ -116,15 +116,15 @@ def _login(cfg: Config, aim: Target) -> dict[str, Any]:
                 if down.kind in TOO_NEW and version != own.versions[-1]:
                     continue
                 return {"step": "login", "kind": down.kind, "why": str(down)}
-            told: dict[str, Any] = {"version": version}
+            facts: dict[str, Any] = {"version": version}
             try:
-                told |= {"tried": "running"} if here else _publish(cfg, connection, near, f"{own.root}/poses")
+                facts |= {"tried": "running"} if here else _publish(cfg, connection, near, f"{own.root}/poses")
                 connection.leave(near, ANSWER_S)
             except ConnectionDown as down:
-                return told | {"step": "publish", "kind": down.kind, "why": str(down)}
+                return facts | {"step": "publish", "kind": down.kind, "why": str(down)}
             finally:
                 connection.close()
-            return {"step": "done"} | told
+            return {"step": "done"} | facts
     raise AssertionError("unreachable: there is a last version")
 
 

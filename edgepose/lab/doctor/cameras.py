@@ -13,7 +13,7 @@ from edgepose.lab.doctor.context import PIS, Context, plural
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
 
 NODES = ("/dev/video*", "/dev/media*", "/dev/dma_heap/*", "/dev/vcio")
-"""Nodes that cameras and their processors are used through; those of accelerators are told of with the delegates."""
+"""Nodes that cameras and their processors are used through; those of accelerators are reported with the delegates."""
 
 CORAL_USB = frozenset((("1a6e", "089a"), ("18d1", "9302")))
 """Vendor and product of a Coral stick, before and after its first use."""
@@ -91,7 +91,7 @@ def _configured(
     elif context.source == "picamera2":
         number = uri.partition(":")[2] or "0"
         if "cameras" not in context.ask("picamera2"):
-            return  # why not is told in the software's part
+            return  # why not is said in the software's part
         if any(str(found["number"]) == number for found in libcamera):
             yield fine("source", f"{uri}: there")
         else:
@@ -179,12 +179,12 @@ def _mode(context: Context, camera: v4l2.Camera) -> Finding:
 
 def _stream(context: Context) -> Finding:
     """A pipeline's parts, or whether a host answers."""
-    uri, told = context.cfg.source.uri, context.ask("source")
+    uri, facts = context.cfg.source.uri, context.ask("source")
     if context.wants_pipeline:
         return _pipeline(context)
     try:
         parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port or told["ports"].get(parts.scheme.lower())
+        host, port = parts.hostname, parts.port or facts["ports"].get(parts.scheme.lower())
     except ValueError:  # whose message may hold a piece of the password
         return broken("source", f"{context.source_shown}: no address", "correct source.uri")
     if not host or not port or parts.scheme in ("udp", "rtp"):
@@ -234,15 +234,15 @@ def _pipeline(context: Context) -> Finding:
 
 
 def _file(context: Context) -> Finding:
-    told = context.ask("source")
-    if why := told.get("failed"):
+    facts = context.ask("source")
+    if why := facts.get("failed"):
         return unknown("source", f"cannot be looked at: {why}", "mend what part `software` tells first")
-    if told["wrong"]:
-        return broken("source", told["wrong"], "correct source.uri")
+    if facts["wrong"]:
+        return broken("source", facts["wrong"], "correct source.uri")
     path = Path(context.cfg.source.uri).expanduser()
     if not os.access(path, os.R_OK):
         return broken("source", f"{path}: may not be read by {context.machine.user}", f"$ sudo chmod a+r {path}")
-    return fine("source", f"{path}: a {told['kind']}, no camera needed", kind=told["kind"])
+    return fine("source", f"{path}: a {facts['kind']}, no camera needed", kind=facts["kind"])
 
 
 # ------------------------------------------------------------------------------------------------ who may

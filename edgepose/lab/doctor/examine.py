@@ -68,7 +68,7 @@ def run_check(check: Check, context: Context) -> list[Finding]:
                 findings.append(finding)  # noqa: PERF402 (what came before a failure is kept)
         except NotTriedError as reason:
             findings.append(unknown(check.name, f"not tried: {reason}", "mend that first: part `software` tells how"))
-        except Exception as error:  # noqa: BLE001 (a doctor who faints helps nobody: a bug in one check is told as that)
+        except Exception as error:  # noqa: BLE001 (a doctor who faints helps nobody: a bug in one check is reported as that)
             failures.append(error)
 
     thread = threading.Thread(target=look, name=f"doctor-{check.name}", daemon=True)

@@ -72,10 +72,10 @@ class Root:
     def free(self, path: str) -> tuple[int, int] | None:
         """Bytes free for us and bytes in all of the file system a folder lies on; None: it cannot be told."""
         try:
-            told = os.statvfs(self.path(path))
+            facts = os.statvfs(self.path(path))
         except OSError:
             return None
-        return told.f_bavail * told.f_frsize, told.f_blocks * told.f_frsize
+        return facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize
 
 
 class Answer(NamedTuple):

@@ -18,16 +18,16 @@ LOOPS = {
 
 def check_models(context: Context) -> Iterator[Finding]:
     """The models in use: hash and a run; the others: hash."""
-    told = context.ask("models", 120.0)
-    if "failed" in told:
-        yield broken("models", f"cannot be tried: {told['failed']}", "$ edgepose models verify", **told)
+    facts = context.ask("models", 120.0)
+    if "failed" in facts:
+        yield broken("models", f"cannot be tried: {facts['failed']}", "$ edgepose models verify", **facts)
         return
-    if told.get("wrong"):
-        yield broken("models", told["wrong"], "$ edgepose models   (lists what there is)")
-    for each in told["models"]:
-        if each["name"] in told["used"]:
+    if facts.get("wrong"):
+        yield broken("models", facts["wrong"], "$ edgepose models   (lists what there is)")
+    for each in facts["models"]:
+        if each["name"] in facts["used"]:
             yield _used(context, each)
-    others = [each for each in told["models"] if each["name"] not in told["used"]]
+    others = [each for each in facts["models"] if each["name"] not in facts["used"]]
     bad = [each for each in others if "why" in each]
     for each in bad:
         yield degraded(
@@ -42,43 +42,43 @@ def check_models(context: Context) -> Iterator[Finding]:
         yield fine("other models", f"{len(sound)} sound: {', '.join(sound)}", names=sound)
 
 
-def _used(context: Context, told: dict[str, Any]) -> Finding:
-    name = told["name"]
-    if "why" in told:
+def _used(context: Context, facts: dict[str, Any]) -> Finding:
+    name = facts["name"]
+    if "why" in facts:
         do = ["$ edgepose models verify", "$ edgepose models   (lists what there is)"]
-        return broken("model", f"{name}: {told['why']}", *do, **told)
-    if told.get("edgetpu"):
+        return broken("model", f"{name}: {facts['why']}", *do, **facts)
+    if facts.get("edgetpu"):
         if context.cfg.engine.delegate == "edgetpu":
-            return fine("model", f"{name}: sound, for the Edge TPU only", **told)
+            return fine("model", f"{name}: sound, for the Edge TPU only", **facts)
         return broken(
             "model",
             f"{name} is compiled for the Edge TPU, and engine.delegate is {context.cfg.engine.delegate}",
             "$ edgepose run --engine.delegate edgetpu   (or set it in edgepose.toml)",
             "or choose the build of it for the CPU: `edgepose models`",
-            **told,
+            **facts,
         )
     return fine(
         "model",
-        f"{name}: sound, one run on the CPU {told['invoke_ms']:g} ms ({told['runtime']}, "
-        f"{plural(told['threads'], 'thread')}; no benchmark, for that: edgepose bench)",
-        **told,
+        f"{name}: sound, one run on the CPU {facts['invoke_ms']:g} ms ({facts['runtime']}, "
+        f"{plural(facts['threads'], 'thread')}; no benchmark, for that: edgepose bench)",
+        **facts,
     )
 
 
 def check_kernels(context: Context) -> Iterator[Finding]:
     """How the loops of each decoder run, judged by that of the models in use."""
-    told = context.ask("kernels")
-    if "failed" in told:
-        yield degraded("kernels", f"cannot be looked at: {told['failed']}", "$ edgepose kernels", **told)
+    facts = context.ask("kernels")
+    if "failed" in facts:
+        yield degraded("kernels", f"cannot be looked at: {facts['failed']}", "$ edgepose kernels", **facts)
         return
-    families: dict[str, dict[str, str]] = told["families"]
+    families: dict[str, dict[str, str]] = facts["families"]
     needed = _families_in_use(context, families)
     counts = {kind: [name for name, each in families.items() if each["kind"] == kind] for kind in LOOPS}
     said = "; ".join(f"{LOOPS[kind]}: {', '.join(names)}" for kind, names in counts.items() if names)
     data = {
         "families": {name: each["kind"] for name, each in families.items()},
         "needed": needed,
-        "numba": told.get("numba"),
+        "numba": facts.get("numba"),
     }
     asked = context.cfg.decode.kernels
     slow = [name for name in needed if families[name]["kind"] != "aot"]
@@ -105,8 +105,8 @@ def check_kernels(context: Context) -> Iterator[Finding]:
 
 def _families_in_use(context: Context, families: dict[str, Any]) -> list[str]:
     """Families of loops that a run needs: those of its models' decoders, of the tracker and the smoother."""
-    told = context.ask("models", 120.0)
-    loops = {each.get("loops") for each in told.get("models", ()) if each["name"] in told.get("used", ())}
+    facts = context.ask("models", 120.0)
+    loops = {each.get("loops") for each in facts.get("models", ()) if each["name"] in facts.get("used", ())}
     loops |= {"smooth"} if context.cfg.smooth.preset != "off" else set()
     loops |= {"track"} if context.cfg.track.mode != "off" else set()
     return sorted(name for name in families if name in loops)
@@ -115,8 +115,8 @@ def _families_in_use(context: Context, families: dict[str, Any]) -> list[str]:
 def _numba(context: Context, said: str, data: dict[str, Any]) -> Finding:
     if data["numba"] is None:
         what, do = "decode.kernels is numba, and it is not installed", f"{context.pip} install numba"
-    elif "failed" in (told := context.ask("numba", 60.0)):
-        what = f"decode.kernels is numba, which does not work: {told['failed']}"
+    elif "failed" in (facts := context.ask("numba", 60.0)):
+        what = f"decode.kernels is numba, which does not work: {facts['failed']}"
         do = f'{context.pip} install --upgrade "numba>=0.60"'
     else:
         return fine("kernels", f"decode.kernels = numba: compiled at each start, as asked; else: {said}", **data)
@@ -125,17 +125,17 @@ def _numba(context: Context, said: str, data: dict[str, Any]) -> Finding:
 
 def check_delegates(context: Context) -> Iterator[Finding]:
     """What the engine found out about each kind of delegate."""
-    told = context.ask("delegates", 180.0)
+    facts = context.ask("delegates", 180.0)
     asked = context.cfg.engine.delegate
-    if "failed" in told:
+    if "failed" in facts:
         if asked == "cpu":
-            yield unknown("delegates", f"cannot be tried: {told['failed']}", "$ edgepose models verify")
+            yield unknown("delegates", f"cannot be tried: {facts['failed']}", "$ edgepose models verify")
         else:
-            yield broken("delegates", f"cannot be tried: {told['failed']}", "$ edgepose run --engine.delegate cpu")
+            yield broken("delegates", f"cannot be tried: {facts['failed']}", "$ edgepose run --engine.delegate cpu")
         return
     models = context.ask("models", 120.0)
     known = {models.get("wrong"), *(each.get("why") for each in models.get("models", ()))}
-    for each in sorted(told["delegates"], key=lambda each: not each["asked"]):
+    for each in sorted(facts["delegates"], key=lambda each: not each["asked"]):
         topic = f"delegate {each['name']}"
         if not each["asked"]:
             state = {"ok": "can be used", "unavailable": "not here", "failed": "is here and fails"}[each["state"]]
@@ -146,19 +146,19 @@ def check_delegates(context: Context) -> Iterator[Finding]:
             yield _asked(context, each)
 
 
-def _asked(context: Context, told: dict[str, Any]) -> Finding:
-    topic, name = f"delegate {told['name']}", told["name"]
-    if told["state"] == "ok":
-        return fine(topic, told["reason"], **told)
-    do = [told["next_step"]] if told.get("next_step") else []
+def _asked(context: Context, facts: dict[str, Any]) -> Finding:
+    topic, name = f"delegate {facts['name']}", facts["name"]
+    if facts["state"] == "ok":
+        return fine(topic, facts["reason"], **facts)
+    do = [facts["next_step"]] if facts.get("next_step") else []
     if context.cfg.engine.on_failure == "cpu" and name != "cpu":
         return degraded(
             topic,
-            f"{told['reason']}; the CPU runs the model instead (engine.on_failure = cpu)",
+            f"{facts['reason']}; the CPU runs the model instead (engine.on_failure = cpu)",
             *(do or ["$ edgepose run --engine.delegate cpu   (asks for what really runs)"]),
-            **told,
+            **facts,
         )
-    return broken(topic, told["reason"], *(do or ["$ edgepose run --engine.delegate cpu"]), **told)
+    return broken(topic, facts["reason"], *(do or ["$ edgepose run --engine.delegate cpu"]), **facts)
 
 
 CHECKS = {"models": check_models, "kernels": check_kernels, "delegates": check_delegates}

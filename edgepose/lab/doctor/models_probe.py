@@ -21,15 +21,15 @@ def look(cfg: Config) -> dict[str, Any]:
     """Every model there is: those the settings use are timed; {"models": [...], "used": [names], "wrong": text}."""
     from edgepose.engine.zoo import list_models
 
-    told = [_one(cfg, name, RUNS) for name in used_models(cfg)]
-    used = [each["name"] for each in told]
-    can_run = not any("why" in each or each["edgetpu"] for each in told)
+    facts = [_one(cfg, name, RUNS) for name in used_models(cfg)]
+    used = [each["name"] for each in facts]
+    can_run = not any("why" in each or each["edgetpu"] for each in facts)
     wrong = _together(cfg) if can_run else ""
     try:
         others = [path for path in list_models(cfg.engine.models_dir) if path.stem not in used]
     except EdgeposeError as error:
-        return {"models": told, "used": used, "wrong": str(error)}
-    return {"models": told + [_one(cfg, str(path), 0) for path in others], "used": used, "wrong": wrong}
+        return {"models": facts, "used": used, "wrong": str(error)}
+    return {"models": facts + [_one(cfg, str(path), 0) for path in others], "used": used, "wrong": wrong}
 
 
 def used_models(cfg: Config) -> list[str]:
@@ -95,13 +95,13 @@ def delegates(cfg: Config) -> dict[str, Any]:
 
 
 def _plain(finding: Any) -> dict[str, Any]:
-    told = asdict(replace(finding, share=None))
+    facts = asdict(replace(finding, share=None))
     if finding.share is not None:
-        told["share"] = {
+        facts["share"] = {
             "claimed": len(finding.share.claimed),
             "left": len(finding.share.left),
             "op_share": round(finding.share.op_share, 3),
             "away_share": round(finding.share.away_share, 3),
             "invoke_ms": round(finding.share.invoke_ms, 3),
         }
-    return told
+    return facts

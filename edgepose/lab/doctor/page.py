@@ -113,7 +113,7 @@ def as_json(found: Iterable[Found], device: str, at: str) -> str:
     entries = list(found)
     code = exit_code([each.finding for each in entries])
     states = [each.finding.state for each in entries]
-    told = {
+    facts = {
         "schema": SCHEMA,
         "edgepose": edgepose.__version__,
         "device": device,
@@ -132,4 +132,4 @@ def as_json(found: Iterable[Found], device: str, at: str) -> str:
             for each in entries
         ],
     }
-    return utf8(json.dumps(told, indent=1, ensure_ascii=False))
+    return utf8(json.dumps(facts, indent=1, ensure_ascii=False))

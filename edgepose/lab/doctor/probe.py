@@ -131,12 +131,12 @@ def probe_source(cfg: Config) -> dict[str, Any]:
     from edgepose.source.stream import PORTS
 
     uri, kind = cfg.source.uri, cfg.source.kind
-    told: dict[str, Any] = {"shown": masked(uri), "ports": PORTS, "wrong": ""}
+    facts: dict[str, Any] = {"shown": masked(uri), "ports": PORTS, "wrong": ""}
     try:
         found = kind_of(uri) if uri else ""
     except ConfigError as error:
-        return told | {"kind": kind if kind != "auto" else "?", "wrong": str(error)}
-    return told | {"kind": found if kind == "auto" or not uri else kind}
+        return facts | {"kind": kind if kind != "auto" else "?", "wrong": str(error)}
+    return facts | {"kind": found if kind == "auto" or not uri else kind}
 
 
 def probe_tuned(cfg: Config) -> dict[str, Any]:

@@ -28,11 +28,11 @@ def meminfo(text: str) -> dict[str, int]:
 def check_memory(context: Context) -> Iterator[Finding]:
     """What is free for a run, and what catches it when that is not enough."""
     root = context.machine.root
-    told = meminfo(root.text("/proc/meminfo") or "")
-    if "MemTotal" not in told:
+    facts = meminfo(root.text("/proc/meminfo") or "")
+    if "MemTotal" not in facts:
         yield unknown("memory", "/proc/meminfo says nothing", "$ free -m")
         return
-    total, free = told["MemTotal"], told.get("MemAvailable", told.get("MemFree", 0))
+    total, free = facts["MemTotal"], facts.get("MemAvailable", facts.get("MemFree", 0))
     limit = root.text("/sys/fs/cgroup/memory.max") or ""
     if limit.isdigit() and int(limit) < total:
         used = root.text("/sys/fs/cgroup/memory.current") or "0"
@@ -48,11 +48,11 @@ def check_memory(context: Context) -> Iterator[Finding]:
         )
     else:
         yield fine("memory", what, **data)
-    yield _swap(told, total)
+    yield _swap(facts, total)
 
 
-def _swap(told: dict[str, int], total: int) -> Finding:
-    swap, free = told.get("SwapTotal", 0), told.get("SwapFree", 0)
+def _swap(facts: dict[str, int], total: int) -> Finding:
+    swap, free = facts.get("SwapTotal", 0), facts.get("SwapFree", 0)
     data = {"total_bytes": swap, "used_bytes": swap - free}
     if swap:
         return fine("swap", f"{size(swap - free)} used of {size(swap)}", **data)

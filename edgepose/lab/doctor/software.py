@@ -18,19 +18,19 @@ APT = "/usr/lib/python3/dist-packages"
 
 def check_numpy(context: Context) -> Iterator[Finding]:
     """Which generation, as that decides what else works."""
-    told = context.ask("numpy")
-    if "failed" in told:
+    facts = context.ask("numpy")
+    if "failed" in facts:
         yield broken(
-            "numpy", f"does not work: {told['failed']}", f"{context.pip} install --force-reinstall numpy", **told
+            "numpy", f"does not work: {facts['failed']}", f"{context.pip} install --force-reinstall numpy", **facts
         )
         return
-    major = _major(told["version"])
+    major = _major(facts["version"])
     yield fine(
         "numpy",
-        f"{told['version']}, generation {major}",
-        version=told["version"],
+        f"{facts['version']}, generation {major}",
+        version=facts["version"],
         generation=major,
-        file=told.get("file", ""),
+        file=facts.get("file", ""),
     )
 
 
@@ -51,14 +51,14 @@ def _numpy(context: Context) -> int:
 
 def check_runtimes(context: Context) -> Iterator[Finding]:
     """Each TFLite runtime was really tried; the settings decide which is needed."""
-    told = context.ask("runtimes")
+    facts = context.ask("runtimes")
     wanted = context.cfg.engine.runtime
-    runtimes: dict[str, dict[str, str]] = told.get("runtimes", {})
+    runtimes: dict[str, dict[str, str]] = facts.get("runtimes", {})
     works = {name: each["version"] for name, each in runtimes.items() if "version" in each}
     data = {"works": works, "fails": {name: each["why"] for name, each in runtimes.items() if "why" in each}}
-    if "failed" in told:
+    if "failed" in facts:
         yield broken(
-            "tflite runtime", f"cannot be tried: {told['failed']}", f"{context.pip} install ai-edge-litert", **data
+            "tflite runtime", f"cannot be tried: {facts['failed']}", f"{context.pip} install ai-edge-litert", **data
         )
         return
     chosen = wanted if wanted != "auto" else next(iter(works), "")
@@ -93,18 +93,18 @@ def _install(context: Context, name: str) -> list[str]:
 
 def check_opencv(context: Context) -> Iterator[Finding]:
     """Version, what it was built with, and which of several copies is in use."""
-    told = context.ask("opencv")
-    if "failed" in told:
-        told = {"copies": [], "packages": [], "why": told["failed"]}
-    packages, copies = told["packages"], told["copies"]
-    if "why" in told:
-        yield broken("opencv", f"cannot be imported: {told['why']}", *_opencv_fix(context, told["why"]), **told)
+    facts = context.ask("opencv")
+    if "failed" in facts:
+        facts = {"copies": [], "packages": [], "why": facts["failed"]}
+    packages, copies = facts["packages"], facts["copies"]
+    if "why" in facts:
+        yield broken("opencv", f"cannot be imported: {facts['why']}", *_opencv_fix(context, facts["why"]), **facts)
         return
-    able: dict[str, bool] = told["able"]
+    able: dict[str, bool] = facts["able"]
     has = ", ".join(f"{name} {'yes' if there else 'NO'}" for name, there in able.items())
-    others = [folder for folder in copies if not told["file"].startswith(folder)]
+    others = [folder for folder in copies if not facts["file"].startswith(folder)]
     shadow = f"; it hides the one in {', '.join(others)}" if others else ""
-    what = f"{told['version']}, {has}{shadow}"
+    what = f"{facts['version']}, {has}{shadow}"
     if len(packages) > 1:
         names = " ".join(each.split()[0] for each in packages)
         yield degraded(
@@ -112,23 +112,23 @@ def check_opencv(context: Context) -> Iterator[Finding]:
             f"{what}; {' and '.join(packages)} are installed over each other in one folder",
             f"{context.pip} uninstall -y {names}",
             f"{context.pip} install opencv-python-headless",
-            **told,
+            **facts,
         )
         return
-    if _release(told["version"]) < OLDEST_OPENCV:
+    if _release(facts["version"]) < OLDEST_OPENCV:
         oldest = ".".join(map(str, OLDEST_OPENCV))
         yield degraded(
             "opencv",
             f"{what}: older than {oldest}, the oldest that edgepose is tested with",
             f"{context.pip} install --upgrade opencv-python-headless",
-            **told,
+            **facts,
         )
     elif not able["GStreamer"] and context.wants_pipeline:
         yield broken(
             "opencv",
             f"{what}: source.uri is a GStreamer pipeline, which no OpenCV from pip can run",
             *_gstreamer_fix(context, others),
-            **told,
+            **facts,
         )
     elif not able["GStreamer"] and context.kind == "jetson":
         yield fine(
@@ -136,17 +136,17 @@ def check_opencv(context: Context) -> Iterator[Finding]:
             f"{what}: good for USB and network cameras; a CSI camera of a Jetson comes only through GStreamer "
             "(nvarguscamerasrc), which no OpenCV from pip can run",
             *_gstreamer_fix(context, others),
-            **told,
+            **facts,
         )
     elif not able["FFMPEG"] and context.source in ("video", "stream") and not context.wants_pipeline:
         yield broken(
             "opencv",
             f"{what}: without FFmpeg it reads no videos and no streams",
             f"{context.pip} install --force-reinstall opencv-python-headless",
-            **told,
+            **facts,
         )
     else:
-        yield fine("opencv", what, **told)
+        yield fine("opencv", what, **facts)
 
 
 def _gstreamer_fix(context: Context, others: list[str]) -> list[str]:
@@ -197,12 +197,12 @@ def check_picamera2(context: Context) -> Iterator[Finding]:
     if context.kind not in PIS and context.source != "picamera2":
         yield fine("picamera2", "not a Raspberry Pi, not needed")
         return
-    told = context.ask("picamera2")
-    cameras = told.get("cameras")
+    facts = context.ask("picamera2")
+    cameras = facts.get("cameras")
     if cameras is not None:
         yield fine("picamera2", "can be imported")
         return
-    why = told.get("why") or told["failed"]
+    why = facts.get("why") or facts["failed"]
     do = _picamera2_fix(context, why)
     if context.source == "picamera2":
         yield broken("picamera2", f"cannot be imported: {why}", *do, why=why)

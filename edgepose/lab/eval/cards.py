@@ -42,7 +42,7 @@ def worst(measured: Measured) -> list[Case]:
 
 
 def missed(measured: Measured) -> list[Case]:
-    """The largest people that no pose was told of."""
+    """The largest people that no pose was reported of."""
     lost = [case for case in measured.people if case.xy is None]
     return sorted(lost, key=lambda case: -(case.person.area if case.person else 0))[:SHOWN]
 
@@ -90,15 +90,15 @@ def card(case: Case, skeleton: Skeleton, side: str = "a", beside: Case | None = 
         parts.append(_pose((case.person.xy - origin) * scale, skeleton, "truth"))
     if case.xy is not None:
         parts.append(_pose((case.xy - origin) * scale, skeleton, f"pose {side}"))
-    told = f"<b>score {case.score:.2f}</b>"
+    reported = f"<b>score {case.score:.2f}</b>"
     if case.person is not None:
         wide, high = case.person.box_xywh[2:]
         missing = f"<b>missed</b> {wide:.0f} x {high:.0f} px"
-        told = missing if case.xy is None else f"<b>OKS {case.oks:.2f}</b> score {case.score:.2f}"
+        reported = missing if case.xy is None else f"<b>OKS {case.oks:.2f}</b> score {case.score:.2f}"
     name = escape(case.picture.name)
     return (
         f'<figure class="card">{"".join(parts)}</svg>'
-        f'<figcaption>{told}<span class="file" title="{name}">{name}</span></figcaption></figure>'
+        f'<figcaption>{reported}<span class="file" title="{name}">{name}</span></figcaption></figure>'
     )
 
 

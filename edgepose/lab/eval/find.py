@@ -30,7 +30,7 @@ class Seen(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     picture_id: int
     candidates: list[Any]
     """[xy, joint scores, person score] of everybody likely at all, best first."""
-    told: list[Any]
+    reported: list[Any]
     """The same of those that `edgepose run` tells of."""
     ms: float
     """Of the estimate as configured."""
@@ -107,10 +107,10 @@ class InPictures:
                 self.estimate(frame, None)
                 self.warm = True
             before, ready_t = dict(self.estimate.counts), time.perf_counter()
-            told = self.estimate(frame, None).poses
+            reported = self.estimate(frame, None).poses
             ms = (time.perf_counter() - ready_t) * 1e3
             invokes, crops = (self.estimate.counts[key] - before[key] for key in ("invokes", "crops"))
-            loose, candidate_invokes = told, invokes
+            loose, candidate_invokes = reported, invokes
             if self.candidates is not self.estimate:
                 count = self.candidates.counts["invokes"]
                 loose = self.candidates(frame, None).poses
@@ -120,7 +120,7 @@ class InPictures:
         return Seen(
             picture_id=picture.id,
             candidates=packed(loose, self.places),
-            told=packed(told, self.places),
+            reported=packed(reported, self.places),
             ms=ms,
             read_ms=(read_t - started_t) * 1e3,
             invokes=invokes,
@@ -186,7 +186,7 @@ class InBoxes:
         return Seen(
             picture_id=picture.id,
             candidates=found,
-            told=found,
+            reported=found,
             ms=ms,
             read_ms=(read_t - started_t) * 1e3,
             invokes=len(wanted),
@@ -284,6 +284,6 @@ def read_image(picture: Picture) -> tuple[NDArray[np.uint8], bool]:
 
 def _nothing(picture: Picture, why: str) -> Seen:
     return Seen(
-        picture_id=picture.id, candidates=[], told=[], ms=0.0, read_ms=0.0, invokes=0, crops=0, candidate_invokes=0,
+        picture_id=picture.id, candidates=[], reported=[], ms=0.0, read_ms=0.0, invokes=0, crops=0, candidate_invokes=0,
         failed=utf8(why),
     )  # fmt: skip

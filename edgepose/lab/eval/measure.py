@@ -133,9 +133,9 @@ class _Counts:
     def add(self, picture: Picture, seen: Seen) -> dict[str, float]:
         """The sums of one picture."""
         joints = len(self.truth.skeleton.joints)
-        candidates, told = unpacked(seen.candidates, joints), unpacked(seen.told, joints)
+        candidates, reported = unpacked(seen.candidates, joints), unpacked(seen.reported, joints)
         alike = similarity(candidates.xy, picture.people, self.sigmas)
-        alike_told = similarity(told.xy, picture.people, self.sigmas)
+        alike_told = similarity(reported.xy, picture.people, self.sigmas)
         real = [index for index, person in enumerate(picture.people) if person.counts]
         if seen.boxes:  # each box has its own candidate and no other
             own = np.array(seen.boxes)[:, None] == np.arange(len(picture.people))
@@ -147,8 +147,8 @@ class _Counts:
             for score, who in zip(candidates.person_score, given, strict=True)
             if who != IGNORED and score >= TOLD_FROM
         ]
-        given_told = matches(similarity(told.xy, picture.people, self.sigmas), picture.people, RIGHT)
-        self._cases(picture, told, alike_told, given_told)
+        given_told = matches(similarity(reported.xy, picture.people, self.sigmas), picture.people, RIGHT)
+        self._cases(picture, reported, alike_told, given_told)
         false = int((given_told == WRONG).sum())
         judged = [index for index in real if picture.people[index].labelled.sum() >= LEAST_JOINTS]
         near = self._joints(picture, candidates, alike, real)
@@ -158,13 +158,13 @@ class _Counts:
             "judged": len(judged),
             "right": int((given_told >= 0).sum()),
             "told": int((given_told >= 0).sum()) + false,
-            "on_people": sum(_lies_on(xy, picture.people) for xy in told.xy),
-            "everything": len(told),
+            "on_people": sum(_lies_on(xy, picture.people) for xy in reported.xy),
+            "everything": len(reported),
             "found": int((given >= 0).sum()),
             "people": len(real),
             "false": false,
             "one": 1,
-            "false_in_empty": len(told) if picture.empty else 0,
+            "false_in_empty": len(reported) if picture.empty else 0,
             "empty": int(picture.empty),
             "invokes": seen.invokes,
             "crops": seen.crops,
@@ -204,21 +204,23 @@ class _Counts:
         spans = [float(np.linalg.norm(person.xy[a] - person.xy[b])) for a, b in self.torso]
         return max((span for span in spans if span > 0), default=0.0)
 
-    def _cases(self, picture: Picture, told: People, alike: NDArray[np.float64], given: NDArray[np.int64]) -> None:
+    def _cases(self, picture: Picture, reported: People, alike: NDArray[np.float64], given: NDArray[np.int64]) -> None:
         for index, person in enumerate(picture.people):
             if not person.counts:
                 continue
-            best = int(alike[:, index].argmax()) if len(told) else -1
-            taken = [pose for pose in range(len(told)) if given[pose] == index]
+            best = int(alike[:, index].argmax()) if len(reported) else -1
+            taken = [pose for pose in range(len(reported)) if given[pose] == index]
             pose = taken[0] if taken else best
             if pose >= 0 and alike[pose, index] >= NOBODYS:
-                case = Case(picture, person, told.xy[pose], float(alike[pose, index]), float(told.person_score[pose]))
+                case = Case(
+                    picture, person, reported.xy[pose], float(alike[pose, index]), float(reported.person_score[pose])
+                )
             else:
                 case = Case(picture, person, None, 0.0, 0.0)
             self.people.append(case)
-        for pose in range(len(told)):
+        for pose in range(len(reported)):
             if given[pose] == WRONG and alike[pose].max(initial=0) < NOBODYS:
-                self.false.append(Case(picture, None, told.xy[pose], 0.0, float(told.person_score[pose])))
+                self.false.append(Case(picture, None, reported.xy[pose], 0.0, float(reported.person_score[pose])))
 
 
 def measure(truth: Truth, seen: Sequence[Seen], everybody: bool = True) -> Measured:
@@ -343,7 +345,7 @@ def _totals(truth: Truth, seen: Sequence[Seen], sums: NDArray[np.float64]) -> di
         "people": total("people"),
         "people_judged": total("judged"),
         "candidates": sum(len(one.candidates) for one in seen),
-        "told": sum(len(one.told) for one in seen),
+        "told": sum(len(one.reported) for one in seen),
         "right": total("right"),
         "false": total("false"),
         "false_in_empty": total("false_in_empty"),

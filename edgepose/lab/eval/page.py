@@ -21,7 +21,7 @@ TILES = (
     ("AR", "average recall", "with 20 candidates a picture"),
     ("mean_oks", "mean OKS", "of people with 8 joints or more"),
     ("pck", f"PCK @ {NEAR}", "joints within a fifth of the torso"),
-    ("precision", "precision", f"of poses told of, at OKS {RIGHT}"),
+    ("precision", "precision", f"of reported poses, at OKS {RIGHT}"),
     ("recall", "recall", f"of people, at OKS {RIGHT}"),
     ("false_people_per_empty", "false people", "a picture without people"),
     ("ece", "calibration error", "of the person score"),
@@ -82,7 +82,7 @@ def _key(side: str, runs: Sequence[Run]) -> str:
 
 
 def number(key: str, measured: float | None) -> str:
-    """A metric as it is told."""
+    """A metric as it is shown."""
     if measured is None:
         return "&ndash;"
     if key in ("precision", "recall"):
@@ -145,9 +145,9 @@ def _people(runs: Sequence[Run]) -> list[str]:
         return [section("Where they differ most", "A on the left, B on the right; dotted: annotated.", shown)]
     measured = runs[0].measured
     kinds = (
-        ("Best", "Dotted white is what was annotated, the coloured lines are what was told.", cards.best(measured)),
+        ("Best", "Dotted white is what was annotated, the coloured lines are what was reported.", cards.best(measured)),
         ("Worst", "People with a pose that fits them badly.", cards.worst(measured)),
-        ("Missed", "The largest people that no pose was told of.", cards.missed(measured)),
+        ("Missed", "The largest people that no pose was reported of.", cards.missed(measured)),
         ("False", "The surest poses where nobody was annotated.", cards.false(measured)),
     )
     return [

@@ -27,15 +27,15 @@ def key_of(cfg: config.Config, truth: Truth, how: str, models: str) -> str:
 
     models  what says which files the models are
     """
-    told = hashlib.sha256()
+    reported = hashlib.sha256()
     for part in (edgepose.__version__, how, models, *(repr(value) for value in (cfg.engine, cfg.decode, cfg.estimate))):
-        told.update(part.encode() + b"\0")
+        reported.update(part.encode() + b"\0")
     for picture in (*truth.pictures, *truth.empties):
         status = picture.path.stat()
         boxes = [person.box_xywh for person in picture.people]
-        told.update(repr((picture.id, picture.name, status.st_size, status.st_mtime_ns, boxes)).encode())
-    told.update(repr(truth.skeleton.joints).encode())
-    return told.hexdigest()[:24]
+        reported.update(repr((picture.id, picture.name, status.st_size, status.st_mtime_ns, boxes)).encode())
+    reported.update(repr(truth.skeleton.joints).encode())
+    return reported.hexdigest()[:24]
 
 
 class Partial:

@@ -70,7 +70,7 @@ class Look:
 
 
 def look(name: str, cfg: config.Config, truth: Truth, how: How, progress: Progress) -> Look:
-    """Look at every picture, from where an interrupted run ended; `progress` is told of each."""
+    """Look at every picture, from where an interrupted run ended; `progress` counts each."""
     finder = open_finder(cfg, truth.skeleton, how.given, how.boxes, how.box_scale)
     try:
         key = key_of(cfg, truth, f"{how.boxes} {how.box_scale} {sorted(how.given)}", finder.manifests)

@@ -99,14 +99,16 @@ def tracks_of(film: Sequence[Poses]) -> dict[int, Track]:
     }
 
 
-def jitter(measured: Mapping[int, Track], told: Mapping[int, Track]) -> tuple[list[float], list[float], list[float]]:
-    """Of each joint at rest, half a second at a time: jitter as measured, as told, and that in body sizes.
+def jitter(
+    measured: Mapping[int, Track], reported: Mapping[int, Track]
+) -> tuple[list[float], list[float], list[float]]:
+    """Of each joint at rest, half a second at a time: jitter as measured, as reported, and that in body sizes.
 
     What is at rest is decided by `measured`; both have the same frames.
     """
     before, after, relative = [], [], []
     for identity, track in measured.items():
-        other, size = told[identity], track.size
+        other, size = reported[identity], track.size
         for start, stop in _windows(track.t):
             t = track.t[start:stop] - track.t[start:stop].mean()
             for joint in range(track.xy.shape[1]):

@@ -21,7 +21,7 @@ TILES = (
     ("fragmentations", "fragmentations", "", "followed, not, and again"),
     ("mota", "MOTA", "", "1 - all errors / people"),
     ("mean_oks", "mean OKS", "", "of people followed"),
-    ("people_per_frame", "people", "", "told of a frame"),
+    ("people_per_frame", "people", "", "reported a frame"),
     ("jitter_px", "jitter", "px", "of joints at rest"),
     ("lag_ms", "lag", "ms", "added by smoothing"),
     ("lag_truth_ms", "lag", "ms", "behind the truth"),
@@ -55,7 +55,7 @@ def page(watched: Watched, command: str) -> str:
         tiles(listed, "few"),
         section(
             "Who was there when",
-            "A line for each identity, with gaps where it was not told of; below, how many people at a time.",
+            "A line for each identity, with gaps where it was not reported; below, how many people at a time.",
             panel(timeline(watched)),
         ),
         section("Frames", "Evenly spread; colour and number are the identity.", _stills(watched)),
@@ -90,7 +90,7 @@ def timeline(watched: Watched) -> str:
     """A line for each identity over the seconds of the video, marks where the truth says it went wrong, and a count."""
     tracks = list(watched.tracks.items())[:LINES]
     left, wide, row, tall = 60, 900, 22, 56
-    start, end = watched.told[0].t, max(watched.told[-1].t, watched.told[0].t + 1e-6)
+    start, end = watched.reported[0].t, max(watched.reported[-1].t, watched.reported[0].t + 1e-6)
     events = [] if watched.film is None else watched.film.events
     under = row * len(tracks) + (18 if events else 0)
 
@@ -134,13 +134,13 @@ def timeline(watched: Watched) -> str:
 
 def _steps(watched: Watched) -> list[tuple[Poses, int]]:
     """Frames with their count of people, at most a thousand."""
-    every = max(1, len(watched.told) // 1000)
-    return [(watched.told[index], int(watched.people[index])) for index in range(0, len(watched.told), every)]
+    every = max(1, len(watched.reported) // 1000)
+    return [(watched.reported[index], int(watched.people[index])) for index in range(0, len(watched.reported), every)]
 
 
 def _stills(watched: Watched) -> str:
     numbers = sorted(watched.stills)
-    known = {poses.seq for poses in watched.told}
+    known = {poses.seq for poses in watched.reported}
     numbers = [seq for seq in numbers if seq in known]
     spread = np.linspace(0, len(numbers) - 1, min(STILLS, len(numbers)))
     chosen = [numbers[round(at)] for at in spread.tolist()]

@@ -99,7 +99,7 @@ def _person(entry: Any, joints: int, frame: int, where: str) -> tuple[int, Perso
     return entry["id"], Person(frame, (box[0], box[1], box[2], box[3]), max(area, 1.0), xy, labelled, False)
 
 
-def followed(film: Film, told: Sequence[Poses]) -> Followed:
+def followed(film: Film, reported: Sequence[Poses]) -> Followed:
     """Compare what was told with the truth of the same frames.
 
     Who was whose in the last frame stays so while it fits; the others are paired, most alike first.
@@ -112,7 +112,7 @@ def followed(film: Film, told: Sequence[Poses]) -> Followed:
     people = missed = false = matched = 0
     likeness: list[float] = []
     errors: list[float] = []
-    for poses in told:
+    for poses in reported:
         if poses.seq not in film.frames:
             continue
         here = film.frames[poses.seq]
@@ -150,7 +150,7 @@ def followed(film: Film, told: Sequence[Poses]) -> Followed:
         "mota": 1 - (missed + false + switches) / people if people else None,
         "mean_oks": float(np.mean(likeness)) if likeness else None,
         "error_px": float(np.median(errors)) if errors else None,
-        "lag_truth_ms": _lag(film, told),
+        "lag_truth_ms": _lag(film, reported),
     }
     return Followed(numbers, events)
 
@@ -199,12 +199,12 @@ def _kept(
     return chosen | {person: pose for pose, person in pairs(left)}
 
 
-def _lag(film: Film, told: Sequence[Poses]) -> float | None:
+def _lag(film: Film, reported: Sequence[Poses]) -> float | None:
     """Of poses behind the people whom they are nearest to."""
     sigmas = np.array(film.skeleton.sigmas)
     true: dict[int, list[tuple[float, int, NDArray[np.float64]]]] = {}
     seen: dict[int, list[tuple[float, int, NDArray[np.float64]]]] = {}
-    for poses in told:
+    for poses in reported:
         here = film.frames.get(poses.seq, [])
         xy = _in_joints(poses, film.skeleton)
         alike = similarity(xy, [person for _, person in here], sigmas)

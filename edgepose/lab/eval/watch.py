@@ -61,12 +61,12 @@ class Watched:
     name: str
     cfg: config.Config
     described: str
-    told: list[Poses]
+    reported: list[Poses]
     """As sent: smoothed."""
     numbers: dict[str, float | None]
     tracks: dict[int, Track]
     people: NDArray[np.int64]
-    """(frames,) told of."""
+    """(frames,) reported."""
     stills: dict[int, NDArray[np.uint8]]
     film: Followed | None
 
@@ -109,23 +109,23 @@ def watch(
         ran = " + ".join(described(engine) for engine in pipeline.estimate.engines)
     if not measured:
         raise ConfigError(f"--video {video}: gives no frames")
-    told = _smoothed(cfg, measured)
-    tracks, before = tracks_of(told), tracks_of(measured)
-    numbers = _numbers(before, tracks, told)
+    reported = _smoothed(cfg, measured)
+    tracks, before = tracks_of(reported), tracks_of(measured)
+    numbers = _numbers(before, tracks, reported)
     numbers["invokes_per_frame"] = invokes / (len(measured) + lost)
     numbers["ms_per_frame"] = spent["infer"].p50 + spent["decode"].p50
     numbers["lost"] = lost
-    judged = followed(film, told) if film else None
+    judged = followed(film, reported) if film else None
     if judged:
         numbers |= judged.numbers
     return Watched(
         name=Path(video).name,
         cfg=msgspec.structs.replace(cfg, source=source),
         described=ran,
-        told=told,
+        reported=reported,
         numbers={key: numbers.get(key) for key in MEANINGS},
         tracks=tracks,
-        people=np.array([len(poses) for poses in told]),
+        people=np.array([len(poses) for poses in reported]),
         stills=stills.kept,
         film=judged,
     )
@@ -140,15 +140,15 @@ def _smoothed(cfg: config.Config, measured: Sequence[Poses]) -> list[Poses]:
     return [smoother.update(poses) for poses in measured]
 
 
-def _numbers(before: dict[int, Track], tracks: dict[int, Track], told: Sequence[Poses]) -> dict[str, float | None]:
+def _numbers(before: dict[int, Track], tracks: dict[int, Track], reported: Sequence[Poses]) -> dict[str, float | None]:
     raw, calm, relative = jitter(before, tracks)
     return {
-        "frames": len(told),
-        "seconds": told[-1].t - told[0].t,
-        "people_per_frame": sum(len(poses) for poses in told) / len(told),
+        "frames": len(reported),
+        "seconds": reported[-1].t - reported[0].t,
+        "people_per_frame": sum(len(poses) for poses in reported) / len(reported),
         "tracks": len(tracks),
         "short_tracks": sum(bool(track.t[-1] - track.t[0] < 1) for track in tracks.values()),
-        "untracked": sum(int((poses.track_id < 0).sum()) for poses in told),
+        "untracked": sum(int((poses.track_id < 0).sum()) for poses in reported),
         "jitter_px": float(np.median(calm)) if calm else None,
         "jitter_px_unsmoothed": float(np.median(raw)) if raw else None,
         "jitter_body": float(np.median(relative)) if relative else None,
@@ -175,6 +175,6 @@ def as_json(watched: Watched, command: str) -> dict[str, Any]:
 def still(watched: Watched, seq: int) -> tuple[NDArray[np.uint8], Poses]:
     """A kept frame and its people, in its pixels."""
     image = watched.stills[seq]
-    poses = next(poses for poses in watched.told if poses.seq == seq)
+    poses = next(poses for poses in watched.reported if poses.seq == seq)
     scale = image.shape[1] / poses.size_wh[0]
     return image, replace(poses, xy=(poses.xy * scale).astype(np.float32), size_wh=(image.shape[1], image.shape[0]))
