@@ -325,3 +325,12 @@ def test_coordinates_and_overlays_of_a_turned_picture_are_those_of_an_upright_on
     assert (turned / "a.jsonl").read_bytes() == (upright / "a.jsonl").read_bytes()
     drawn = Path("drawn", "a_poses.jpg")
     assert (turned / drawn).read_bytes() == (upright / drawn).read_bytes()
+
+
+def test_a_recording_that_could_not_be_made_beside_other_lines_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", SMALL, "--jsonl", str(tmp_path / "a.jsonl"), "--record", str(tmp_path / "usb" / "a.epr")]
+    assert main(["run", str(PICTURES / "camera.jpg"), *words]) == 1
+    assert len((tmp_path / "a.jsonl").read_bytes().splitlines()) == 1
+    assert "1 poses were not delivered; the warnings above say why" in capsys.readouterr().err

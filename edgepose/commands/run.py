@@ -87,5 +87,5 @@ def run_service(args: argparse.Namespace, notify: Notify) -> int:
         finally:
             progress.finish(pipeline.counts, pipeline.times.stages["latency"])
     if not pipeline.source.live and not pipeline.stopped:
-        require_delivered(pipeline.sinks)
+        require_delivered(pipeline.sinks, pipeline.counts.get("unrecorded", 0))
     return service.exit_code

@@ -95,12 +95,12 @@ def _opened(name: str, config: Config, live: bool, first: bool) -> Sink:
     return SINKS[name](config, live, untold)
 
 
-def require_delivered(sinks: Sequence[Sink]) -> None:
-    """See that a recording reached every sink, once they are closed.
+def require_delivered(sinks: Sequence[Sink], unrecorded: int = 0) -> None:
+    """See that a recording reached every sink, once they are closed, and the file that keeps it.
 
     Raises:
         SinkError: some of it did not.
     """
-    missing = sum(sink.undelivered for sink in sinks)
+    missing = sum(sink.undelivered for sink in sinks) + unrecorded
     if missing:
         raise SinkError(f"{missing} poses were not delivered; the warnings above say why")

@@ -14,7 +14,7 @@ SIGNATURES: tuple[tuple[str, str], ...] = (
     ("BMP", r"BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"),
     ("TIFF", r"II[\x2a\x2b]\0|MM\0[\x2a\x2b]"),
     ("JPEG 2000", r"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
-    ("PNM", r"P[1-6](?:[ \t\r\n]+|#[^\n]{0,999}\n){1,99}\d|P7\n|P[fF]\n\d"),
+    ("PNM", r"P[1-6](?:[ \t\r\n]|#[^\n]{0,999}\n){1,99}\d|P7\n|P[fF]\n\d"),
     ("Sun raster", r"\x59\xa6\x6a\x95"),
     ("Radiance HDR", r"#\?RADIANCE|#\?RGBE"),
     ("animated AVIF", r"....ftypavis"),
@@ -121,7 +121,7 @@ def _pnm(head: bytes) -> tuple[int, int] | None:
     if head[1:2] == b"7":
         named = dict(re.findall(rb"\n(WIDTH|HEIGHT) +(\d{1,10})\b", head[:4096]))
         return (int(named[b"WIDTH"]), int(named[b"HEIGHT"])) if len(named) == 2 else None
-    found = re.match(rb"P.(?:\s+|#[^\n]*\n)*(\d{1,10})(?:\s+|#[^\n]*\n)+(\d{1,10})\s", head[:4096])
+    found = re.match(rb"P.(?:\s|#[^\n]*\n)*(\d{1,10})(?:\s|#[^\n]*\n)+(\d{1,10})\s", head[:4096])
     return (int(found[1]), int(found[2])) if found else None
 
 
