@@ -42,6 +42,7 @@ class Looks:
         self.skeleton, self.counts = COCO17, {"invokes": 0, "crops": 0}
         self.engines: tuple[Engine, ...] = ()
         self.enter_score = self.stay_score = 0.5
+        self.believe_score: float | None = None
         self.closed = False
         self._does, self._seconds = does, seconds
 

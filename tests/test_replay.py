@@ -195,10 +195,10 @@ def test_an_overlay_of_a_replay_is_drawn_on_black_of_the_frames_size(recorded: P
     edgepose("replay", recorded / "walk.epr", "--speed", "0", "--from", "0.2", "--to", "0.4", "--overlay", tmp_path)
     pictures = sorted(tmp_path.iterdir())
     assert [path.name for path in pictures] == [f"walk_{seq:06d}_poses.jpg" for seq in (3, 4, 5, 6)]
-    image = cv2.imread(str(pictures[0]), cv2.IMREAD_COLOR)
-    assert image is not None
-    assert image.shape == moving(30)[0].shape
-    assert 0 < (image.max(axis=2) > 60).mean() < 0.3
+    images = [cv2.imread(str(picture), cv2.IMREAD_COLOR) for picture in pictures]
+    drawn = [float((image.max(axis=2) > 60).mean()) for image in images if image is not None]
+    assert {image.shape for image in images if image is not None} == {moving(30)[0].shape}
+    assert 0 < max(drawn) < 0.3, "the person is believed within these frames"
 
 
 def test_recording_alone_writes_no_lines(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,13 @@ def tracked(video: str, model: str, every: int = 1) -> list[Poses]:
     """What is told of every so manieth frame."""
     cfg = config.load(None, {"source.uri": str(shared(f"data/video/{video}")), "engine.model": model})
     estimate = open_estimate(cfg)
-    tracker = Tracker(cfg.track, estimate.skeleton, enter=estimate.enter_score, stay=estimate.stay_score)
+    tracker = Tracker(
+        cfg.track,
+        estimate.skeleton,
+        enter=estimate.enter_score,
+        stay=estimate.stay_score,
+        believe=estimate.believe_score,
+    )
 
     def film() -> Iterator[tuple[Poses, list[int]]]:
         for index, frame in enumerate(open_source(cfg.source)):

@@ -216,7 +216,7 @@ class Track(Section, frozen=True, kw_only=True):
     ] = 1.0
     enter_score: Annotated[
         Annotated[float, Meta(ge=0, le=1)] | None,
-        says("a person this sure gets an id when seen twice; unset: the model's own", "0..1"),
+        says("a person gets an id once they are this sure, by all looks at them; unset: the model's own", "0..1"),
     ] = None
     stay_score: Annotated[
         Annotated[float, Meta(ge=0, le=1)] | None,

@@ -47,6 +47,8 @@ class Estimate(Protocol):
     """Chance of a person from which the tracker gives an id."""
     stay_score: float
     """Chance down to which it keeps reporting somebody with an id."""
+    believe_score: float | None
+    """Chance, by all looks, from which the tracker gives an id; None: it does so when somebody is seen twice."""
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Found:
         """The people of one frame.

@@ -14,7 +14,7 @@ F = np.float32
 SAME_COARSE = 0.3
 """Two candidates whose coarse poses are more alike (OKS) are one; so is a candidate and somebody expected."""
 UNTRACKED = -1
-"""track_id of who has none."""
+"""track_id of who has none; below it: a mark of who is not believed yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +26,8 @@ class Candidate:
     track_id: int = UNTRACKED
     expected: bool = False
     """By the tracker."""
+    before: NDArray[np.float32] | None = None
+    """(K, 2) the pose that the tracker expects; None: nobody is expected."""
     xy: NDArray[np.float32] | None = None
     """(K, 2) what the finder saw, in the refiner's joints; None: it did not look, or did not see."""
     score: NDArray[np.float32] | None = None
@@ -63,7 +65,10 @@ def expected_people(expected: Poses | None) -> list[Candidate]:
     # a body whose coarse pose was never told is looked at where its joints are
     bare = np.isnan(where).all(axis=(1, 2), keepdims=True)
     where = np.where(bare, expected.xy, where)
-    return [Candidate(where[row], int(expected.track_id[row]), expected=True) for row in range(len(expected))]
+    return [
+        Candidate(where[row], int(expected.track_id[row]), expected=True, before=expected.xy[row])
+        for row in range(len(expected))
+    ]
 
 
 def found_people(poses: Poses, joints: Joints, sigmas: NDArray[np.float32]) -> list[Candidate]:

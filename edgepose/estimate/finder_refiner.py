@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgepose.core import config, oks
 from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
+from edgepose.estimate.attention import PLAIN, Attention, View
 from edgepose.estimate.base import Found
 from edgepose.estimate.boxes import around, side_of
 from edgepose.estimate.budget import Budget
@@ -30,9 +31,11 @@ from edgepose.estimate.candidates import (
     meet,
     where_of,
 )
+from edgepose.estimate.moved import Moved
 from edgepose.estimate.pairs import Pair
 from edgepose.estimate.predictor import Box, Predictor
-from edgepose.estimate.score import log
+from edgepose.estimate.score import log, more
+from edgepose.estimate.turned import Turn
 
 F = np.float32
 SAME_POSE = 0.5
@@ -42,6 +45,10 @@ SKIP = 0.9
 MARGIN_SMALL, MARGIN_LARGE, LARGE_PX = 1.25, 1.4, 224
 """Side of a crop over the longer side of a coarse pose, for refiners below and from LARGE_PX, which can afford to see
 more around."""
+HINT = 0.02
+"""Chance of who is not believed yet down to which it is said: it is evidence against them."""
+MOVES, MUCH = 1.5, 0.1
+"""Log-odds that somebody not believed yet is a person, more, where so much of the crop or more changes."""
 MARGIN_OF_JOINTS = 1.1
 """Times that where only joints are known, which lie well inside a body; also for a coarse pose in part."""
 
@@ -85,6 +92,7 @@ class FinderRefiner:
         """Of the finder's poses and of the refiner's."""
         set_to = cfg.decode.min_person_score
         self.enter_score, self.stay_score = (pair.enter, pair.stay) if cfg.estimate.gate else (0.0, 0.0)
+        self.believe_score = pair.believe if cfg.estimate.gate else None
         self.gate_still = set_to if set_to is not None else pair.gate * cfg.estimate.gate
         self.gate_live = set_to if set_to is not None else self.stay_score
 
@@ -94,6 +102,8 @@ class FinderRefiner:
         """Identity -> number of the frame of its last crop; strangers share a turn."""
         self.doubtful: set[int] = set()
         """Identities that their last crop did not show; they get no other one until the finder sees them."""
+        self.attention = Attention()
+        self.moved = Moved()
         self.refused: list[tuple[float, NDArray[np.float32]]] = []
         """Time and coarse pose of candidates that turned out to be nobody."""
         self.frames = 0
@@ -104,25 +114,39 @@ class FinderRefiner:
         began_t = self._inferred_t = time.monotonic()
         self.budget.begin()
         self.frames += 1
+        if expected is None:
+            self.moved = Moved()
+        self.moved.see(frame)
         people = expected_people(expected)
         self._forget(people, frame.t)
-        if expected is None or self._must_find(people, frame.t):
+        looked_at = [who for who in people if self._wanted(who, frame.t)]
+        if expected is None or self._must_find(looked_at, frame.t):
             strangers = meet(people, self._found(frame), self.sigmas)
-            people = [who for who in people if who.xy is not None or who.track_id not in self.doubtful] + strangers
+            looked_at = [who for who in looked_at if who.xy is not None or who.track_id not in self.doubtful]
+            looked_at += strangers
+        people = looked_at
         # who waited longest first; strangers, who share a turn, by what the finder said
         people.sort(key=lambda who: (self.turns.get(who.track_id, 0), -who.raw))
         seen = [detection for who in people if (detection := self._detect(frame, who)) is not None]
         poses = self._poses(frame, seen, self.gate_still if expected is None else self.gate_live)
         return Found(poses, began_t, self._inferred_t, time.monotonic())
 
-    def _look(self, predictor: Predictor, frame: Frame, box: Box | None = None) -> Poses:
+    def _look(self, predictor: Predictor, frame: Frame, box: Box | None = None, view: View = PLAIN) -> Poses:
         """One inference, within the budget."""
+        box = None if box is None else view.of(box)
         with self.budget.inference(crop=box is not None):
-            found = predictor(frame, box)
+            if view.mirror and box is not None:
+                found = predictor.turned(frame, box, Turn(mirror=True))
+            else:
+                found = predictor(frame, box)
         self._inferred_t = found.inferred_t
         return found.poses
 
     # --------------------------------------------------------------------------------------------- whom to look at
+
+    def _wanted(self, who: Candidate, t: float) -> bool:
+        """Whether somebody expected is looked at in this frame: not who was nobody time and again."""
+        return who.track_id >= UNTRACKED or self.attention.wants(who.track_id, t)
 
     def _must_find(self, people: list[Candidate], t: float) -> bool:
         """Whether the finder has to look: nobody to follow, doubt, time for it, or more people than crops."""
@@ -141,6 +165,7 @@ class FinderRefiner:
         ids = {who.track_id for who in people}
         self.turns = {identity: turn for identity, turn in self.turns.items() if identity in ids | {UNTRACKED}}
         self.doubtful &= ids
+        self.attention.keep(ids)
         self.refused = [(then, where) for then, where in self.refused if 0 <= t - then < self.find_every_s]
 
     # ------------------------------------------------------------------------------------------------- look closer
@@ -151,11 +176,22 @@ class FinderRefiner:
         box = around(who.where, self.margin * (MARGIN_OF_JOINTS if only_joints else 1.0))
         if box is None or not self._worth(frame, who, box) or not self.budget.allows:
             return self._as_found(who)
-        poses = self._look(self.refine, frame, box)
+        poses = self._look(self.refine, frame, box, self._view(who, frame.t))
         self.turns[who.track_id] = self.frames
         seen = self._refined(poses, who) if len(poses) else None
+        if seen is not None and who.track_id < 0:
+            seen.chance = self._moving(seen.chance, box)
         self._remember(who, frame.t, seen is not None and seen.chance >= self.pair.stay)
         return self._as_found(who) if seen is None else seen
+
+    def _view(self, who: Candidate, t: float) -> View:
+        """How to look at somebody."""
+        doubted = who.track_id < UNTRACKED and self.pair.again is not None
+        return self.attention.look(who.track_id, t) if doubted else PLAIN
+
+    def _moving(self, chance: float, box: Box) -> float:
+        """The chance, knowing how much of the crop changes."""
+        return more(chance, MOVES * min(self.moved.within(box) / MUCH, 1.0))
 
     def _worth(self, frame: Frame, who: Candidate, box: Box) -> bool:
         """Whether a crop would tell more than is known."""
@@ -175,7 +211,7 @@ class FinderRefiner:
                 self.refused.append((t, who.where))
         elif there:
             self.doubtful.discard(who.track_id)
-        elif who.track_id != UNTRACKED:
+        elif who.track_id >= 0:
             self.doubtful.add(who.track_id)
 
     def _as_found(self, who: Candidate) -> Detection | None:
@@ -193,7 +229,10 @@ class FinderRefiner:
     def _refined(self, poses: Poses, who: Candidate) -> Detection:
         """What a crop says of somebody, together with what the finder said."""
         pair, raw = self.pair, float(poses.person_score[0])
-        if who.xy is None:
+        if who.xy is None and who.track_id < UNTRACKED and who.before is not None and pair.again:
+            alike = float(oks.oks(poses.xy[0], who.before[None], self.sigmas)[0])
+            chance = pair.again(log(raw), alike)
+        elif who.xy is None:
             chance = pair.crop(log(raw)) if pair.crop else raw
         elif pair.both:
             alike = float(oks.oks(poses.xy[0], who.xy[None], self.sigmas)[0])
@@ -208,7 +247,8 @@ class FinderRefiner:
 
     def _poses(self, frame: Frame, told: list[Detection], least: float) -> Poses:
         """The people of a frame, best first, each once."""
-        told = sorted((seen for seen in told if seen.chance >= least), key=lambda seen: -seen.chance)
+        told = [seen for seen in told if seen.chance >= (HINT if seen.who.track_id < UNTRACKED else least)]
+        told.sort(key=lambda seen: -seen.chance)
         if len(told) > 1:
             alone = oks.distinct(np.stack([seen.xy for seen in told]), self.sigmas, SAME_POSE)
             told = [told[row] for row in alone]

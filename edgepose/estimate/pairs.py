@@ -23,10 +23,15 @@ class Pair(NamedTuple):
     """The same by the refiner's."""
     both: Logistic | None = None
     """By both logs and how alike the two poses are (OKS); None: the geometric mean of the scores."""
+    again: Logistic | None = None
+    """By the log of the refiner's score and how alike the pose is to that of the look before, through another crop;
+    None: as `crop`."""
     gate: float = 0.3
     """Chance from which a person in a single picture is told of."""
     enter: float = 0.4
-    """Chance from which a person in a video gets an id, when seen twice."""
+    """Chance from which somebody in a video is followed."""
+    believe: float | None = None
+    """Chance, by all looks, from which who is followed gets an id; None: when seen twice with `enter`."""
     stay: float = 0.2
     """Chance down to which somebody with an id is told of."""
 
@@ -35,22 +40,26 @@ PAIRS = {
     "default": Pair(
         "movenet_multipose_256x256", "movenet_lightning_192", margin=1.25, worth=0.042,
         found=Logistic(4.45, (2.08,)), crop=Logistic(2.62, (1.07,)), both=Logistic(2.69, (0.96, 0.58, 5.04)),
-        gate=0.87, enter=0.5, stay=0.25,
+        again=Logistic(-0.04, (1.2, 6.6)),
+        gate=0.87, enter=0.5, believe=0.97, stay=0.25,
     ),
     "landscape": Pair(
         "movenet_multipose_192x256", "movenet_lightning_256", margin=1.45, worth=0.04,
         found=Logistic(3.74, (1.75,)), crop=Logistic(2.99, (1.1,)), both=Logistic(2.82, (0.77, 0.72, 5.73)),
-        gate=0.85, enter=0.5, stay=0.25,
+        again=Logistic(-0.37, (1.25, 7.84)),
+        gate=0.85, enter=0.5, believe=0.97, stay=0.25,
     ),
     "best": Pair(
         "movenet_multipose_192x256", "movenet_thunder_256", margin=1.4, worth=0.04,
         found=Logistic(3.74, (1.75,)), crop=Logistic(3.91, (1.6,)), both=Logistic(3.91, (0.65, 1.26, 5.01)),
-        gate=0.86, enter=0.5, stay=0.25,
+        again=Logistic(0.57, (1.61, 7.53)),
+        gate=0.86, enter=0.5, believe=0.98, stay=0.25,
     ),
     "light": Pair(
         "movenet_lightning_192", "movenet_lightning_192", margin=1.25, worth=0.042,
         found=Logistic(5.89, (3.12,)), crop=Logistic(3.88, (2.03,)), both=Logistic(4.87, (1.29, 1.52, 3.23)),
-        gate=0.79, enter=0.5, stay=0.25,
+        again=Logistic(0.58, (1.82, 6.69)),
+        gate=0.79, enter=0.5, believe=0.97, stay=0.25,
     ),
 }  # fmt: skip
 """What `engine.model` may name instead of a model.

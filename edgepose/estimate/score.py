@@ -30,6 +30,11 @@ def log(score: float) -> float:
     return math.log(score) if score > LEAST else math.log(LEAST)
 
 
+def more(chance: float, by: float) -> float:
+    """The chance whose log-odds are larger by so much."""
+    return chance / (chance + (1 - chance) * math.exp(-by)) if chance > 0 else 0.0
+
+
 def chances(raw: NDArray[np.float32], chance: Logistic | None) -> NDArray[np.float32]:
     """(N,) chances of raw scores (N,); None: these are chances already, or the best there is."""
     if chance is None:

@@ -31,6 +31,7 @@ class SingleModel:
         model = look.engine.manifest
         own = float(model.decoder.options.get("min_person_score", 0.0))
         gate, self.enter_score, self.stay_score = own, own, own
+        self.believe_score: float | None = None
         self.chance: Logistic | None = None
         if model.score:
             self.chance = Logistic(model.score.bias, (model.score.slope,))

@@ -87,6 +87,7 @@ class Recorder:
             edgepose=edgepose.__version__,
             enter_score=estimate.enter_score,
             stay_score=estimate.stay_score,
+            believe_score=estimate.believe_score,
             skeleton=text_of(estimate.skeleton),
             models=[msgspec.to_builtins(engine.manifest) for engine in estimate.engines],
             settings={section: raw[section] for section in SECTIONS},

@@ -120,8 +120,14 @@ def _lifter(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Li
 def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Tracker:
     from edgepose.follow.track import Tracker
 
-    enter, stay = estimate.enter_score, estimate.stay_score
-    tracker = Tracker(cfg.track, estimate.skeleton, enter=enter, stay=stay, kernels=cfg.decode.kernels)
+    tracker = Tracker(
+        cfg.track,
+        estimate.skeleton,
+        enter=estimate.enter_score,
+        stay=estimate.stay_score,
+        believe=estimate.believe_score,
+        kernels=cfg.decode.kernels,
+    )
     if before is not None and before.tracker is not None:
         tracker.goes_on_from(before.tracker)
     return tracker

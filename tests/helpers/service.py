@@ -62,6 +62,7 @@ class Looks:
         self.engines: tuple[Engine, ...] = ()
         self.counts = {"invokes": 0, "crops": 0}
         self.enter_score, self.stay_score = 0.5, 0.25
+        self.believe_score: float | None = None
         self.closed = False
         self.people = 1
 

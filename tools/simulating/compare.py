@@ -34,7 +34,13 @@ class Side:
 
     def __init__(self, estimate: Estimate, cfg: config.Config, governor: Governor | None) -> None:
         self.estimate, self.governor, self.run = estimate, governor, Run()
-        self.tracker = Tracker(cfg.track, estimate.skeleton, enter=estimate.enter_score, stay=estimate.stay_score)
+        self.tracker = Tracker(
+            cfg.track,
+            estimate.skeleton,
+            enter=estimate.enter_score,
+            stay=estimate.stay_score,
+            believe=estimate.believe_score,
+        )
 
     def take(self, frame: Frame) -> None:
         """One frame."""

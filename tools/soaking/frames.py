@@ -64,6 +64,7 @@ class TwoPeople:
         self.engines: tuple[Engine, ...] = (engine,)
         self.counts = {"invokes": 0, "crops": 0}
         self.enter_score, self.stay_score = 0.5, 0.25
+        self.believe_score: float | None = None
         self._tensor = np.zeros((tiny_models.SIZE, tiny_models.SIZE, 3), np.int8)
         self._rng = np.random.default_rng(1)
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.follow.track.belief import log_odds
+
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -47,9 +49,11 @@ class Bodies:
     """M people; never written into once made."""
 
     track_id: NDArray[np.int32]
-    """(M,) identity; -1: not seen often enough to have one."""
-    sightings: Index
-    """(M,) times seen with a score that is enough to enter."""
+    """(M,) identity; below -1: a mark that nobody else has, of who is not believed yet."""
+    looks: Index
+    """(M,) times seen."""
+    evidence: Floats
+    """(M,) mean log-odds of a person over these, as belief.py says."""
     known_s: Floats
     """(M,) seconds since seen first."""
     unseen_s: Floats
@@ -79,7 +83,7 @@ class Bodies:
         return self.joints[..., :2].astype(np.float32)
 
 
-def newborn(seen: Floats, person_score: Floats, least_size: float) -> Bodies:
+def newborn(seen: Floats, person_score: Floats, least_size: float, mark: int = UNSEEN) -> Bodies:
     """People (N, K, 5) seen for the first time: where they are, and no idea of their speed."""
     people, joints = seen.shape[:2]
     known = ~np.isnan(seen[..., 0])
@@ -91,8 +95,9 @@ def newborn(seen: Floats, person_score: Floats, least_size: float) -> Bodies:
     motion[:, 5] = LAWS["noise"] * joints / np.maximum(known.sum(axis=1), 1)
     motion[:, 7] = FIRST_SPEED
     return Bodies(
-        track_id=np.full(people, UNSEEN, np.int32),
-        sightings=np.ones(people, np.int64),
+        track_id=np.full(people, mark, np.int32),
+        looks=np.ones(people, np.int64),
+        evidence=log_odds(person_score),
         known_s=np.zeros(people),
         unseen_s=np.zeros(people),
         person_score=person_score,

@@ -13,6 +13,7 @@ from edgepose import kernels
 from edgepose.core import config, oks
 from edgepose.core.poses import Poses, Skeleton
 from edgepose.follow.track.assign import assign
+from edgepose.follow.track.belief import JUDGED, belief, gather, log_odds
 from edgepose.follow.track.motion import LAWS, LEAST_STEP_S, SMALLEST, UNSEEN, Bodies, Floats, Index, newborn
 from edgepose.kernels import Choice
 
@@ -28,6 +29,9 @@ LONGEST_PERIOD_S = 60.0
 SLOW_S = 0.2
 """Where the last frame is longer ago, whoever is sure enough to enter is told of at once, not when seen twice."""
 
+AT_ONCE = 4.0
+"""Log-odds of a single look that is enough where chances are known."""
+
 TWICE_S = 0.02
 """Sightings nearer in time than this count as one."""
 
@@ -39,6 +43,12 @@ NEAR_S = 0.3
 
 CANDIDATE_S = 0.25
 """Seconds for which someone seen once may be seen again; the next frame counts, however late."""
+
+NOBODY_S = 90.0
+"""Seconds for which it is remembered that somewhere is nobody, though something there looks like a person."""
+
+HINT = 0.02
+"""Chance from which a look counts as evidence about who is not believed yet."""
 
 MOST_UNSEEN = 64
 """Of more people out of sight those unseen longest are forgotten early."""
@@ -63,11 +73,30 @@ class Tracker:
     """
 
     def __init__(
-        self, cfg: config.Track, skeleton: Skeleton, *, enter: float = 0.5, stay: float = 0.25, kernels: Choice = "auto"
+        self,
+        cfg: config.Track,
+        skeleton: Skeleton,
+        *,
+        enter: float = 0.5,
+        stay: float = 0.25,
+        believe: float | None = None,
+        kernels: Choice = "auto",
     ) -> None:
-        """Take `enter` and `stay`, the estimate's own scores, where the settings say none."""
+        """Take the estimate's own scores where the settings say none.
+
+        enter    of a look, from which somebody is followed at all
+        stay     of a look, down to which somebody with an identity is seen
+        believe  chance, by all looks, from which somebody gets one; None: who is seen twice does
+        """
         self.enter_score = enter if cfg.enter_score is None else cfg.enter_score
         self.stay_score = min(stay if cfg.stay_score is None else cfg.stay_score, self.enter_score)
+        self._believe: float | None = None
+        """Log-odds."""
+        self._starts_at = self.enter_score
+        if believe is not None:
+            self._believe = float(log_odds(believe if cfg.enter_score is None else cfg.enter_score))
+            self._starts_at = min(enter, self.enter_score)
+        self._sees_from = self.stay_score if believe is None else min(HINT, self.stay_score)
         self.memory_s = cfg.memory_s
         self._skeleton = skeleton
         self._sigmas = np.array(skeleton.sigmas, np.float32)
@@ -80,6 +109,7 @@ class Tracker:
         self._period_s = 0.0
         """Between the last two frames."""
         self._next_id = 1
+        self._next_mark = UNSEEN - 1
         self._gone: list[int] = []
         """Left with the tracker before this one, and not told yet."""
         self._warm_up(len(skeleton.joints))
@@ -111,7 +141,7 @@ class Tracker:
         An identity is never given twice.
         """
         self._next_id, self._t, self._gone = before._next_id, before._t, before._gone
-        self._period_s = before._period_s
+        self._period_s, self._next_mark = before._period_s, before._next_mark
         if before._state is not None:
             bodies, last = before._state
             if last.skeleton == self._skeleton:
@@ -122,7 +152,7 @@ class Tracker:
     def expected(self, t: float) -> Poses | None:
         """Everybody who may be in the picture at time `t`, where they should be then; None: nothing is known.
 
-        So also who is out of sight for a while and, with track_id -1, who was not seen often enough yet.
+        So also who is out of sight for a while and, with a mark below -1 as track_id, who is not believed yet.
         """
         if self._state is None:
             return None
@@ -177,7 +207,7 @@ class Tracker:
         coarse_xy = xy if poses.coarse_xy is None else np.ascontiguousarray(poses.coarse_xy, np.float32)
         seen, known = np.empty((*joint_score.shape, 5)), np.empty(len(poses), np.int64)
         self._loops.read(xy, coarse_xy, joint_score, seen, known)
-        usable = (poses.person_score >= self.stay_score) & (known > 0)
+        usable = (poses.person_score >= self._sees_from) & (known > 0)
         rows: list[int] = np.flatnonzero(usable).tolist()
         score = poses.person_score.astype(np.float64)
         return (seen, score, rows) if len(rows) == len(score) else (seen[rows], score[rows], rows)
@@ -189,8 +219,8 @@ class Tracker:
         self._loops.move(joints, motion, bodies.unseen_s, step_s, float(width), float(height), self._laws)
         age_s = max(step_s, LEAST_STEP_S)
         return Bodies(
-            bodies.track_id, bodies.sightings, bodies.known_s + age_s, bodies.unseen_s + age_s, bodies.person_score,
-            joints, motion,
+            bodies.track_id, bodies.looks, bodies.evidence, bodies.known_s + age_s, bodies.unseen_s + age_s,
+            bodies.person_score, joints, motion,
         )  # fmt: skip
 
     def _recognised(
@@ -209,6 +239,7 @@ class Tracker:
             bodies.joints, bodies.motion, bodies.unseen_s, np.where(firm, 1.0, UNSURE), seen, self._looseness,
             self._laws, value, off, common,
         )  # fmt: skip
+        value[np.ix_(before.track_id >= 0, score < self.stay_score)] = 0  # says only of a stranger that it is none
         for body, index in assign(value):
             of[body] = index
         doubtful = (of >= 0) & ~firm
@@ -221,9 +252,11 @@ class Tracker:
         np.maximum(bodies.motion[:, 0], SMALLEST * max(size_wh), out=bodies.motion[:, 0])
         here = of >= 0
         found = np.where(here, score[of], bodies.person_score)
+        counts = here if self._believe is not None else here & (found >= self.enter_score)
+        evidence, looks = gather(bodies.evidence, bodies.looks, found, counts)
         return Bodies(
-            bodies.track_id, bodies.sightings + (here & (found >= self.enter_score)), bodies.known_s,
-            np.where(here, 0.0, bodies.unseen_s), found, bodies.joints, bodies.motion,
+            bodies.track_id, looks, evidence, bodies.known_s, np.where(here, 0.0, bodies.unseen_s), found,
+            bodies.joints, bodies.motion,
         ), of  # fmt: skip
 
     def _is_one_of(self, one: Floats, others: Floats, same: float) -> bool:
@@ -235,7 +268,8 @@ class Tracker:
         """Without those who were not seen for too long; the identities among them."""
         if not bodies.unseen_s.any():
             return bodies, of, []
-        memory_s = np.where(bodies.track_id >= 0, self._memory_s, CANDIDATE_S)
+        nobody = (bodies.looks >= JUDGED) & (self._believe is not None)
+        memory_s = np.where(bodies.track_id >= 0, self._memory_s, np.where(nobody, NOBODY_S, CANDIDATE_S))
         stays = (bodies.unseen_s == 0) | (bodies.unseen_s < memory_s - 1e-6)
         if len(bodies) > MOST_UNSEEN and (bodies.unseen_s > 0).sum() > MOST_UNSEEN:
             stays[np.argsort(bodies.unseen_s, kind="stable")[(bodies.unseen_s == 0).sum() + MOST_UNSEEN :]] = False
@@ -248,12 +282,13 @@ class Tracker:
     ) -> tuple[Bodies, Index]:
         """With those seen for the first time who may get an identity."""
         taken = set(of.tolist())
-        for index, sure in enumerate((score >= self.enter_score).tolist()):
+        for index, sure in enumerate((score >= self._starts_at).tolist()):
             if index in taken or not sure:
                 continue
             here = bodies.rows(of >= 0)
             if not self._is_one_of(seen[index], here.joints, SAME) and not _is_rest_of(seen[index], here):
-                bodies = bodies.joined_by(newborn(seen[[index]], score[[index]], least_size))
+                bodies = bodies.joined_by(newborn(seen[[index]], score[[index]], least_size, self._next_mark))
+                self._next_mark -= 1
                 of = np.append(of, index)
         return bodies, of
 
@@ -262,8 +297,7 @@ class Tracker:
         ready = (bodies.track_id < 0) & (of >= 0)
         if not ready.any():
             return bodies, ()
-        if not at_once:
-            ready &= (bodies.sightings > 1) & (bodies.known_s >= TWICE_S)
+        ready &= self._believed(bodies, at_once)
         ready &= (bodies.known_s >= NEAR_S) | ~_near_another(bodies, of)
         who = np.flatnonzero(ready)
         who = who[np.argsort(of[who])]
@@ -272,6 +306,14 @@ class Tracker:
         track_id = bodies.track_id.copy()
         track_id[who] = identities
         return replace(bodies, track_id=track_id), tuple(identities.tolist())
+
+    def _believed(self, bodies: Bodies, at_once: bool) -> NDArray[np.bool_]:
+        """(M,) who was seen often and surely enough for an identity."""
+        again = (bodies.looks > 1) & (bodies.known_s >= TWICE_S)
+        if self._believe is None:
+            return again | at_once
+        sure = belief(bodies.evidence, bodies.looks)
+        return (again | (sure >= AT_ONCE)) & (sure >= self._believe)
 
     def _warm_up(self, joints: int) -> None:
         """Every kernel is compiled or read from its cache before the first frame."""

@@ -89,6 +89,7 @@ class Fused:
         self.engines: tuple[Engine, ...] = ()
         self.counts = {"invokes": 0, "crops": 0}
         self.enter_score = self.stay_score = 0.0
+        self.believe_score: float | None = None
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Found:  # noqa: ARG002 (people are known already)
         """As Estimate."""

@@ -27,6 +27,7 @@ class Replayed:
         self.engines: tuple[Engine, ...] = ()
         self.counts = {"invokes": 0, "crops": 0}
         self.enter_score, self.stay_score = session.enter_score, session.stay_score
+        self.believe_score = session.believe_score
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Found:  # noqa: ARG002 (was known when it was looked at)
         """As Estimate."""
@@ -54,6 +55,7 @@ class Redecoded:
         self.skeleton, self.counts = self._one.skeleton, self._one.counts
         self.engines: tuple[Engine, ...] = ()
         self.enter_score, self.stay_score = self._one.enter_score, self._one.stay_score
+        self.believe_score = self._one.believe_score
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Found:  # noqa: ARG002 (was known when it was looked at)
         """As Estimate."""

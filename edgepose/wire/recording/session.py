@@ -60,6 +60,8 @@ class Session(Struct, frozen=True, kw_only=True):
     enter_score: float
     stay_score: float
     """The estimate's, which the tracker goes by."""
+    believe_score: float | None = None
+    """The same; None: who is seen twice gets an id."""
     skeleton: SkeletonText
     models: list[dict[str, Any]]
     """Manifests, with the sha256 of each model."""
