@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from edgepose import wire
 from edgepose.core import config
 from edgepose.service.homeassistant import device_id, discovery, discovery_topic
 from tests.helpers.broker import Broker, Subscriber, wait_until
@@ -33,12 +34,24 @@ ORIGIN = {"name", "sw_version", "support_url"}
 ENTITY = {"platform", "name", "unique_id", "default_entity_id", "icon", "entity_category", "entity_picture",
           "enabled_by_default", "json_attributes_topic", "json_attributes_template", "qos", "encoding", "device_class",
           "expire_after", "force_update", "state_topic", "value_template"} | AVAILABILITY  # fmt: skip
+COMMAND = {"command_topic", "command_template", "optimistic", "retain"}
 PLATFORMS = {
     "sensor": ENTITY | {"state_class", "unit_of_measurement", "suggested_display_precision", "options",
                         "last_reset_value_template"},
     "binary_sensor": ENTITY | {"payload_on", "payload_off", "off_delay"},
+    "switch": ENTITY | COMMAND | {"payload_on", "payload_off", "state_on", "state_off"},
+    "select": ENTITY | COMMAND | {"options"},
+    "button": ENTITY | COMMAND | {"payload_press"},
+    "event": ENTITY | {"event_types"},
+    "camera": ENTITY | {"topic", "image_encoding"},
 }  # fmt: skip
-DEVICE_CLASSES = {"sensor": {None, "temperature"}, "binary_sensor": {None, "occupancy", "connectivity"}}
+DEVICE_CLASSES: dict[str, set[str | None]] = {
+    "sensor": {None, "temperature", "enum"}, "binary_sensor": {None, "occupancy", "connectivity"},
+    "button": {None, "restart"}, "switch": {None}, "select": {None}, "event": {None}, "camera": {None},
+}  # fmt: skip
+NEEDS = {"sensor": "state_topic", "binary_sensor": "state_topic", "event": "state_topic", "switch": "command_topic",
+         "select": "command_topic", "button": "command_topic", "camera": "topic"}  # fmt: skip
+CONFIGURES = ("switch", "select", "button")
 UNITS_OF = {"temperature": {"°C", "°F", "K"}}
 SUBSCRIBABLE = re.compile(r"[^#+\x00]+")
 """A state topic without wildcards."""
@@ -67,10 +80,14 @@ def check(topic: str, payload: bytes, prefix: str = "homeassistant") -> dict[str
         assert isinstance(key, str)
         platform = entity["platform"]
         assert set(entity) <= PLATFORMS[platform], set(entity) - PLATFORMS[platform]
-        assert {"unique_id", "state_topic", "name"} <= set(entity)  # without unique_id it is not set up
+        assert {"unique_id", NEEDS[platform], "name"} <= set(entity)  # without unique_id it is not set up
         assert not {"availability", "availability_topic"} <= set(entity)  # one way or the other
         assert entity.get("device_class") in DEVICE_CLASSES[platform]
-        assert entity.get("entity_category") in (None, "diagnostic")  # "config" is not for what only tells
+        config_too = ("config",) if platform in CONFIGURES else ()  # it is not for what only tells
+        assert entity.get("entity_category") in (None, "diagnostic", *config_too)
+        if entity.get("device_class") == "enum":
+            assert entity["options"]
+            assert not {"state_class", "unit_of_measurement"} & set(entity)
         assert entity.get("state_class") in (None, "measurement", "total", "total_increasing")
         assert entity.get("unit_of_measurement", "°C") in UNITS_OF.get(
             entity.get("device_class", ""), {entity.get("unit_of_measurement", "°C")}
@@ -80,8 +97,9 @@ def check(topic: str, payload: bytes, prefix: str = "homeassistant") -> dict[str
         for topic_key in ("state_topic", "availability_topic"):
             if topic_key in entity:
                 assert SUBSCRIBABLE.fullmatch(entity[topic_key])
-        template = entity.get("value_template", "{{ value }}")
-        assert template.count("{{") == template.count("}}") == 1
+        for made in ("value_template", "command_template"):
+            template = entity.get(made, "{{ value }}")
+            assert template.count("{{") == template.count("}}") == 1
         ids.append(entity["unique_id"])
     assert len(set(ids)) == len(ids)
     assert len(payload) < 8192  # well below what brokers and boards take
@@ -90,12 +108,16 @@ def check(topic: str, payload: bytes, prefix: str = "homeassistant") -> dict[str
 
 def payload_of(root: str = "edgepose/kitchen/door", has_temperature: bool = True, **raw: Any) -> bytes:
     cfg = config.convert({"device": "kitchen", "camera": "door", **raw}, config.Config, "test")
-    return json.dumps(discovery(cfg, root, has_temperature=has_temperature)).encode()
+    models = ["default", "light"]
+    return json.dumps(discovery(cfg, root, has_temperature=has_temperature, models=models)).encode()
 
 
 def test_the_description_is_what_home_assistant_documents() -> None:
     root = check(discovery_topic("homeassistant", "kitchen", "door"), payload_of())
-    assert set(root["components"]) == {"people", "presence", "fps", "temperature", "state", "connected"}
+    assert set(root["components"]) == {
+        "people", "presence", "fps", "temperature", "state", "connected", "trouble", "latency", "memory", "waiting",
+        "person", "pause", "smoothing", "restart", "model",
+    }  # fmt: skip
     assert root["device"]["name"] == "kitchen door"
 
 
@@ -104,7 +126,12 @@ def test_what_the_board_or_the_settings_do_not_tell_is_no_entity() -> None:
     assert "temperature" not in root["components"]
     never = payload_of(sink={"mqtt": {"health_every_s": 0}})
     root = check(discovery_topic("homeassistant", "kitchen", "door"), never)
-    assert not {"temperature", "fps"} & set(root["components"])
+    assert not {"temperature", "fps", "latency", "memory"} & set(root["components"])
+    silent = payload_of(control={"on": False}, sink={"mqtt": {"events": False}})
+    root = check(discovery_topic("homeassistant", "kitchen", "door"), silent)
+    assert not {"pause", "model", "smoothing", "restart", "person", "waiting"} & set(root["components"])
+    pictures = check(discovery_topic("homeassistant", "kitchen", "door"), payload_of(control={"snapshot": True}))
+    assert {"picture", "take"} <= set(pictures["components"])
 
 
 def test_numbers_of_health_expire_only_after_some_were_missed() -> None:
@@ -128,17 +155,12 @@ def test_no_two_devices_share_an_id(one: tuple[str, str], other: tuple[str, str]
     assert device_id("kitchen", "door") == "edgepose_kitchen_door"
 
 
-def rendered(template: str, value_json: dict[str, Any]) -> str:
-    """The few templates that are used, worked out by hand: an attribute, or the three states of presence."""
-    name = re.fullmatch(r"\{\{ value_json\.(\w+) \}\}", template)
-    if name:
-        return str(value_json[name[1]])
-    asked = re.fullmatch(
-        r"\{\{ '(\w+)' if value_json\.(\w+) is none else '(\w+)' if value_json\.\2 else '(\w+)' \}\}", template
-    )
-    assert asked, template
-    value = value_json[asked[2]]
-    return asked[1] if value is None else asked[3] if value else asked[4]
+def rendered(template: str, value_json: dict[str, Any] | None = None, value: str = "") -> str:
+    """By the engine that Home Assistant has."""
+    jinja2 = pytest.importorskip("jinja2", reason="the engine of Home Assistant's templates, jinja2, is not installed")
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters["to_json"] = json.dumps
+    return str(environment.from_string(template).render(value_json=value_json, value=value))
 
 
 def test_a_running_service_announces_itself_and_its_templates_find_what_they_ask_for(tmp_path: Path) -> None:
@@ -156,7 +178,7 @@ def test_a_running_service_announces_itself_and_its_templates_find_what_they_ask
 
             def told() -> bool:
                 latest.update({message.topic: bytes(message.payload) for message in list(seen.messages)})
-                wanted = {entity["state_topic"] for entity in root["components"].values()}
+                wanted = {entity["state_topic"] for entity in root["components"].values() if "state_topic" in entity}
                 running_now = b'"running"' in latest.get("edgepose/kitchen/door/status", b"")
                 people = b'"people":1' in latest.get("edgepose/kitchen/door/presence", b"")
                 return wanted <= set(latest) and running_now and people
@@ -164,13 +186,22 @@ def test_a_running_service_announces_itself_and_its_templates_find_what_they_ask
             wait_until(told, "every state topic", 20)
             states = {}
             for name, entity in root["components"].items():
+                if "state_topic" not in entity:
+                    continue
                 message = latest[entity["state_topic"]]
                 template = entity.get("value_template")
                 states[name] = rendered(template, json.loads(message)) if template else message.decode()
             assert states["people"] == "1"
             assert states["presence"] == "ON"
             assert states["state"] == "running"
+            assert states["state"] in root["components"]["state"]["options"]
             assert states["connected"] == "online"
+            assert (states["trouble"], states["pause"]) == ("none", "OFF")
+            assert states["model"] in root["components"]["model"]["options"]
+            assert states["smoothing"] in root["components"]["smoothing"]["options"]
+            assert json.loads(states["person"]) == {"event_type": "entered", "id": 1}
+            assert float(states["latency"]) > 0
+            assert states["waiting"] in ("0", "1")
             assert float(states["fps"]) > 0
             before = len(announced())
             seen._client.publish("ha/status", b"offline", 1)
@@ -193,3 +224,43 @@ def test_home_assistant_that_is_off_is_not_touched(tmp_path: Path) -> None:
         with running(settings(tmp_path, broker.url), Camera(picture(), 10)):
             wait_until(lambda: seen.payloads("/poses"), "poses", 20)
         assert [m.payload for m in seen.messages if m.topic.startswith("homeassistant")] == [b"{}"]
+
+
+def test_every_command_of_an_entity_is_one_that_edgepose_takes() -> None:
+    """What the switch, the selects and the buttons send, read by what reads commands."""
+    components = json.loads(payload_of(control={"snapshot": True}))["cmps"]
+    sent = {
+        "pause": [components["pause"]["payload_on"], components["pause"]["payload_off"]],
+        "smoothing": [rendered(components["smoothing"]["command_template"], value="strong")],
+        "model": [rendered(components["model"]["command_template"], value="light")],
+        "restart": [components["restart"]["payload_press"]],
+        "take": [components["take"]["payload_press"]],
+    }
+    for name, payloads in sent.items():
+        command = components[name]["command_topic"].rpartition("/")[2]
+        for payload in payloads:
+            assert wire.decode_command(command, payload.encode())
+    assert wire.decode_command("pause", sent["pause"][1].encode()).on is False  # type: ignore[attr-defined]
+
+
+def test_events_of_other_types_and_missing_numbers_are_no_error() -> None:
+    components = json.loads(payload_of())["cmps"]
+    assert rendered(components["person"]["value_template"], {"type": "fell", "id": 3}) == ""
+    assert rendered(components["latency"]["value_template"], {"latency_ms": {}}) == "None"
+    assert rendered(components["memory"]["value_template"], {}) == "None"
+    assert rendered(components["trouble"]["value_template"], {"troubles": ["a disk"], "state": "running"}) == "a disk"
+
+
+def test_the_switch_pauses_and_goes_on_and_the_camera_gets_a_picture(tmp_path: Path) -> None:
+    with Broker(tmp_path) as broker, Subscriber(broker.port) as seen:
+        cfg = settings(tmp_path, broker.url, home_assistant={"on": True}, control={"snapshot": True})
+        with running(cfg, Camera(picture(), 10)) as service:
+            wait_until(lambda: seen.payloads("/poses"), "poses", 20)
+            root = "edgepose/kitchen/door"
+            seen.publish(f"{root}/control/pause", b"{}")
+            wait_until(lambda: service.pipeline.control.paused, "the pause")
+            seen.publish(f"{root}/control/pause", b'{"on": false}')
+            wait_until(lambda: not service.pipeline.control.paused, "the end of it")
+            seen.publish(f"{root}/control/snapshot", b"{}")
+            wait_until(lambda: seen.payloads("/door/snapshot"), "the picture", 20)
+            assert seen.payloads("/door/snapshot")[0].startswith(b"\xff\xd8")

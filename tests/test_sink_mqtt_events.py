@@ -555,3 +555,23 @@ def test_a_subscription_that_is_not_allowed_is_told(caplog: pytest.LogCaptureFix
 
     assert told(caplog, f"does not let us subscribe to {ROOT}/control/+: Not authorized") == 1
     assert publisher.subscribed == 0
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["camera", "recording"])
+def test_a_recording_that_is_over_leaves_no_device_behind_and_a_camera_does(broker: Broker, live: bool) -> None:
+    with Subscriber(broker.port) as subscriber:
+        with sink(broker.url, live=live, events=False) as publisher:
+            publisher.publish_kept("status", b"{}")
+            publisher.publish_kept("homeassistant/device/x/config", b"{}", absolute=True)
+            publisher.write(fresh(1), frame())
+            wait_until(lambda: subscriber.payloads("/status") and subscriber.payloads(), "status and a pose")
+        wait_until(lambda: b"offline" in subscriber.payloads("/availability"), "the goodbye")
+        if not live:
+            wait_until(lambda: subscriber.payloads("/availability")[-1] == b"", "it to be cleared")
+            cleared = [message.topic for message in subscriber.messages if not message.payload]
+            assert cleared[0] == "homeassistant/device/x/config"
+    with Subscriber(broker.port) as late:
+        late.publish("marker", b"what is kept came before")
+        wait_until(lambda: late.payloads("marker"), "the marker")
+        kept = {message.topic for message in late.messages if message.retain}
+    assert kept == ({f"{ROOT}/availability", f"{ROOT}/status", "homeassistant/device/x/config"} if live else set())

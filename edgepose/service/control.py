@@ -6,6 +6,7 @@ what takes long (another model, a picture) has a thread of its own, one at a tim
 
 from __future__ import annotations
 
+import base64
 import logging
 import threading
 import time
@@ -69,7 +70,7 @@ class Control:
         self._newest: tuple[Poses, Frame] | None = None
         self._wants_frame, self._has_frame = threading.Event(), threading.Event()
         self._does: dict[str, Callable[[Any, Respond], None]] = {
-            "pause": lambda _, respond: self._pause(True, respond),
+            "pause": lambda command, respond: self._pause(command.on, respond),
             "resume": lambda _, respond: self._pause(False, respond),
             "rate": self._rate,
             "model": self._model,
@@ -226,7 +227,10 @@ class Control:
         if seen is None:
             respond(error=f"no frame within {SNAPSHOT_S:g} s: {self._service.pipeline.control.waiting or 'none comes'}")
             return
-        respond(jpeg(*seen))
+        picture = jpeg(*seen)
+        respond(picture)
+        if self._service.cfg.home_assistant.on:  # its camera reads pictures, not answers
+            self._mqtt.publish_now("snapshot", base64.b64decode(picture["jpeg"]))
 
     def _frame(self, timeout_s: float) -> tuple[Poses, Frame] | None:
         """The next frame and its people; None: none came."""

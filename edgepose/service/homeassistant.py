@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 import edgepose
-from edgepose.service import vitals
+from edgepose.service import entities, vitals
 
 if TYPE_CHECKING:
     from edgepose.core import config
     from edgepose.core.poses import Frame, Poses
     from edgepose.sink.base import Topics
-
-MISSED = 3.5
-"""Health messages that may be missed before its numbers are unknown."""
 
 
 def device_id(device: str, camera: str) -> str:
@@ -38,63 +35,18 @@ def discovery_topic(prefix: str, device: str, camera: str) -> str:
     return f"{prefix}/device/{device_id(device, camera)}/config"
 
 
-def discovery(cfg: config.Config, root: str, *, has_temperature: bool) -> dict[str, Any]:
-    """The description: every entity, and where its state is.
+def discovery(cfg: config.Config, root: str, *, has_temperature: bool, models: Sequence[str] = ()) -> dict[str, Any]:
+    """The description: every entity, where its state is, and which command changes it.
 
-    root  of the device's topics
+    root    of the device's topics
+    models  that may be chosen
     """
     me = device_id(cfg.device_name, cfg.camera)
-    health_every_s = cfg.sink.mqtt.health_every_s
-    components: dict[str, dict[str, Any]] = {
-        "people": {
-            "p": "sensor",
-            "name": "People",
-            "icon": "mdi:account-group",
-            "state_topic": f"{root}/presence",
-            "value_template": "{{ value_json.people }}",
-            "state_class": "measurement",
-            "unit_of_measurement": "people",
-        },
-        "presence": {
-            "p": "binary_sensor",
-            "name": "Presence",
-            "device_class": "occupancy",
-            "state_topic": f"{root}/presence",
-            "value_template": "{{ 'None' if value_json.present is none else 'ON' if value_json.present else 'OFF' }}",
-        },
-        "state": {
-            "p": "sensor",
-            "name": "State",
-            "icon": "mdi:state-machine",
-            "entity_category": "diagnostic",
-            "state_topic": f"{root}/status",
-            "value_template": "{{ value_json.state }}",
-        },
-    }
-    if health_every_s:
-        number = {
-            "p": "sensor",
-            "entity_category": "diagnostic",
-            "state_topic": f"{root}/health",
-            "state_class": "measurement",
-            "suggested_display_precision": 1,
-            "expire_after": max(1, round(MISSED * health_every_s)),
-        }
-        components["fps"] = {
-            **number,
-            "name": "Frame rate",
-            "icon": "mdi:speedometer",
-            "unit_of_measurement": "fps",
-            "value_template": "{{ value_json.fps }}",
-        }
-        if has_temperature:
-            components["temperature"] = {
-                **number,
-                "name": "Processor temperature",
-                "device_class": "temperature",
-                "unit_of_measurement": "°C",
-                "value_template": "{{ value_json.temperature_c }}",
-            }
+    components = {**entities.told(root), **entities.numbers(cfg, root, has_temperature)}
+    if cfg.sink.mqtt.events:
+        components["person"] = entities.person(root)
+    if cfg.control.on:
+        components |= entities.commands(cfg, root, models)
     components |= _of_rules(cfg, root)
     for name, component in components.items():
         if component["p"] == "device_automation":
@@ -129,9 +81,17 @@ def _of_rules(cfg: config.Config, root: str) -> dict[str, dict[str, Any]]:
     if not cfg.meaning.rules:
         return {}
     from edgepose.pipeline.meaning import read_rules
-    from edgepose.service.homeassistant_rules import entities
+    from edgepose.service.homeassistant_rules import entities as of_rules
 
-    return entities(read_rules(cfg.meaning.rules), root)
+    return of_rules(read_rules(cfg.meaning.rules), root)
+
+
+def _choices(cfg: config.Config) -> list[str]:
+    """Models that a command may choose: the pairs, and the one in force, which may be another."""
+    from edgepose.estimate.pairs import PAIRS
+
+    named = re.fullmatch(r"[A-Za-z0-9_.+-]+", cfg.engine.model)
+    return list(dict.fromkeys((*PAIRS, *((cfg.engine.model,) if named else ()))))
 
 
 class HomeAssistant:
@@ -141,7 +101,7 @@ class HomeAssistant:
         self._mqtt = mqtt
         self._prefix = cfg.home_assistant.prefix.rstrip("/")
         self._topic = discovery_topic(self._prefix, cfg.device_name, cfg.camera)
-        described = discovery(cfg, mqtt.root, has_temperature=vitals.temperature_c() is not None)
+        described = discovery(cfg, mqtt.root, has_temperature=vitals.temperature_c() is not None, models=_choices(cfg))
         self._payload = msgspec.json.encode(described)
 
     def start(self) -> None:

@@ -93,6 +93,11 @@ def _messages() -> dict[str, Any]:
         "contentType": "application/octet-stream",
         "payload": {"type": "string", "format": "binary"},
     }
+    made["Picture"] = {
+        "summary": "a picture with its people drawn on it",
+        "contentType": "image/jpeg",
+        "payload": {"type": "string", "format": "binary"},
+    }
     for topic in TOPICS:
         if "|" in topic.message:
             made[topic.suffix.capitalize()] = {

@@ -31,6 +31,9 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
 class Pause(Command, frozen=True, kw_only=True):
     """Look at no more frames until `resume`; the camera may be let go. Pausing twice is fine."""
 
+    on: bool = True
+    """False does what `resume` does: for a switch that has one topic."""
+
 
 class Resume(Command, frozen=True, kw_only=True):
     """Go on after `pause`."""

@@ -36,6 +36,10 @@ TOPICS: tuple[Topic, ...] = (
     Topic("meaning", False, True, 1, "Meaning", "how every rule stands; on change, at most twice a second"),
     Topic("health", False, False, 0, "Health", "numbers, every sink.mqtt.health_every_s"),
     Topic(
+        "snapshot", False, False, 0, "Picture",
+        "the picture of a command snapshot as a JPEG, only where control.snapshot and home_assistant.on are set",
+    ),
+    Topic(
         "numbering", False, True, 1, "Numbering",
         "edgepose's own: where the numbers of events go on, whatever becomes of its disk and its clock",
     ),

@@ -17,6 +17,9 @@ from edgepose.sink.base import OnSent, untold
 from edgepose.sink.mqtt.state import Outbox
 from edgepose.wire.messages import ANSWER
 
+JPEG = b"\xff\xd8"
+"""Such a file starts with it."""
+
 
 class MessageProperties(NamedTuple):
     """What MQTT 5 tells about a message; earlier versions leave it away."""
@@ -201,6 +204,12 @@ class KeptLane(_Quiet):
             if owed:
                 self._put.add(topic)
 
+    @property
+    def topics(self) -> list[str]:
+        """On which something is kept."""
+        with self._lock:
+            return [topic for topic, payload in self._latest.items() if payload]
+
     def connected(self) -> None:
         """All of it again: the broker may have lost it."""
         with self._lock:
@@ -266,7 +275,9 @@ class NowLane(_Quiet):
             while self._newest:
                 topic, (payload, put_t) = self._newest.popitem(last=False)
                 if now_t - put_t <= self._expiry_s:
-                    return Outgoing(topic, payload, 0, False, MessageProperties(expiry_s=self._expiry_s))
+                    content = "image/jpeg" if payload.startswith(JPEG) else "application/json"
+                    properties = MessageProperties(content=content, expiry_s=self._expiry_s)
+                    return Outgoing(topic, payload, 0, False, properties)
             return None
 
     def pending(self, now_t: float) -> bool:  # noqa: ARG002 (every lane is asked so)

@@ -325,9 +325,7 @@ class MqttSink(Sink):
                     self._garbled += connection.unreadable - unreadable
                     unreadable = connection.unreadable
                     self._tell("garbled", logging.WARNING, "hands on messages that are not MQTT; left out", "garbled")
-            connection.publish(
-                Outgoing(f"{self.root}/availability", b"offline", 1, True, MessageProperties(content=""))
-            )
+            self._say_goodbye(connection)
             connection.leave(self._wake, self._timing.close_s / 2)
             if self._events:
                 self._events.left()
@@ -338,6 +336,14 @@ class MqttSink(Sink):
             self.subscribed = 0
             for lane in self._lanes:
                 lane.lost([sent.out for sent in unsettled.values() if sent.lane is lane])
+
+    def _say_goodbye(self, connection: Connection) -> None:
+        """A camera stays known, and offline; of a recording that is over nothing is left behind."""
+        plain = MessageProperties(content="")
+        connection.publish(Outgoing(f"{self.root}/availability", b"offline", 1, self._live, plain))
+        if not self._live:  # descriptions first: their entities would complain of empty messages
+            for topic in sorted(self._kept.topics, key=lambda topic: topic.startswith(f"{self.root}/")):
+                connection.publish(Outgoing(topic, b"", 1, True, plain))
 
     def _unsure(self, connection: Connection) -> str:
         """What this connection cannot promise."""
