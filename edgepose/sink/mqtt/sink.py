@@ -340,10 +340,14 @@ class MqttSink(Sink):
     def _say_goodbye(self, connection: Connection) -> None:
         """A camera stays known, and offline; of a recording that is over nothing is left behind."""
         plain = MessageProperties(content="")
-        connection.publish(Outgoing(f"{self.root}/availability", b"offline", 1, self._live, plain))
+        last = [Outgoing(f"{self.root}/availability", b"offline", 1, self._live, plain)]
         if not self._live:  # descriptions first: their entities would complain of empty messages
-            for topic in sorted(self._kept.topics, key=lambda topic: topic.startswith(f"{self.root}/")):
-                connection.publish(Outgoing(topic, b"", 1, True, plain))
+            topics = sorted(self._kept.topics, key=lambda topic: topic.startswith(f"{self.root}/"))
+            last += [Outgoing(topic, b"", 1, True, plain) for topic in topics]
+        waiting = {connection.publish(out) for out in last}
+        until_t = time.monotonic() + self._timing.close_s
+        while waiting and time.monotonic() < until_t:  # an answer nobody reads resets the connection, and so the will
+            waiting -= {settled.mid for settled in connection.turn(0.1, self._wake)}
 
     def _unsure(self, connection: Connection) -> str:
         """What this connection cannot promise."""
