@@ -642,7 +642,9 @@ def _settings(section: type[Section], prefix: str) -> Iterator[Setting]:
         if isinstance(hint, type) and issubclass(hint, Section):
             continue
         meta: Meta = get_args(hint)[1]
-        yield Setting(key, hint, field.default, (meta.extra or {})["unit"], meta.description or "")
+        made = field.default_factory is not msgspec.NODEFAULT
+        default = field.default_factory() if made else field.default
+        yield Setting(key, hint, default, (meta.extra or {})["unit"], meta.description or "")
     for field in fields:
         hint = field.type
         if isinstance(hint, type) and issubclass(hint, Section):
