@@ -20,12 +20,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edgepose import wire
+from edgepose.commands.status import _text as as_text
+from edgepose.commands.top import table
 from edgepose.core import config
 from edgepose.core.errors import ConfigError, ModelError, SourceError
 from edgepose.engine.flatfile import read_ends, read_graph
 from edgepose.engine.manifest import read_manifest
 from edgepose.service.control import Control
+from edgepose.service.fleet import Device
+from edgepose.service.fleet import _take as take
 from edgepose.sink.jsonl import JsonlSink
+from edgepose.sink.mqtt.numbering import MOST_BELOW, Bound
 from edgepose.source.header import picture_kind, picture_size
 from edgepose.source.picture import MOST_PIXELS, require_size
 from edgepose.wire.recording import frame_of, read
@@ -117,6 +122,28 @@ def _control(data: bytes) -> None:
         answer = wire.decode_struct(wire.Answer, raw)
         assert not answer.error.startswith("unexpected"), answer
         assert len(raw) <= LONGEST_ERROR
+
+
+def _device(data: bytes) -> None:
+    """SUFFIX, a null byte, payload of somebody at the broker: what `status` and `top` show of it is its own lines."""
+    suffix, _, payload = data.partition(b"\0")
+    device = Device("edgepose/porch/door", "online")
+    try:
+        take(device, suffix.decode(errors="replace"), payload)
+    finally:
+        shown = as_text(device) + table([device])
+        assert not [char for char in shown if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160]
+        assert shown.startswith("porch/door  ")
+        assert len(shown) < 20_000
+
+
+def _numbering(data: bytes) -> None:
+    """What the broker keeps for us, whoever wrote it: a number that leaves room above it, or none."""
+    wire.decode_struct(wire.Numbering, data)
+    for retained in (True, False):
+        wanted, other = Bound("run").heard(data, retained, "mine", 7)
+        assert 0 <= wanted <= MOST_BELOW
+        assert not (wanted and other)
 
 
 def _recording(data: bytes) -> None:
@@ -239,6 +266,8 @@ TARGETS: dict[str, Target] = {
     "event": Target(wire.decode_event, ValueError, 1024, (*_json, *_event, "edgepose.event/1", '"entered"', '"left"')),
     "command": Target(_command, ValueError, 1024, (*_json, *_commands)),
     "control": Target(_control, ValueError, 1024, (*_json, *_commands)),
+    "device": Target(_device, ValueError, 2048, (*_json, "status", "health", "control/answer", "p50", "1e308")),
+    "numbering": Target(_numbering, ValueError, 512, (*_json, "edgepose.numbering/1", "below", "lineage", "run")),
     "config": Target(_config, ConfigError, 4096, (*_toml, *dict.fromkeys(_keys))),
     "manifest": Target(_manifest, ModelError, 8192, (*_toml, *("schema", "name", "[[heads]]", "[input]", "[decoder]"))),
     "recording": Target(_recording, SourceError, 4096, ("EPCH",)),
