@@ -92,7 +92,8 @@ class Loop:
         self.control = SimpleNamespace(looked=0, waiting="", progress_t=100.0)
         self.counts = {"lost": 0}
         self.sinks: list[Any] = []
-        self.engine = SimpleNamespace(manifest=SimpleNamespace(name="movenet"), ran_on="edgetpu")
+        engine = SimpleNamespace(manifest=SimpleNamespace(name="movenet"), ran_on="edgetpu")
+        self.estimate = SimpleNamespace(engines=(engine,))
 
     def frame(self, now: float, watchdog: Watchdog | None) -> None:
         """One goes in; with a watchdog it comes out again."""
