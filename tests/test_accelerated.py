@@ -20,7 +20,7 @@ import pytest
 from edgepose.core import config
 from edgepose.core.errors import ConfigError, EngineError, FrameLostError, ModelError
 from edgepose.engine import Engine, open_engine
-from edgepose.engine.delegate import kinds as delegates
+from edgepose.engine.delegate import report
 from edgepose.engine.runtime import RUNTIMES, load_runtime
 from edgepose.engine.zoo import shipped_dir
 from tests.helpers import accelerator
@@ -563,20 +563,20 @@ def test_a_model_for_another_size_put_in_its_place_does_not_reach_a_running_engi
 
 @each_runtime
 def test_examine_says_what_runs_where_and_how_far_off_it_is(path: Path, scene: Scene, runtime: str) -> None:
-    found = delegates.examine(scene.settings(path, runtime=runtime))[0]
+    found = report.examine(scene.settings(path, runtime=runtime))[0]
     assert (found.name, found.state, found.asked) == ("external", "ok", True)
     assert found.reason.startswith("external takes 1 of 3 operators, ")
     assert found.share is not None
     assert (found.share.claimed, found.share.left) == (("RESHAPE",), ("CONV_2D", "CONV_2D"))
     assert {role: head.off for role, head in found.heads.items()} == {"heatmap": 0.0, "offset": 0.0}
     scene.set("slow")  # it sleeps for 60 ms: time in which no core works
-    slow = delegates.examine(scene.settings(path, runtime=runtime))[0]
+    slow = report.examine(scene.settings(path, runtime=runtime))[0]
     assert slow.share is not None
     assert slow.share.invoke_ms >= 60
     assert slow.share.away_share > 0.5
     scene.set("wrong")
-    wrong = delegates.examine(scene.settings(path, runtime=runtime))[0]
+    wrong = report.examine(scene.settings(path, runtime=runtime))[0]
     assert wrong.state == "failed"
     assert {role: head.bad for role, head in wrong.heads.items()} == {"heatmap": True, "offset": True}
     scene.set("absent")
-    assert "refuses to start: no device found" in delegates.examine(scene.settings(path, runtime=runtime))[0].line
+    assert "refuses to start: no device found" in report.examine(scene.settings(path, runtime=runtime))[0].line

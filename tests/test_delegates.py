@@ -12,8 +12,7 @@ import pytest
 from edgepose.commands.cli import main
 from edgepose.core import config
 from edgepose.core.errors import ConfigError, EngineError
-from edgepose.engine.delegate import devices
-from edgepose.engine.delegate import kinds as delegates
+from edgepose.engine.delegate import devices, report
 from edgepose.engine.delegate.block import Spec, carve, file_in_memory, open_block
 from edgepose.engine.delegate.check import PICTURE, SPREAD, differences, probe_tensor
 from edgepose.engine.delegate.child import split
@@ -360,17 +359,17 @@ def test_the_probe_picture_fills_the_input_of_every_shipped_model() -> None:
 
 
 def test_examine_tells_of_every_delegate_and_never_raises() -> None:
-    found = delegates.examine(asked(delegate="nnapi"))
+    found = report.examine(asked(delegate="nnapi"))
     assert [finding.name for finding in found] == ["nnapi", "cpu", "edgetpu", "external"]
     assert (found[0].asked, found[0].state) == (True, "unavailable")
     assert "not Android" in found[0].line or "vendor" in found[0].line
-    (wrong,) = (one for one in delegates.examine(asked(model="no such model")) if one.asked)
+    (wrong,) = (one for one in report.examine(asked(model="no such model")) if one.asked)
     assert wrong.state == "failed"
     assert "no model 'no such model'" in wrong.reason
 
 
 def test_examine_of_the_cpu_says_what_xnnpack_takes() -> None:
-    cpu = delegates.examine(asked(threads=1))[0]
+    cpu = report.examine(asked(threads=1))[0]
     assert (cpu.name, cpu.state) == ("cpu", "ok")
     assert cpu.share is not None
     assert len(cpu.share.claimed) + len(cpu.share.left) == 92

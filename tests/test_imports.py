@@ -72,11 +72,7 @@ def test_a_room_imports_what_its_row_allows(room: str) -> None:
         assert rooms <= MAY_IMPORT[room] | {room}, path
 
 
-CIRCLES = {"engine"}
-"""Rooms that still have one."""
-
-
-@pytest.mark.parametrize("room", sorted(set(MAY_IMPORT) - CIRCLES))
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
 def test_files_of_a_room_import_each_other_in_no_circle(room: str) -> None:
     files = sorted(path for path in (PACKAGE / room).rglob("*.py") if path.name != "__init__.py")
     arrows = {path: {_file(name) for name in modules_imported(path)} & set(files) for path in files}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgepose.engine.tflite import Engine, open_engine
+    from edgepose.engine.opening import open_engine
+    from edgepose.engine.tflite import Engine
 
 __all__ = ["Engine", "open_engine"]
 
@@ -14,6 +15,6 @@ def __getattr__(name: str) -> Any:
     """Load what opens engines when it is asked for: a child that only runs a model needs none of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from edgepose.engine import tflite
+    from edgepose.engine import opening
 
-    return getattr(tflite, name)
+    return getattr(opening, name)

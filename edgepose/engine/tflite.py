@@ -115,24 +115,6 @@ class Engine:
         self.close()
 
 
-def open_engine(cfg: config.Engine) -> Engine:
-    """Find, check and start the model that `cfg` names.
-
-    Raises:
-        ModelError: there is no such model, or its file or manifest is damaged or contradicts itself.
-        ConfigError: no TFLite runtime works here, or the delegate cannot be used here and nothing may stand in.
-        EngineError: the same, but what is wrong may pass: a device that is not plugged in, a crash.
-    """
-    model, runtime, threads = prepare(cfg)
-    if cfg.delegate == "cpu":
-        memory = _on_cpu(model, runtime, threads)
-        return Engine(model.manifest, model.graph, runtime, threads, memory)
-    from edgepose.engine.delegate.accelerate import open_guard
-
-    guard = open_guard(cfg, model, runtime, threads)
-    return Engine(model.manifest, model.graph, runtime, threads, guard, guard)
-
-
 def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
     """The model that `cfg` names, checked, and what runs it: a runtime, and threads of one inference.
 
@@ -160,7 +142,7 @@ def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
     return Model(manifest, graph, content, build, where), runtime, threads
 
 
-def _on_cpu(model: Model, runtime: Runtime, threads: int) -> Memory:
+def on_cpu(model: Model, runtime: Runtime, threads: int) -> Memory:
     """The model, loaded into this process."""
     try:
         interpreter = runtime.interpreter(model_content=model.content, num_threads=threads)

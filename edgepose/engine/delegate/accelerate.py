@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core import config
-from edgepose.core.errors import EdgeposeError, EngineError
+from edgepose.core.errors import EngineError
 from edgepose.engine.delegate import check
 from edgepose.engine.delegate import kinds as delegates
 from edgepose.engine.delegate.block import file_in_memory, open_block
 from edgepose.engine.delegate.child import FRAME, PICTURE
-from edgepose.engine.delegate.finding import Difference, Finding, State, TroubleError
+from edgepose.engine.delegate.finding import Difference, TroubleError
 from edgepose.engine.delegate.guard import Guard, WorkerFactory
 from edgepose.engine.delegate.worker import START_LIMIT_S, BrokenError, Child, Inline, Work, Worker
 from edgepose.engine.model import Model
@@ -203,36 +203,3 @@ def open_guard(cfg: config.Engine, model: Model, runtime: Runtime, threads: int)
     except BaseException:
         accelerator.close()
         raise
-
-
-def examine_one(cfg: config.Engine) -> Finding:
-    """What can be found out about the delegate of `cfg` with its model; as delegates.examine."""
-    from edgepose.engine.tflite import prepare
-
-    name = cfg.delegate
-    try:
-        model, runtime, threads = prepare(cfg)
-        accelerator = make(cfg, model, runtime, threads)
-    except EdgeposeError as error:
-        return Finding(name, "failed", str(error), asked=True)
-    try:
-        accelerator.learn()
-        child = accelerator.measure()
-        child.end()
-    except TroubleError as trouble:
-        heads = accelerator.heads
-        state: State = "failed" if trouble.here else "unavailable"
-        return Finding(name, state, trouble.reason, trouble.next_step, asked=True, heads=heads)
-    except EdgeposeError as error:
-        return Finding(name, "failed", str(error), asked=True)
-    finally:
-        accelerator.close()
-    share = child.share
-    said = "runs here"
-    if share:
-        total = len(share.claimed) + len(share.left)
-        by = "XNNPACK" if name == "cpu" else name
-        said = f"{by} takes {len(share.claimed)} of {total} operators, {share.invoke_ms:.3g} ms an inference"
-    if not accelerator.heads:
-        said += "; not compared with the CPU: the model has no file for it"
-    return Finding(name, "ok", said, asked=True, share=share, heads=accelerator.heads)

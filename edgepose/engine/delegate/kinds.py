@@ -16,7 +16,7 @@ from edgepose.core.errors import ConfigError
 from edgepose.engine.delegate.devices import check_edge_tpu, is_device_name
 from edgepose.engine.delegate.finding import Difference, Finding, OpShare, TroubleError
 
-__all__ = ["DELEGATES", "Delegate", "Difference", "Finding", "OpShare", "TroubleError", "examine"]
+__all__ = ["DELEGATES", "Delegate", "Difference", "Finding", "OpShare", "TroubleError"]
 
 WHERE = "engine.delegate_options"
 EDGETPU_OP = "edgetpu-custom-op"
@@ -225,36 +225,3 @@ def check_claims(cfg: config.Engine, share: OpShare) -> None:
             "use a model that was compiled for it" if cfg.delegate == "edgetpu" else "see its options, or use the cpu",
             lasting=True,
         )
-
-
-# ------------------------------------------------------------------------------------------------ report
-
-
-def examine(cfg: config.Engine) -> list[Finding]:
-    """Every delegate of the table, that of `cfg.delegate` first and tried with the model of `cfg`; never raises.
-
-    It is loaded and run in a child process with a time limit, its heads held against the CPU's. The others are only
-    looked for: device and library.
-    """
-    from edgepose.engine.delegate.accelerate import examine_one
-
-    findings = [examine_one(cfg)]
-    return findings + [_look(name) for name in DELEGATES if name != cfg.delegate]
-
-
-def _look(name: str) -> Finding:
-    row = DELEGATES[name]
-    if name == "cpu":
-        return Finding(name, "ok", row.what)
-    if name == "external":
-        return Finding(name, "unavailable", "no engine.delegate_library is set")
-    try:
-        row.look({}, "")
-    except TroubleError as trouble:
-        return Finding(name, "failed" if trouble.here else "unavailable", trouble.reason, trouble.next_step)
-    step = f"use it with engine.delegate = {name!r}"
-    from edgepose.engine.delegate.devices import edge_tpus
-
-    if edge_tpus() is None:
-        return Finding(name, "unavailable", f"nobody can tell whether there is {row.what}: no /sys", step)
-    return Finding(name, "ok", f"there is {row.what}, not in use", step)

@@ -88,7 +88,7 @@ def _one(cfg: Config, name: str, runs: int) -> dict[str, Any]:
 
 def delegates(cfg: Config) -> dict[str, Any]:
     """{"delegates": [...]}, each a dict of engine.finding.Finding with the share of operators it takes."""
-    from edgepose.engine.delegate.kinds import examine
+    from edgepose.engine.delegate.report import examine
 
     found = examine(msgspec.structs.replace(cfg.engine, model=used_models(cfg)[0]))
     return {"delegates": [_plain(each) for each in found]}
