@@ -88,6 +88,19 @@ def test_the_frame_rate_is_limited_and_let_go(kitchen: Kitchen) -> None:
     assert service.cfg.service.max_fps == 0
 
 
+def test_power_is_told_limited_and_switched_off(kitchen: Kitchen) -> None:
+    service, asker = kitchen
+    assert asker.ask("power")["result"]["mode"] == "auto"
+    answer = asker.ask("power", max_cpu=0.5, max_temp_c=70)["result"]
+    assert (answer["max_cpu"], answer["max_temp_c"]) == (0.5, 70)
+    assert service.cfg.power.max_cpu == 0.5
+    assert asker.ask("power", wake=True)["result"]["state"] == "active"
+    assert asker.ask("power", mode="sleep")["ok"] is False
+    assert asker.ask("power", mode="off")["result"]["state"] == "off"
+    assert service.pipeline.governor is None
+    wait_until(lambda: state_of(asker)["power"] == "off", "the status to say so")
+
+
 def test_smoothing_is_switched(kitchen: Kitchen) -> None:
     service, asker = kitchen
     assert asker.ask("smoothing", preset="strong")["result"] == {"preset": "strong"}

@@ -116,7 +116,7 @@ def test_the_description_is_what_home_assistant_documents() -> None:
     root = check(discovery_topic("homeassistant", "kitchen", "door"), payload_of())
     assert set(root["components"]) == {
         "people", "presence", "fps", "temperature", "state", "connected", "trouble", "latency", "memory", "waiting",
-        "person", "pause", "smoothing", "restart", "model",
+        "person", "pause", "smoothing", "restart", "model", "power", "limited",
     }  # fmt: skip
     assert root["device"]["name"] == "kitchen door"
 

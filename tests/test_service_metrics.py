@@ -287,6 +287,7 @@ def test_every_metric_is_in_the_docs_and_the_docs_know_no_other() -> None:
 def told_names() -> set[str]:
     """Names of all samples of a service that tells everything."""
     from edgepose.core.timing import STAGES
+    from edgepose.pipeline.power.governor import Report
     from edgepose.service.numbers import Numbers
     from edgepose.service.prometheus import as_text, families
     from tests.test_service_status import STATUS
@@ -294,7 +295,17 @@ def told_names() -> set[str]:
     times = {name: Histogram() for name in STAGES}
     spool = {"kept": 0, "dropped": 0, "failed": 0}
     numbers = Numbers(
-        1.0, 0, 0.0, dict.fromkeys(COUNTERS, 0), times, times, spool, "edgetpu", Vitals(50.0, 0, 10**8, 20)
+        1.0,
+        0,
+        0.0,
+        dict.fromkeys(COUNTERS, 0),
+        times,
+        times,
+        spool,
+        "edgetpu",
+        Vitals(50.0, 0, 10**8, 20),
+        0.1,
+        Report("empty", {"empty": 1.0}, "start", None, 0, 0, "", 10.0, False),
     )
     return {name for name, _ in parsed(as_text(families(numbers, STATUS)))[1]}
 

@@ -230,7 +230,7 @@ def test_names_are_read_from_the_topic(template: str, root: str, names: tuple[st
 def test_a_table_leaves_columns_away_that_do_not_fit() -> None:
     wide = table([device(history=[1.0, 15.0])])
     assert wide.splitlines()[1].split() == [
-        "kitchen/door", "running", "15.0", "2", "21", "30", "10", "3", "54!", "171", "1", "d", "1", "h", "▁█",
+        "kitchen/door", "running", "15.0", "2", "21", "30", "10", "3", "54!", "171", "1", "d", "1", "h", "·", "·", "▁█",
     ]  # fmt: skip
     narrow = table([device()], width=40)
     assert all(len(line) <= 40 for line in narrow.splitlines())

@@ -29,7 +29,8 @@ STATUS = wire.Status(
 HEALTH = wire.Health(
     schema="edgepose.health/1", device="board", camera="door", run="ab12", at=NOW, uptime_s=12.5, people=2, fps=14.9,
     counts={"frames": 200}, latency_ms={"infer": {"p50": 20.5, "p95": 30.0, "p99": 31.0}}, spool={"kept": 1},
-    temperature_c=61.2, throttled=False, memory_mib=88.0,
+    temperature_c=61.2, throttled=False, memory_mib=88.0, cpu=0.11,
+    power=wire.Power(state="empty", shares={"empty": 0.9, "active": 0.1, "calm": 0.0}, woke="motion", woke_at=(3, 4)),
 )  # fmt: skip
 NAN = float("nan")
 EVENT = wire.event_of(poses(1), "entered", 7, 1, "ab12", "board", "door", 1_790_000_000.25)
@@ -76,6 +77,7 @@ MESSAGES: dict[str, list[bytes]] = {
     "control-model": [b'{"model":"light"}', b'{"model":"people+best"}'],
     "control-smoothing": [b'{"preset":"strong"}'],
     "control-calibrate": [b"{}"],
+    "control-power": [b"{}", b'{"mode":"off"}', b'{"max_cpu":0.5,"max_temp_c":70,"wake":true}'],
     "control-snapshot": [b"{}"],
     "control-restart": [b"{}"],
     "control-status": [b"{}"],

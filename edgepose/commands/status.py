@@ -10,6 +10,7 @@ from edgepose.commands.flags import add_settings, read_settings
 from edgepose.core.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
+    from edgepose import wire
     from edgepose.service.fleet import Device
 
 HELP = "Ask running services how they are, over their broker."
@@ -102,6 +103,7 @@ def _text(device: Device) -> str:
         broker += [f"{counts[name]:,} {name}" for name in ("overtaken", "refused", "reconnects") if counts.get(name)]
         broker += [f"{count:,} events {name}" for name, count in health.spool.items() if count]
         rows["  broker"] = ", ".join(broker)
+        rows["  power"] = _power(health)
         rows["  board"] = _board(device)
     if status is not None and status.troubles:
         rows["  trouble"] = "; ".join(status.troubles[:8])
@@ -120,6 +122,20 @@ def _latency(stages: dict[str, dict[str, float]]) -> str:
     infer = stages.get("infer")
     inside = f"; inference {infer['p50']:.0f}, {infer['p95']:.0f}, {infer['p99']:.0f}" if infer else ""
     return f"{whole['p50']:.0f} ms, 95 % within {whole['p95']:.0f}, 99 % within {whole['p99']:.0f}{inside}"
+
+
+def _power(health: wire.Health) -> str:
+    cpu = f"{100 * health.cpu:.0f} % of a core" if health.cpu is not None else ""
+    power = health.power
+    if power is None:
+        return cpu
+    shares = ", ".join(f"{state} {100 * share:.0f} %" for state, share in power.shares.items())
+    at = f" at {power.woke_at[0]},{power.woke_at[1]}" if power.woke_at else ""
+    told = [cpu] * bool(cpu) + [f"{power.state} ({shares})", f"{power.wakes:,} times woken, last by {power.woke}{at}"]
+    if power.max_fps is not None:
+        told += [f"at most {power.max_fps:g} frames a second: {power.limited}"]
+    told += ["under-voltage: use a stronger supply"] * bool(power.under_voltage)
+    return ", ".join(told)
 
 
 def _board(device: Device) -> str:

@@ -20,8 +20,23 @@ EXAMPLES = """  edgepose top --broker mqtt://homeassistant.local      until Ctrl
   edgepose top --broker mqtt://localhost --every 10 kitchen attic
   edgepose top --broker mqtt://localhost --once         one table, for a log or a pipe"""
 
-COLUMNS = ("device", "state", "fps", "people", "p50 ms", "p95 ms", "dropped", "events", "°C", "MiB", "up", "fps lately")
-LEFT = frozenset((0, 1, 11))
+COLUMNS = (
+    "device",
+    "state",
+    "fps",
+    "people",
+    "p50 ms",
+    "p95 ms",
+    "dropped",
+    "events",
+    "°C",
+    "MiB",
+    "up",
+    "CPU %",
+    "power",
+    "fps lately",
+)
+LEFT = frozenset((0, 1, 12, 13))
 BARS = "▁▂▃▄▅▆▇█"
 COLOURS = {"running": "32", "paused": "33", "starting": "33", "waiting": "33", "stopping": "33"}
 """ANSI colour of a state; of all others red."""
@@ -118,6 +133,8 @@ def _row(device: Device) -> tuple[str, ...]:
         NOTHING if health.temperature_c is None else f"{health.temperature_c:.0f}{hot}",
         NOTHING if health.memory_mib is None else f"{health.memory_mib:.0f}",
         duration(health.uptime_s),
+        NOTHING if health.cpu is None else f"{100 * health.cpu:.0f}",
+        NOTHING if health.power is None else f"{health.power.state}{'!' if health.power.limited else ''}",
         bars(device.history),
     )
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from edgepose import wire
 from edgepose.core.errors import EdgeposeError
 from edgepose.service.reporting import Reporter, as_plain
-from edgepose.wire.commands import ID_CHARS, Model, Rate, Smoothing
+from edgepose.wire.commands import ID_CHARS, Model, Rate, SetPower, Smoothing
 from edgepose.wire.messages import ANSWER
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Control:
             "model": self._model,
             "smoothing": self._smoothing,
             "calibrate": self._calibrate,
+            "power": self._power,
             "snapshot": self._snapshot,
             "restart": self._restart,
             "status": self._status,
@@ -163,6 +164,26 @@ class Control:
             return replace(cfg, smooth=replace(cfg.smooth, preset=command.preset))
 
         self._service.settings.soon(edit, lambda: respond({"preset": command.preset}))
+
+    def _power(self, command: SetPower, respond: Respond) -> None:
+        pipeline = self._service.pipeline
+        if not pipeline.source.live:
+            respond(error="power is for cameras; of a recording every frame is taken")
+            return
+        asked = {name: getattr(command, name) for name in ("mode", "max_cpu", "max_temp_c")}
+        changes = {name: value for name, value in asked.items() if value is not msgspec.UNSET}
+
+        def edit(cfg: config.Config) -> config.Config:
+            return replace(cfg, power=replace(cfg.power, **changes))
+
+        def done() -> None:
+            if command.wake and pipeline.governor is not None:
+                pipeline.governor.wake()
+            power = self._service.cfg.power
+            state = "off" if pipeline.governor is None else pipeline.governor.report().state
+            respond({"mode": power.mode, "max_cpu": power.max_cpu, "max_temp_c": power.max_temp_c, "state": state})
+
+        self._service.settings.soon(edit, done)
 
     def _restart(self, _: wire.Command, respond: Respond) -> None:
         respond({})

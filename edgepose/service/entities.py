@@ -57,6 +57,20 @@ def told(root: str) -> Components:
     }
 
 
+def power(root: str) -> Components:
+    """How much the camera is looked at, and what holds it back."""
+    own = {"p": "sensor", "entity_category": "diagnostic", "state_topic": f"{root}/status"}
+    return {
+        "power": {**own, "name": "Power state", "icon": "mdi:sleep", "value_template": "{{ value_json.power }}"},
+        "limited": {
+            **own,
+            "name": "Limited by",
+            "icon": "mdi:speedometer-slow",
+            "value_template": "{{ value_json.limited }}",
+        },
+    }
+
+
 def person(root: str) -> dict[str, Any]:
     """Who entered and who left; event types that are not of these two are no news here."""
     return {

@@ -47,6 +47,8 @@ def discovery(cfg: config.Config, root: str, *, has_temperature: bool, models: S
         components["person"] = entities.person(root)
     if cfg.control.on:
         components |= entities.commands(cfg, root, models)
+    if cfg.power.mode != "off":
+        components |= entities.power(root)
     components |= _of_rules(cfg, root)
     for name, component in components.items():
         if component["p"] == "device_automation":

@@ -13,10 +13,13 @@ from edgepose.service.vitals import Board, Vitals
 if TYPE_CHECKING:
     from edgepose.core.poses import Frame, Poses
     from edgepose.pipeline import Pipeline
+    from edgepose.pipeline.power.governor import Report
     from edgepose.sink.base import Topics
 
 FPS_S = 5.0
 """Over which the frame rate is counted."""
+CPU_S = 0.5
+"""Over less time CPU time is not reported: its clock is coarse."""
 VITALS_S = 1.0
 """How often process and board are looked at; the latter more seldom, see edgepose.service.vitals."""
 WINDOW_S = 30.0
@@ -42,6 +45,10 @@ class Numbers(NamedTuple):
     delegate: str
     """What computes, where it is not the CPU as asked."""
     vitals: Vitals
+    cpu: float | None = None
+    """CPU time over the last FPS_S, as a share of one core."""
+    power: Report | None = None
+    """None: every frame is looked at."""
 
 
 class Counter(NamedTuple):
@@ -58,7 +65,7 @@ COUNTERS = {
     "dropped": Counter(
         "frames_dropped", "frames of a camera overwritten by newer ones before anybody had time for them"
     ),
-    "skipped": Counter("frames_skipped", "frames of a camera skipped while paused or because of max_fps"),
+    "skipped": Counter("frames_skipped", "frames of a camera skipped: paused, max_fps, or nothing to see"),
     "unreadable": Counter("frames_unreadable", "pictures that could not be read"),
     "lost": Counter("frames_lost", "frames without a result"),
     "late": Counter("poses_late", "poses of a camera overtaken on the way to a sink"),
@@ -87,7 +94,7 @@ class Gauges:
     def __init__(self, pipeline: Pipeline, mqtt: Topics | None, board: Board | None = None) -> None:
         self._pipeline, self._mqtt, self._board = pipeline, mqtt, board or Board()
         self._started_t = now = time.monotonic()
-        self._looked = deque([(now, 0)])
+        self._looked = deque([(now, 0, time.process_time())])
         self.people = 0
         """Of the newest frame."""
         self._before, self._snapshot, self._snapshot_t = self._copies(), self._copies(), now
@@ -119,8 +126,11 @@ class Gauges:
         now = time.monotonic()
         if now - self._vitals_t >= VITALS_S:
             self._vitals, self._vitals_t = self._board.vitals(), now
+            governor = self._pipeline.governor
+            if governor is not None:
+                governor.board(self._vitals.temperature_c, self._vitals.throttled)
         with self._lock:
-            self._looked.append((now, self._pipeline.control.looked))
+            self._looked.append((now, self._pipeline.control.looked, time.process_time()))
             while len(self._looked) > 2 and now - self._looked[1][0] >= FPS_S:
                 self._looked.popleft()
             if now - self._snapshot_t >= WINDOW_S:
@@ -130,7 +140,7 @@ class Gauges:
         """All of it, now; any thread."""
         pipeline, now = self._pipeline, time.monotonic()
         with self._lock:
-            then, looked = self._looked[0]
+            then, looked, cpu_s = self._looked[0]
             before = self._before
             models = self._models()
         counts = {**pipeline.counts, "looked": pipeline.control.looked, **models}
@@ -151,6 +161,8 @@ class Gauges:
             spool={name: spool[name] for name in ("kept", "dropped", "failed") if name in spool},
             delegate=", ".join(dict.fromkeys(engine.ran_on for engine in pipeline.estimate.engines if engine.ran_on)),
             vitals=self._vitals,
+            cpu=(time.process_time() - cpu_s) / (now - then) if now - then > CPU_S else None,
+            power=None if pipeline.governor is None else pipeline.governor.report(),
         )
 
     def _models(self) -> dict[str, int]:

@@ -73,6 +73,8 @@ def families(numbers: Numbers, status: wire.Status) -> Iterator[Family]:
             yield Family(f"edgepose_spool_{name}_total", "counter", f"Events {says}.", [("", {}, numbers.spool[name])])
     delegate = {"delegate": numbers.delegate or "cpu"}
     yield _gauge("edgepose_delegate_info", "What computes, where it is not the CPU as asked; always 1.", 1, delegate)
+    yield from _told("edgepose_cpu_ratio", "CPU time lately, as a share of one core.", numbers.cpu)
+    yield from _power(numbers)
     vitals = numbers.vitals
     yield from _told("edgepose_temperature_celsius", "Of the hottest sensor.", vitals.temperature_c)
     yield from _told("edgepose_throttled", "1 while supply or heat slow the board down.", vitals.held_back)
@@ -94,6 +96,23 @@ def rule_families(rules: Mapping[str, Mapping[str, float]]) -> Iterator[Family]:
     for key, (name, says) in RULES.items() if rules else ():
         samples = [("", {"rule": rule}, counts[key]) for rule, counts in rules.items()]
         yield Family(name, "counter", says, samples)
+
+
+def _power(numbers: Numbers) -> Iterator[Family]:
+    """Nothing where every frame is looked at."""
+    power = numbers.power
+    if power is None:
+        return
+    states = [("", {"state": name}, float(name == power.state)) for name in power.shares]
+    yield Family("edgepose_power_state", "gauge", "1 for how much the camera is looked at.", states)
+    shares = [("", {"state": name}, share) for name, share in power.shares.items()]
+    yield Family("edgepose_power_share", "gauge", "Share of the time since the start in each state.", shares)
+    yield Family("edgepose_power_wakes_total", "counter", "Times that it left empty or calm.", [("", {}, power.wakes)])
+    limits = [
+        ("", {"by": name}, float(name == power.limited)) for name in ("cpu", "temperature", "throttled", "schedule")
+    ]
+    yield Family("edgepose_power_limited", "gauge", "1 for what holds the frame rate down.", limits)
+    yield from _told("edgepose_under_voltage", "1 while the supply is too weak.", power.under_voltage)
 
 
 def _gauge(name: str, says: str, value: float, labels: Labels | None = None) -> Family:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from edgepose.wire.poses_json import iso_utc
 if TYPE_CHECKING:
     from edgepose.core.poses import Frame, Poses
     from edgepose.estimate import Estimate
+    from edgepose.pipeline.power.governor import Report
     from edgepose.service.base import Host
     from edgepose.sink.base import Topics
 
@@ -47,6 +49,7 @@ class Reporter:
         state, reason = self._service.state.look()
         estimate = pipeline.estimate
         smoothed = pipeline.control.stages().tracker is not None
+        report = None if pipeline.governor is None else pipeline.governor.report()
         return wire.Status(
             schema=STATUS,
             version=edgepose.__version__,
@@ -65,6 +68,8 @@ class Reporter:
             format=cfg.sink.mqtt.format,
             smoothing=cfg.smooth.preset if smoothed else "off",
             max_fps=cfg.service.max_fps,
+            power="off" if report is None else report.state,
+            limited=(report and report.limited) or "nothing",
             troubles=self._troubles(),
         )
 
@@ -101,7 +106,22 @@ class Reporter:
             temperature_c=None if vitals.temperature_c is None else round(vitals.temperature_c, 1),
             throttled=vitals.held_back,
             memory_mib=None if vitals.memory_bytes is None else round(vitals.memory_bytes / 2**20, 1),
+            cpu=None if numbers.cpu is None else round(numbers.cpu, 3),
+            power=None if numbers.power is None else _power(numbers.power),
         )
+
+
+def _power(report: Report) -> wire.Power:
+    return wire.Power(
+        state=report.state,
+        shares={state: round(share, 3) for state, share in report.shares.items()},
+        woke=report.why,
+        woke_at=report.at_xy,
+        wakes=report.wakes,
+        limited=report.limited,
+        max_fps=report.max_fps if math.isfinite(report.max_fps) else None,
+        under_voltage=report.under_voltage,
+    )
 
 
 def _latency_ms(numbers: Numbers) -> dict[str, dict[str, float]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from edgepose.core.errors import one_line
 
@@ -68,6 +68,19 @@ class Calibrate(Command, frozen=True, kw_only=True):
     """Take how everybody stands next, once still, as neutral: for the axes of the rule kind `control`."""
 
 
+class SetPower(Command, frozen=True, kw_only=True):
+    """Look at a camera less or more, until the next start; refused for a file. Without any key: how it stands."""
+
+    mode: Literal["auto", "off"] | UnsetType = UNSET
+    """As power.mode."""
+    max_cpu: Annotated[float, Meta(ge=0, le=64)] | UnsetType = UNSET
+    """As power.max_cpu: share of one core; 0 is no limit."""
+    max_temp_c: Annotated[float, Meta(ge=0, le=150)] | UnsetType = UNSET
+    """As power.max_temp_c: degrees Celsius; 0 is no limit."""
+    wake: bool = False
+    """Look at every frame for a while."""
+
+
 class Snapshot(Command, frozen=True, kw_only=True):
     """Fetch one picture; refused unless control.snapshot is on, because pictures stay on the device otherwise."""
 
@@ -87,6 +100,7 @@ COMMANDS: dict[str, type[Command]] = {
     "model": Model,
     "smoothing": Smoothing,
     "calibrate": Calibrate,
+    "power": SetPower,
     "snapshot": Snapshot,
     "restart": Restart,
     "status": GetStatus,

@@ -107,8 +107,37 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """smooth.preset as set or commanded."""
     max_fps: float = 0.0
     """Most frames looked at in a second, Hz; left out where all are."""
+    power: Annotated[str, Meta(extra_json_schema={"examples": ["empty", "active", "calm", "off"]})] = ""
+    """How much the camera is looked at, as in `health`; off: at every frame."""
+    limited: Annotated[
+        str, Meta(extra_json_schema={"examples": ["nothing", "cpu", "temperature", "throttled", "schedule"]})
+    ] = ""
+    """What holds the frame rate down."""
     troubles: list[str] = []
     """What does not work as set though poses flow, and is tried again: a disk, a port; left out when all does."""
+
+
+class Power(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much the camera is looked at, and why."""
+
+    state: Annotated[str, Meta(extra_json_schema={"examples": ["empty", "active", "calm"]})]
+    """Nobody is known; somebody moves; everybody keeps still. Other words may come."""
+    shares: dict[str, float]
+    """State -> share of the time since the start, 0..1."""
+    woke: Annotated[
+        str, Meta(extra_json_schema={"examples": ["start", "motion", "scene", "timer", "people", "command"]})
+    ]
+    """Why it last left empty or calm."""
+    woke_at: tuple[int, int] | None = None
+    """Where something moved then, x and y in pixels; left out where it was nothing that moved."""
+    wakes: int = 0
+    """Times that it left empty or calm."""
+    limited: Annotated[str, Meta(extra_json_schema={"examples": ["cpu", "temperature", "throttled", "schedule"]})] = ""
+    """What holds the frame rate down; left out where nothing does."""
+    max_fps: float | None = None
+    """Most frames looked at in a second because of that, Hz."""
+    under_voltage: bool | None = None
+    """Whether the supply is too weak now; left out where nothing tells it."""
 
 
 class Health(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -144,6 +173,10 @@ class Health(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether heat or power slow the board down now; left out where nothing tells it."""
     memory_mib: float | None = None
     """Resident memory of the process, MiB."""
+    cpu: float | None = None
+    """CPU time lately, as a share of one core; above 1 of several."""
+    power: Power | None = None
+    """How much the camera is looked at; left out where every frame is."""
 
 
 class Presence(Struct, frozen=True, kw_only=True):

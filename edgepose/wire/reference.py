@@ -101,6 +101,7 @@ EXAMPLES = {
     "rate": '{"max_fps": 5}',
     "model": '{"model": "movenet_thunder_256", "id": "42"}',
     "smoothing": '{"preset": "strong"}',
+    "power": '{"max_cpu": 0.5, "wake": true}',
 }
 RESULTS = {
     "pause": '{"paused": true}',
@@ -109,6 +110,7 @@ RESULTS = {
     "model": '{"model": "movenet_thunder_256", "engines": ["..."]}',
     "smoothing": '{"preset": "strong"}',
     "calibrate": "{}",
+    "power": '{"mode": "auto", "max_cpu": 0.5, "max_temp_c": null, "state": "active"}',
     "snapshot": '{"jpeg": "base64 of it", "seq": 7, "people": 2, "size_wh": [640, 480]}',
     "restart": "{}",
     "status": '{"status": {...}, "health": {...}}',
