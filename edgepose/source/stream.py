@@ -13,7 +13,7 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
 from edgepose.core.poses import Layout
 from edgepose.source.detect import CSI, address, masked
-from edgepose.source.live import OPEN_S, Grab, Grabber, LiveSource
+from edgepose.source.live import OPEN_S, Grab, Grabber, LiveSource, Skipping
 
 if TYPE_CHECKING:
     import cv2
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 """TCP port of a scheme, for asking what is wrong with an address that does not open."""
+
+UNASKED_S = 0.02
+"""A camera of single pictures that need not give one is left alone for so long."""
 
 PROBE_S = 2.0
 """Longest wait for the answer to that."""
@@ -79,19 +82,20 @@ class _StreamGrabber:
         self._cfg = cfg
         self._yuv = yuv
         self._capture: cv2.VideoCapture | None = None
+        self._packets = False
 
     def grab(self) -> Grab | None:
         """As Grabber.grab."""
         from edgepose.source.opencv import colour, read_live
 
-        if self._capture is None or (image := read_live(self._capture)) is None:
+        if self._capture is None or (image := read_live(self._capture, self._packets)) is None:
             return None
         now = time.monotonic()
         image, layout = colour(image)
         return Grab(image, self._yuv if self._yuv and layout == "gray" else layout, now)
 
     def skip(self) -> bool:
-        """As Skipping.skip: FFmpeg decodes it, as the next may build on it, but nobody converts it."""
+        """As Skipping.skip: decoded, as the next may build on it, but not converted."""
         return self._capture is not None and self._capture.grab()
 
     def close(self) -> None:
@@ -115,6 +119,14 @@ class AddressGrabber(_StreamGrabber):
         self._capture = cv2.VideoCapture(address(self._cfg), cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             raise SourceError(f"{masked(self._cfg.uri)}: cannot be opened; {_why_not(self._cfg.uri)}")
+
+    def skip(self) -> bool:
+        """As Skipping.skip: motion JPEG is not even decoded."""
+        from edgepose.source.opencv import by_packets
+
+        if self._capture is not None and not self._packets:
+            self._packets = by_packets(self._capture)
+        return super().skip()
 
 
 class WebGrabber:
@@ -141,6 +153,14 @@ class WebGrabber:
         grab = self._grabber.grab()
         self._frames += grab is not None
         return grab
+
+    def skip(self) -> bool:
+        """As Skipping.skip; a picture that nobody wants is not asked for."""
+        if isinstance(self._grabber, Skipping):
+            self._frames += 1
+            return self._grabber.skip()
+        time.sleep(UNASKED_S)
+        return True
 
     def close(self) -> None:
         """As Grabber.close."""

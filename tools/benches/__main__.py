@@ -21,6 +21,7 @@ from tools.benches import (
     peers,
     personlab,
     pipeline,
+    power,
     process,
     smooth,
     wire,
@@ -44,6 +45,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     **personlab.ROWS,
     **smooth.ROWS,
     **wire.ROWS,
+    **power.ROWS,
 }
 
 
