@@ -269,7 +269,9 @@ class Lift(Section, frozen=True, kw_only=True):
 class Meaning(Section, frozen=True, kw_only=True):
     """What poses mean, by rules; on when `rules` is set, or this file has [[rule]] tables."""
 
-    rules: Annotated[str, says("TOML file of [[rule]], [[zone]] and [ground]; empty is off")] = ""
+    rules: Annotated[
+        str, says("TOML file of [[rule]], [[zone]] and [ground], or a name of `edgepose meaning rules`; empty is off")
+    ] = ""
 
 
 class Mqtt(Section, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.errors import ConfigError
+from edgepose.core.poses import Poses
 from edgepose.meaning import joints as j
 from edgepose.meaning.body import Body
 
@@ -69,6 +70,24 @@ class Taught:
         both = self._has & np.isfinite(pose[:, 0])
         span = np.where(both[:, :, None], np.abs(self._examples - np.nan_to_num(pose)), 0.0)
         return span.max((1, 2)), span.sum((1, 2)) / np.maximum(both.sum(1), 1)
+
+
+LEAST_APART = 0.06
+"""Torso lengths, mean over joints, between two examples that are kept: what is the same is told once."""
+MOST_OF_ONE = 200
+
+
+def examples(stream: Iterable[Poses]) -> Floats:
+    """(M, 12, 2) normalised poses of everybody whose arms are seen, without those like one before."""
+    kept: list[Floats] = []
+    for poses in stream:
+        body = Body(j.taken(poses.xy, j.places(poses.skeleton)), poses.size_wh, poses.t)
+        for pose in normalised(body.xy, body.looks):
+            if np.isnan(pose[:8]).any() or len(kept) >= MOST_OF_ONE:
+                continue
+            if all(np.nanmean(np.abs(pose - other)) > LEAST_APART for other in kept):
+                kept.append(pose)
+    return np.array(kept, np.float64).reshape(-1, 12, 2)
 
 
 def written(examples: Mapping[str, Floats]) -> str:

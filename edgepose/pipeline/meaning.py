@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from edgepose.core import config
 from edgepose.core.poses import Poses
 from edgepose.meaning import Event, Meaning, Rules, rules_of
 from edgepose.meaning.records import Tally
+from edgepose.meaning.shipped import path_of
 from edgepose.meaning.summary import summary
 
 log = logging.getLogger("edgepose.meaning")
@@ -29,7 +29,8 @@ class Told:
 
 def read_rules(path: str) -> Rules:
     """The rules of a file; raises ConfigError."""
-    return rules_of(config.read_toml(Path(path)), path)
+    file = path_of(path)
+    return rules_of(config.read_toml(file), str(file))
 
 
 class MeaningStage:

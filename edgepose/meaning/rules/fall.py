@@ -22,13 +22,13 @@ from edgepose.meaning.stations import Station
 Floats = NDArray[np.float64]
 NOTHING, SUSPECTED, CONFIRMED = range(3)
 STATES = ("none", "suspected", "confirmed")
-HELPED_TORSO = 1.5
-"""Somebody else this near helps."""
+HELPED_TORSO, SELF_TORSO = 1.5, 0.5
+"""Somebody else this near helps; still nearer it is the same one, seen twice."""
 LOST_S = 0.4
 """Somebody lost in the middle of a drop for this long is suspected to have fallen."""
 LOST_DROP, LOST_SPEED = 0.5, 1.5
-DOUBT_S = 4.0
-"""A suspicion that is not confirmed within this is dropped."""
+UNSEEN_S = 1.0
+"""So much longer than `down_s` after a suspicion nobody was seen getting up: confirmed."""
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -72,6 +72,8 @@ class Fall(Rule):
         self._state = np.zeros(0, np.intp)
         self._onset = np.zeros(0)
         self._helped = np.zeros(0, bool)
+        self._last_down = np.zeros(0)
+        """(S,) of the last frame; NaN: cannot be told."""
         self._sinking = np.zeros((0, 3))
         """(S, 3) drop, speed and when, of the last frame."""
 
@@ -80,10 +82,12 @@ class Fall(Rule):
         self._state = np.concatenate((self._state, np.zeros(more, np.intp)))
         self._onset = np.concatenate((self._onset, np.full(more, np.nan)))
         self._helped = np.concatenate((self._helped, np.zeros(more, bool)))
+        self._last_down = np.concatenate((self._last_down, np.full(more, np.nan)))
         self._sinking = np.concatenate((self._sinking, np.full((more, 3), np.nan)))
 
     def reset(self, slot: int) -> None:
-        self._state[slot], self._onset[slot], self._helped[slot], self._sinking[slot] = NOTHING, np.nan, False, np.nan
+        self._state[slot], self._onset[slot], self._helped[slot] = NOTHING, np.nan, False
+        self._last_down[slot] = self._sinking[slot] = np.nan
 
     def measure(self, body: Body, moment_t: float) -> Floats:
         """(N, 1) 1 where somebody is down, 0 where not."""
@@ -134,6 +138,7 @@ class Fall(Rule):
         self._sinking[slots, 0] = moment.values[:, columns["shoulder_drop"]]
         self._sinking[slots, 1] = moment.values[:, columns["drop_speed"]]
         self._sinking[slots, 2] = moment.t
+        self._last_down[slots] = moment.values[:, columns[self._down]]
         if not self._state[slots].any():
             return ()
         return self._helpers(moment)
@@ -145,7 +150,7 @@ class Fall(Rule):
             span = centre - centre[person]
             away = np.sqrt((span**2).sum(1)) / np.fmax(size, size[person])
             away[person] = np.inf
-            near = bool((away <= HELPED_TORSO).any())
+            near = bool(((away <= HELPED_TORSO) & (away >= SELF_TORSO)).any())
             if near and not self._helped[slot]:
                 self._helped[slot] = True
                 evidence = {"other_torso": (round(float(np.nanmin(away)), 2), HELPED_TORSO)}
@@ -153,6 +158,10 @@ class Fall(Rule):
 
     def idle(self, t: float, seq: int, stations: dict[int, Station]) -> Iterable[Event]:
         for slot, station in stations.items():
+            if self._state[slot] == SUSPECTED and t - self._onset[slot] >= self._cfg.down_s + UNSEEN_S:
+                if not self._judged_up(slot):
+                    yield self._unseen(station, t, seq)
+                continue
             if station.there:
                 continue
             drop, speed, when = (float(one) for one in self._sinking[slot])
@@ -165,6 +174,20 @@ class Fall(Rule):
                     t, seq, self.kind, self.name, "suspected", "begin", station.id, station.number, station.place,
                     when, 0.5, evidence, {"reason": "lost while dropping"},
                 )  # fmt: skip
+
+    def _judged_up(self, slot: int) -> bool:
+        """Seen lately, and not down."""
+        return bool(self._last_down[slot] == 0.0)
+
+    def _unseen(self, station: Station, t: float, seq: int) -> Event:
+        """Suspected, and since then nobody was seen getting up: hidden on the floor, or not found there."""
+        slot = station.slot
+        self._state[slot] = CONFIRMED
+        since = float(self._onset[slot])
+        return Event(
+            t, seq, self.kind, self.name, "confirmed", "begin", station.id, station.number, station.place, since, 0.5,
+            {"unseen_s": (round(t - since, 2), self._cfg.down_s + UNSEEN_S)}, {"reason": "not seen getting up"},
+        )  # fmt: skip
 
     def ended(self, station: Station, t: float) -> Iterable[Event]:
         if self._state[station.slot] != NOTHING:

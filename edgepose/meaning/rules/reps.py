@@ -21,6 +21,8 @@ from edgepose.meaning.stations import Station, apart
 
 Floats = NDArray[np.float64]
 AUTO = "auto"
+LEAST_AUTO = 2
+"""One that nobody declared is no exercise."""
 LATE_S = 4.0
 """Without a repetition for so long, auto looks whether the set is over."""
 TWIN_S, TWIN_TORSO = 0.6, 0.6
@@ -183,13 +185,14 @@ class Reps(Rule):
     def _closed(self, station: Station, t: float) -> Iterable[Event]:
         """What was under way when a station is given up."""
         event = self._over(station, t, -1)
-        if event.facts["count"]:
+        if event.facts["count"] >= (LEAST_AUTO if self._periods else 1):
             yield event
 
     def _over(self, station: Station, t: float, seq: int) -> Event:
         """A set has ended."""
         slot = station.slot
-        first, last, count = float(self._first[slot]), float(self._last[slot]), int(self._count[slot])
+        count = int(self._count[slot])
+        first, last = (float(one[slot]) if count else t for one in (self._first, self._last))
         if self._periods:
             count = self._periods.final(slot)[0] or count
         self._count[slot] = 0
