@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.meaning.body import ANKLE, HIP, KNEE, Body
+from edgepose.meaning.joints import NOSE
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,8 @@ FLAT = 1.0
 def postures(body: Body) -> Floats:
     """(N, 4): tilt of the trunk in degrees, thigh and shank downwards in torso lengths, place in POSTURES or NaN."""
     size = body.size
-    dx, dy = body.trunk[:, 0], body.trunk[:, 1]
+    trunk = _axis(body)
+    dx, dy = trunk[:, 0], trunk[:, 1]
     tilt = np.degrees(np.arctan2(np.abs(dx), -dy))
     y = body.middles[:, :, 1]
     thigh = _longer(body, HIP, KNEE) / size
@@ -46,6 +48,18 @@ def postures(body: Body) -> Floats:
     code[flat & ~np.isnan(tilt)] = LYING
     code[np.isnan(size)] = np.nan
     return np.stack((tilt, thigh, shank, code), axis=1)
+
+
+def _axis(body: Body) -> Floats:
+    """(N, 2) the trunk; where shoulders or hips are hidden, from knees or ankles up to shoulders or nose."""
+    trunk = body.trunk
+    if not np.isnan(trunk[:, 0]).any():
+        return trunk
+    upper = np.where(np.isnan(body.shoulder), body.xy[:, NOSE], body.shoulder)
+    lower = body.hip
+    for joint in (KNEE, ANKLE):
+        lower = np.where(np.isnan(lower), body.middles[:, joint], lower)
+    return np.where(np.isnan(trunk), upper - lower, trunk)
 
 
 def _longer(body: Body, upper: int, lower: int) -> Floats:

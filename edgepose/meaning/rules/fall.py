@@ -26,7 +26,11 @@ HELPED_TORSO, SELF_TORSO = 1.5, 0.5
 """Somebody else this near helps; still nearer it is the same one, seen twice."""
 LOST_S = 0.4
 """Somebody lost in the middle of a drop for this long is suspected to have fallen."""
-LOST_DROP, LOST_SPEED = 0.5, 1.5
+LOST_DROP, LOST_SPEED, LOST_TURN_DEG = 0.8, 1.5, 25.0
+FASTEST_TORSO_S = 8.0
+"""Nobody falls faster over a quarter of a second: another body was taken for this one."""
+UP_BEFORE_S, UP_LEAST_S = 2.0, 1.0
+"""Who falls was not down before: within so long; and who is lost in a drop was seen so for a while."""
 UNSEEN_S = 1.0
 """So much longer than `down_s` after a suspicion nobody was seen getting up: confirmed."""
 
@@ -53,7 +57,7 @@ class Fall(Rule):
 
     every_frame = True
     needs_joints = (*TRUNK, *LEGS[:2])
-    features = ("shoulder_drop", "hip_drop", "drop_speed", "turn_deg", "tilt_deg")
+    features = ("shoulder_drop", "hip_drop", "drop_speed", "turn_deg", "tilt_deg", "cut_off")
 
     def __init__(self, settings: Settings, setting: Setting) -> None:
         super().__init__(settings, setting)
@@ -64,7 +68,8 @@ class Fall(Rule):
         self.gates = (
             Gate("dropped", (
                 above("shoulder_drop", settings.drop_torso), above("hip_drop", settings.hip_drop_torso),
-                above("drop_speed", settings.drop_torso_s), above(self._down, 0.5),
+                above("drop_speed", settings.drop_torso_s),
+                below("drop_speed", FASTEST_TORSO_S), above(self._down, 0.5),
             ), 0.1, 0.0),
             Gate("down", (above(self._down, 0.5),), settings.down_s, 0.5),
             Gate("up", (below(self._down, 0.5),), settings.up_s, 0.0),
@@ -72,22 +77,29 @@ class Fall(Rule):
         self._state = np.zeros(0, np.intp)
         self._onset = np.zeros(0)
         self._helped = np.zeros(0, bool)
+        self._lost = np.zeros(0, bool)
+        """(S,) suspected because somebody was lost in a drop, and not seen since."""
+        self._up = np.zeros((0, 2))
+        """(S, 2) seconds that somebody was seen not down, and when last."""
         self._last_down = np.zeros(0)
         """(S,) of the last frame; NaN: cannot be told."""
-        self._sinking = np.zeros((0, 3))
-        """(S, 3) drop, speed and when, of the last frame."""
+        self._sinking = np.zeros((0, 4))
+        """(S, 4) drop, speed, turn and when, of the last frame."""
 
     def grow(self, room: int) -> None:
         more = room - len(self._state)
         self._state = np.concatenate((self._state, np.zeros(more, np.intp)))
         self._onset = np.concatenate((self._onset, np.full(more, np.nan)))
         self._helped = np.concatenate((self._helped, np.zeros(more, bool)))
+        self._lost = np.concatenate((self._lost, np.zeros(more, bool)))
+        self._up = np.concatenate((self._up, np.zeros((more, 2))))
         self._last_down = np.concatenate((self._last_down, np.full(more, np.nan)))
-        self._sinking = np.concatenate((self._sinking, np.full((more, 3), np.nan)))
+        self._sinking = np.concatenate((self._sinking, np.full((more, 4), np.nan)))
 
     def reset(self, slot: int) -> None:
         self._state[slot], self._onset[slot], self._helped[slot] = NOTHING, np.nan, False
         self._last_down[slot] = self._sinking[slot] = np.nan
+        self._up[slot], self._lost[slot] = (0.0, -np.inf), False
 
     def measure(self, body: Body, moment_t: float) -> Floats:
         """(N, 1) 1 where somebody is down, 0 where not."""
@@ -105,10 +117,11 @@ class Fall(Rule):
         if not on:
             return
         if gate == 0 and state == NOTHING:
-            if self._on_surface(moment, person):
+            if moment.t - self._up[slot, 1] > UP_BEFORE_S or self._on_surface(moment, person):
                 self.tally.suppressed += 1
                 return
             self._state[slot], self._onset[slot], self._helped[slot] = SUSPECTED, onset_t, False
+            self._lost[slot] = False
             yield self._event(moment, person, "suspected", "begin", 0)
             if self.on[slot, 1]:
                 yield from self._confirm(moment, person, slot)
@@ -137,8 +150,14 @@ class Fall(Rule):
         columns, slots = moment.columns, moment.slots
         self._sinking[slots, 0] = moment.values[:, columns["shoulder_drop"]]
         self._sinking[slots, 1] = moment.values[:, columns["drop_speed"]]
-        self._sinking[slots, 2] = moment.t
-        self._last_down[slots] = moment.values[:, columns[self._down]]
+        self._sinking[slots, 2] = moment.values[:, columns["turn_deg"]]
+        self._sinking[slots, 3] = moment.t
+        down = moment.values[:, columns[self._down]]
+        self._last_down[slots] = down
+        up = down == 0.0
+        self._up[slots, 0] += np.where(up, moment.dt, 0.0)
+        self._up[slots[up], 1] = moment.t
+        self._sinking[slots[moment.values[:, columns["cut_off"]] == 1], 0] = np.nan
         if not self._state[slots].any():
             return ()
         return self._helpers(moment)
@@ -159,25 +178,27 @@ class Fall(Rule):
     def idle(self, t: float, seq: int, stations: dict[int, Station]) -> Iterable[Event]:
         for slot, station in stations.items():
             if self._state[slot] == SUSPECTED and t - self._onset[slot] >= self._cfg.down_s + UNSEEN_S:
-                if not self._judged_up(slot):
+                if self._last_down[slot] != 0.0 and not self._lost[slot]:
                     yield self._unseen(station, t, seq)
                 continue
             if station.there:
                 continue
-            drop, speed, when = (float(one) for one in self._sinking[slot])
-            fell = drop >= LOST_DROP and speed >= LOST_SPEED and LOST_S <= t - when <= 2 * LOST_S + 1
+            drop, speed, turn, when = (float(one) for one in self._sinking[slot])
+            fell = (
+                drop >= LOST_DROP
+                and turn >= LOST_TURN_DEG
+                and LOST_SPEED <= speed <= FASTEST_TORSO_S
+                and LOST_S <= t - when <= 2 * LOST_S + 1
+            )
+            fell = fell and self._up[slot, 0] >= UP_LEAST_S and when - self._up[slot, 1] <= UP_BEFORE_S
             if self._state[slot] == NOTHING and fell:
-                self._state[slot], self._onset[slot] = SUSPECTED, when
+                self._state[slot], self._onset[slot], self._lost[slot] = SUSPECTED, when, True
                 self._sinking[slot] = math.nan
                 evidence = {"shoulder_drop": (round(drop, 3), LOST_DROP), "drop_speed": (round(speed, 3), LOST_SPEED)}
                 yield Event(
                     t, seq, self.kind, self.name, "suspected", "begin", station.id, station.number, station.place,
                     when, 0.5, evidence, {"reason": "lost while dropping"},
                 )  # fmt: skip
-
-    def _judged_up(self, slot: int) -> bool:
-        """Seen lately, and not down."""
-        return bool(self._last_down[slot] == 0.0)
 
     def _unseen(self, station: Station, t: float, seq: int) -> Event:
         """Suspected, and since then nobody was seen getting up: hidden on the floor, or not found there."""
