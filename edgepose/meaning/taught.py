@@ -54,17 +54,18 @@ class Taught:
         for person, (pose, mirror) in enumerate(zip(poses, mirrored, strict=True)):
             if np.isnan(pose[:8]).any():
                 continue
-            near = self._nearest(pose, mirror)
-            shares[person] = [(near == name).mean() if len(near) else 0.0 for name in names]
+            near, weight = self._nearest(pose, mirror)
+            whole = weight.sum()
+            shares[person] = [weight[near == name].sum() / whole if whole else 0.0 for name in names]
         return shares
 
-    def _nearest(self, pose: Floats, mirror: Floats) -> NDArray[Any]:
-        """Labels of the nearest examples; nobody near: of none."""
+    def _nearest(self, pose: Floats, mirror: Floats) -> tuple[NDArray[Any], Floats]:
+        """Labels of the nearest examples, and how much each counts: nothing from FAR on, the more the nearer."""
         worst, mean = (np.minimum(a, b) for a, b in zip(self._apart(pose), self._apart(mirror), strict=True))
         first = np.argsort(worst, kind="stable")[:NEAREST_MAX]
         best = first[np.argsort(mean[first], kind="stable")[:NEAREST]]
-        labels = self._labels[best]
-        return np.asarray(np.where(mean[best] <= FAR, labels, OTHER))
+        weight = np.where(mean[best] <= FAR, 1 / (mean[best] + 0.01) ** 2, 0.0)
+        return self._labels[best], weight
 
     def _apart(self, pose: Floats) -> tuple[Floats, Floats]:
         both = self._has & np.isfinite(pose[:, 0])

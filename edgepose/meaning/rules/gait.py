@@ -51,6 +51,8 @@ class Walk:
     push: float = 0.0
     """Which way is ahead: feet go ahead faster than back; positive is to the picture's right."""
     speed: float = math.nan
+    face: float = 0.0
+    """Which way the nose is from the ears, torso lengths, calm."""
 
 
 class Gait(Rule):
@@ -72,6 +74,8 @@ class Gait(Rule):
         body = moment.body
         feet = (body.xy[:, 15:17, 0] - body.hip[:, :1]) / body.size[:, None]
         speeds = moment.values[:, moment.columns["speed_x"]].tolist()
+        ears = np.where(np.isnan(body.xy[:, 3, 0]), body.xy[:, 4, 0], body.xy[:, 3, 0])
+        faces = np.nan_to_num((body.xy[:, j.NOSE, 0] - ears) / body.size).tolist()
         events: list[Event] = []
         for person, (slot, (left, right)) in enumerate(zip(moment.slots.tolist(), feet.tolist(), strict=True)):
             walk = self._walks.get(slot)
@@ -80,6 +84,7 @@ class Gait(Rule):
             if left != left or right != right:
                 continue
             self._push(walk, moment.t, left, right, speeds[person])
+            walk.face += 0.1 * (faces[person] - walk.face)
             walk.samples.append((moment.t, left, right))
             for foot, value in enumerate((left, right)):
                 if self._turned(walk, foot, moment.t, value):
@@ -102,6 +107,8 @@ class Gait(Rule):
         """1: to the picture's right, -1: to the left; 0: not known."""
         if abs(walk.speed) > 0.4:
             return 1 if walk.speed > 0 else -1
+        if abs(walk.face) > 0.05:
+            return 1 if walk.face > 0 else -1
         return 0 if abs(walk.push) < 0.5 else 1 if walk.push > 0 else -1
 
     def _turned(self, walk: Walk, foot: int, t: float, value: float) -> bool:
