@@ -30,7 +30,7 @@ GROUND = (
 def at(x: float, y: float, stick: Stick = STANDING) -> Floats:
     """Somebody whose ankles' middle is there."""
     xy = stick.xy
-    return xy + np.array((x, y)) - (xy[15] + xy[16]) / 2
+    return np.asarray(xy + np.array((x, y)) - (xy[15] + xy[16]) / 2, np.float64)
 
 
 # ------------------------------------------------------------------------------------------------ safety, ground
