@@ -76,7 +76,7 @@ class JsonlSink(Sink):
         wall = time.time() - age_s if self._live else poses.t if poses.taken_wall is None else poses.taken_wall
         for told in meaning.events:
             self._number += 1
-            event = wire.event_of_rule(told, poses, self._number, self._run, self._device, self._camera, wall)
+            event = wire.event_of_rule(told, poses, self._number, self._run, self._device, self._camera, wall, age_s)
             self._put(wire.encode_event(event) + b"\n")
         if meaning.rules is not None:
             stand = wire.meaning_of(meaning.rules, poses, self._run, self._device, self._camera, wall, age_s)

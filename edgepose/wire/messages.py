@@ -323,9 +323,14 @@ def event_of(
 
 
 def event_of_rule(
-    told: Any, poses: Poses, number: int, run: str, device: str, camera: str, captured_wall: float
-) -> Event:
-    """The event that a rule has told, with the fields of meaning.Event; captured_wall is seconds since 1970."""
+    told: Any, poses: Poses, number: int, run: str, device: str, camera: str, captured_wall: float,
+    age_s: float | None = None,
+) -> Event:  # fmt: skip
+    """The event that a rule has told, with the fields of meaning.Event; captured_wall is seconds since 1970.
+
+    age_s  between capture and now; what is about distances to keep says it, for it counts there
+    """
+    aged = {"age_ms": round(1e3 * max(age_s, 0.0), 1)} if age_s is not None and "safety_rated" in told.facts else {}
     return Event(
         schema=EVENT,
         number=number,
@@ -346,7 +351,7 @@ def event_of_rule(
         onset=iso_utc(captured_wall - (poses.t - told.onset_t)),
         confidence=told.confidence,
         evidence={name: (_number(value), limit) for name, (value, limit) in told.evidence.items()},
-        facts=dict(told.facts),
+        facts={**told.facts, **aged},
     )
 
 

@@ -168,7 +168,8 @@ class EventsLane:
 
     def _event(self, seen: _Seen, number: int) -> wire.Event:
         if seen.type == "rule":
-            return wire.event_of_rule(seen.told, seen.poses, number, *self._names, seen.captured_wall)
+            age_s = time.time() - seen.captured_wall
+            return wire.event_of_rule(seen.told, seen.poses, number, *self._names, seen.captured_wall, age_s)
         return wire.event_of(seen.poses, seen.type, seen.id, number, *self._names, seen.captured_wall)
 
     def _forget(self, done: list[int]) -> None:
