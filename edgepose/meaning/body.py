@@ -35,7 +35,7 @@ BONE_FADE_S = 20.0
 class Body:
     """Everybody of one frame; what few rules need is made when it is first asked for."""
 
-    __slots__ = ("bone_px", "dt", "hip", "middles", "shoulder", "size", "size_wh", "slots", "t", "trunk", "xy")
+    __slots__ = ("bone_px", "kept", "dt", "hip", "middles", "shoulder", "size", "size_wh", "slots", "t", "trunk", "xy")
 
     def __init__(self, xy: Floats, size_wh: tuple[int, int], t: float) -> None:
         self.xy, self.size_wh, self.t, self.dt = xy, size_wh, t, 0.0
@@ -54,6 +54,8 @@ class Body:
         self.size = np.full(len(xy), np.nan)
         """(N,) torso length, pixels, as it would be seen from the side; `Scale` fills it in."""
         self.slots = np.zeros(0, np.intp)
+        self.kept: dict[str, Floats] = {}
+        """What was made of it and is asked for again."""
 
     def __len__(self) -> int:
         return len(self.xy)

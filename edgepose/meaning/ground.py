@@ -51,9 +51,13 @@ class Floor:
 
     def uncertainty_m(self, points: Floats, error_px: float) -> Floats:
         """(...) metres that an error of so many pixels makes there: along the worst direction."""
-        here = self.metres(points)
-        steps = [self.metres(points + step) - here for step in np.array(((error_px, 0.0), (0.0, error_px)))]
-        return np.asarray(np.max([np.sqrt((step**2).sum(-1)) for step in steps], axis=0), np.float64)
+        flat = self._straight(points)
+        to_m = self._to_m
+        full = flat @ to_m[:, :2].T + to_m[:, 2]
+        depth = full[..., 2:]
+        # the derivative of a homography along x and along y
+        along = (to_m[:2, :2].T - (full[..., :2] / depth)[..., None, :] * to_m[2, :2, None]) / depth[..., None]
+        return np.asarray(error_px * np.sqrt((along**2).sum(-1)).max(-1), np.float64)
 
     @staticmethod
     def _apply(matrix: Floats, points: Floats) -> Floats:

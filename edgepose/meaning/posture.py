@@ -26,6 +26,13 @@ FLAT = 1.0
 
 
 def postures(body: Body) -> Floats:
+    """As `_postures`; made once for a body."""
+    if "postures" not in body.kept:
+        body.kept["postures"] = _postures(body)
+    return body.kept["postures"]
+
+
+def _postures(body: Body) -> Floats:
     """(N, 4): tilt of the trunk in degrees, thigh and shank downwards in torso lengths, place in POSTURES or NaN."""
     size = body.size
     trunk = _axis(body)
