@@ -35,7 +35,7 @@ BONE_FADE_S = 20.0
 class Body:
     """Everybody of one frame; what few rules need is made when it is first asked for."""
 
-    __slots__ = ("bone_px", "kept", "dt", "hip", "middles", "shoulder", "size", "size_wh", "slots", "t", "trunk", "xy")
+    __slots__ = ("bone_px", "dt", "hip", "kept", "middles", "shoulder", "size", "size_wh", "slots", "t", "trunk", "xy")
 
     def __init__(self, xy: Floats, size_wh: tuple[int, int], t: float) -> None:
         self.xy, self.size_wh, self.t, self.dt = xy, size_wh, t, 0.0

@@ -41,6 +41,8 @@ class Track:
 
     times: list[float] = field(default_factory=list)
     points: list[Floats] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
+    """Torso lengths, pixels."""
     looked_t: float = -np.inf
     base: int = 0
     """Repetitions that are counted for good."""
@@ -86,7 +88,7 @@ class Periods:
     def update(self, body: Body) -> Iterable[tuple[int, float, float, float]]:
         """Each repetition found with this frame: person, when it was done, its period, how well it repeats."""
         found: list[tuple[int, float, float, float]] = []
-        points = body.xy[:, j.LIMBS].reshape(len(body), -1) / body.size[:, None]
+        points = body.xy[:, j.LIMBS].reshape(len(body), -1)
         for person, slot in enumerate(body.slots.tolist()):
             track = self._tracks.get(slot)
             if track is None:
@@ -95,6 +97,7 @@ class Periods:
                 continue
             track.times.append(body.t)
             track.points.append(points[person])
+            track.sizes.append(float(body.size[person]))
             if body.t - track.looked_t >= LOOK_S and body.t - track.times[0] >= LEAST_S:
                 track.looked_t = body.t
                 found += [(person, *one) for one in self._news(slot, track)]
@@ -121,7 +124,7 @@ class Periods:
         if len(done):
             track.base += len(done)
             keep = next(at for at, t in enumerate(track.times) if t >= done[-1])
-            del track.times[:keep], track.points[:keep]
+            del track.times[:keep], track.points[:keep], track.sizes[:keep]
 
     def final(self, slot: int) -> tuple[int, int]:
         """Repetitions of a set that is over: found when all of it is looked at, and reported; begins anew."""
@@ -146,9 +149,10 @@ class Periods:
         times = np.array(track.times)
         grid = np.arange(times[0], times[-1] + 1e-9, 1 / HZ)
         points = _even(times, np.array(track.points), grid)
-        if points is None:
+        size = float(np.median(track.sizes))  # one for all of it: what swells and shrinks is no movement
+        if points is None or not size > 0:
             return None
-        moved = points - _drift(points)
+        moved = (points - _drift(points)) / size
         spread, ways = np.linalg.eigh(moved.T @ moved / len(moved))
         if spread.sum() < LEAST_TORSO**2:
             return None

@@ -176,30 +176,35 @@ class Reps(Rule):
             if self._periods and quiet_s > LATE_S:
                 over = self._periods.still(slot, t)
             if over:
-                yield self._over(station, t, seq)
+                yield from self._over(station, t, seq)
 
     def ended(self, station: Station, t: float) -> Iterable[Event]:
         if self._count[station.slot] or self._periods:
-            yield from self._closed(station, t)
+            yield from self._over(station, t, -1)
 
-    def _closed(self, station: Station, t: float) -> Iterable[Event]:
-        """What was under way when a station is given up."""
-        event = self._over(station, t, -1)
-        if event.facts["count"] >= (LEAST_AUTO if self._periods else 1):
-            yield event
-
-    def _over(self, station: Station, t: float, seq: int) -> Event:
-        """A set has ended."""
+    def _over(self, station: Station, t: float, seq: int) -> Iterable[Event]:
+        """A set has ended; of auto, with the repetitions that only the last look found."""
         slot = station.slot
-        count = int(self._count[slot])
-        first, last = (float(one[slot]) if count else t for one in (self._first, self._last))
+        told = count = int(self._count[slot])
         if self._periods:
             count = self._periods.final(slot)[0] or count
+            count = count if count >= LEAST_AUTO else told
         self._count[slot] = 0
-        tempo = round(60 * (count - 1) / (last - first), 1) if count > 1 and last > first else None
+        if not count:
+            return
+        first, last = (float(one[slot]) if told else t for one in (self._first, self._last))
+        for number in range(told + 1, count + 1):
+            yield self._ending(station, t, seq, "rep", "once", t, {"count": number, "signal": self._cfg.signal})
+        tempo = round(60 * (told - 1) / (last - first), 1) if told > 1 and last > first else None
+        facts = {"count": count, "per_minute": tempo, "lasted_s": round(last - first, 2)}
+        yield self._ending(station, t, seq, "set", "end", last, facts)
+
+    def _ending(
+        self, station: Station, t: float, seq: int, what: str, phase: str, onset_t: float, facts: dict[str, Any]
+    ) -> Event:
         return Event(
-            t, seq, self.kind, self.name, "set", "end", station.id, station.number, station.place, last, 1.0, {},
-            {"count": count, "per_minute": tempo, "lasted_s": round(last - first, 2)},
+            t, seq, self.kind, self.name, what, phase, station.id, station.number, station.place, onset_t, 1.0, {},
+            facts,
         )  # fmt: skip
 
     def gauges(self, moment: Moment) -> Iterable[Gauge]:
