@@ -212,6 +212,48 @@ def test_clocks_that_are_set_back_begin_anew() -> None:
     assert len(step(room, [UPRIGHT], 10.0)) == 1
 
 
+# ------------------------------------------------------------------------------------------------ cameras that moved
+
+
+def watched(room: Room, seconds: float, moved: dict[str, PlacedCamera], begin_s: float = 0.0) -> list[float]:
+    """Errors while three people pass each other, seen by cameras of which some stand elsewhere than the room thinks."""
+    errors = []
+    for frame in range(int(seconds * 15)):
+        t = begin_s + frame / 15
+        people = walk(1.5 + np.sin(t))
+        for name, camera in room.cameras.items():
+            fused = room.add(name, t, seen(moved.get(name, camera), people, t))
+            if fused is not None and len(fused):
+                off = np.linalg.norm(places(fused)[:, None] - np.array(people)[None], axis=-1).mean(axis=-1)
+                errors.append(float(off.min(axis=1).mean()))
+    return errors
+
+
+@pytest.mark.parametrize("turn_deg", [4.0, 25.0])
+def test_a_camera_that_was_moved_is_named_and_left_out_until_it_stands_right_again(turn_deg: float) -> None:
+    room = Room(RING, COCO17)
+    turn = cv2.Rodrigues(np.radians([0.0, turn_deg, 0.0]))[0]
+    moved = {"cam2": replace(RING[2], rotation=turn @ RING[2].rotation)}
+    watched(room, 6, {})
+    assert room.trust.troubles == []
+    assert max(room.trust.misses.values()) < 0.04
+    watched(room, 12, moved, 6)
+    (said,) = room.trust.troubles
+    assert "cam2" in said
+    assert "left out" in said
+    assert np.mean(watched(room, 3, moved, 18)) < 1e-3
+    watched(room, 15, {}, 21)
+    assert room.trust.troubles == []
+
+
+def test_two_cameras_cannot_tell_which_of_them_was_moved() -> None:
+    room = Room(RING[:2], COCO17)
+    watched(room, 6, {})
+    turn = cv2.Rodrigues(np.radians([3.0, 0.0, 0.0]))[0]
+    watched(room, 12, {"cam1": replace(RING[1], rotation=turn @ RING[1].rotation)}, 6)
+    assert room.trust.left_out == frozenset()
+
+
 # ------------------------------------------------------------------------------------------------ calibration files
 
 

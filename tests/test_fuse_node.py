@@ -16,6 +16,7 @@ import pytest
 
 from edgepose import wire
 from edgepose.core.poses import COCO17, MPII16
+from edgepose.pipeline.fuse.clocks import Clocks
 from edgepose.pipeline.fuse.messages import read
 from edgepose.wire import binary
 from tests.helpers.broker import Broker, Subscriber, wait_until
@@ -63,6 +64,35 @@ WRONG = {
 def test_what_cannot_be_fused_is_a_value_error(payload: bytes) -> None:
     with pytest.raises(ValueError, match="message"):
         read(payload)
+
+
+# ------------------------------------------------------------------------------------------------ clocks
+
+DELAYS: dict[str, tuple[dict[str, float], dict[str, str]]] = {
+    "alike": ({"a": 0.02, "b": 0.05, "c": 0.03}, {}),
+    "all of yesterday": ({"a": 86400.02, "b": 86400.05, "c": 86400.03}, {}),
+    "one is behind": ({"a": 0.02, "b": 1.05, "c": 0.03}, {"b": "later than the others' by 1.0 s"}),
+    "one is ahead": ({"a": 0.02, "b": -0.95, "c": 0.03}, {"b": "before the others' by 1.0 s"}),
+    "one of two is ahead": ({"a": 0.02, "b": -0.95}, {"a": "later", "b": "before"}),
+    "this machine is behind": ({"a": -3.0, "b": -3.01, "c": -3.0}, {}),
+    "one alone": ({"a": -3.0}, {}),
+}
+
+
+@pytest.mark.parametrize(("delay", "says"), DELAYS.values(), ids=DELAYS)
+def test_a_clock_that_is_not_like_the_others_is_named(delay: dict[str, float], says: dict[str, str]) -> None:
+    clocks, random = Clocks("abc"), np.random.default_rng(0)
+    usable = dict.fromkeys(delay, True)
+    for frame in range(300):
+        for name, least in delay.items():
+            jitter = random.exponential(0.02) * (frame % 5 > 0)
+            usable[name] = clocks.heard(name, 1000 + frame / 30 - least - jitter, 1000 + frame / 30)
+    assert {line.split(":")[0][-1]: line for line in clocks.troubles}.keys() == says.keys()
+    for line, what in zip(clocks.troubles, says.values(), strict=True):
+        assert what in line
+    assert [name for name, kept in usable.items() if not kept] == [
+        name for name in says if delay[name] < 0
+    ]  # none but one ahead
 
 
 # ------------------------------------------------------------------------------------------------ the node

@@ -74,9 +74,9 @@ class Reporter:
         )
 
     def _troubles(self) -> list[str]:
-        """Of the sinks, and of the parts of the service that have any."""
+        """Of the sinks, the parts of the service and the source, where they have any."""
         told: list[str] = []
-        for one in (*self._service.pipeline.sinks, *self._service.parts):
+        for one in (*self._service.pipeline.sinks, *self._service.parts, self._service.pipeline.source):
             told += getattr(one, "troubles", ())
         return told
 

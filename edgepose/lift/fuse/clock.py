@@ -64,7 +64,7 @@ def between(before: Poses, after: Poses, share: float) -> Poses:
     nearer = before if share < 0.5 else after
     alone = [
         index for index, identity in enumerate(nearer.track_id.tolist())
-        if index not in {pair[share >= 0.5] for pair in pairs}
+        if index not in {pair[int(share >= 0.5)] for pair in pairs}
     ]  # fmt: skip
     first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     xy = before.xy[first] * F(1 - share) + after.xy[second] * F(share)

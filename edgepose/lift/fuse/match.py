@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -19,86 +18,102 @@ NEAREST_M = 0.3
 FAR = np.inf
 
 
-class Sight(NamedTuple):
-    """One person in one camera."""
+class Sights(NamedTuple):
+    """People in cameras, N in all."""
 
-    camera: int
+    camera: NDArray[np.int64]
+    """(N,) number of the camera."""
     origin: Array
-    """(3,) metres."""
+    """(N, 3) metres: where it stands."""
     direction: Array
-    """(K, 3) unit vectors in the world."""
+    """(N, K, 3) unit vectors in the world."""
     weight: Array
-    """(K,) scores; 0 where the joint is missing."""
+    """(N, K) scores; 0 where the joint is missing."""
 
 
 Group = list[int]
 """Sights of one person, at most one a camera."""
 
 
-def match(known: Sequence[Array], sights: Sequence[Sight]) -> tuple[dict[int, Group], list[Group]]:
-    """Known person -> sights; and groups of sights that are of one new person.
+class Matched(NamedTuple):
+    """Who is who."""
 
-    known  (K, 3) each: where a person's joints are expected, NaN where unknown
+    known: dict[int, Group]
+    """Known person -> sights."""
+    new: list[Group]
+    """Sights of one new person each."""
+    distance: Array
+    """(P, N) metres of known people from sights."""
+
+
+def match(known: Array, sights: Sights, trusted: NDArray[np.bool_] | None = None) -> Matched:
+    """Sights that are of one person.
+
+    known    (P, K, 3) where people's joints are expected, NaN where unknown
+    trusted  (N,) sights that may count; None: all
     """
-    of_known = _known(known, sights)
+    distance = _distances(known, sights)
+    usable = np.ones(len(sights.camera), bool) if trusted is None else trusted
+    of_known = _known(np.where(usable, distance, FAR), sights)
     taken = {index for group in of_known.values() for index in group}
-    return of_known, _new([index for index in range(len(sights)) if index not in taken], sights)
+    left = [index for index in np.flatnonzero(usable).tolist() if index not in taken]
+    return Matched(of_known, _new(left, sights), distance)
 
 
-def _known(known: Sequence[Array], sights: Sequence[Sight]) -> dict[int, Group]:
+def _known(distance: Array, sights: Sights) -> dict[int, Group]:
     """Each person gets the nearest sight of each camera, nearest pairs first."""
-    rows = sorted(
-        (distance, person, index)
-        for person, xyz in enumerate(known)
-        for index, sight in enumerate(sights)
-        if (distance := _distance(xyz, sight)) <= REACH_M
-    )
+    near = np.argwhere(distance <= REACH_M).tolist()
     found: dict[int, Group] = {}
-    for _, person, index in rows:
-        taken = any(index in group for group in found.values())
-        cameras = {sights[other].camera for other in found.get(person, [])}
-        if not taken and sights[index].camera not in cameras:
+    taken: set[int] = set()
+    used: set[tuple[int, int]] = set()
+    for person, index in sorted(near, key=lambda pair: float(distance[pair[0], pair[1]])):
+        camera = int(sights.camera[index])
+        if index not in taken and (person, camera) not in used:
             found.setdefault(person, []).append(index)
+            taken.add(index)
+            used.add((person, camera))
     return found
 
 
-def _distance(xyz: Array, sight: Sight) -> float:
-    """Median distance of a person's joints from a pose's rays, metres."""
-    common = (sight.weight > 0) & ~np.isnan(xyz[:, 0])
-    if common.sum() < LEAST_JOINTS:
-        return FAR
-    to, along = xyz[common] - sight.origin, sight.direction[common]
-    depth = (to * along).sum(axis=1, keepdims=True)
-    return float(np.median(np.linalg.norm(to - depth * along, axis=1)))
+def _distances(known: Array, sights: Sights) -> Array:
+    """(P, N) median distance of people's joints from the rays of sights, metres."""
+    common = (sights.weight > 0) & ~np.isnan(known[:, None, :, 0])
+    to = known[:, None] - sights.origin[:, None]
+    depth = (to * sights.direction).sum(axis=-1, keepdims=True)
+    return _medians(np.linalg.norm(to - depth * sights.direction, axis=-1), common)
 
 
-def gap(one: Sight, other: Sight) -> float:
-    """Median gap between the rays of two poses, metres; infinite where they cannot be one person."""
-    common = (one.weight > 0) & (other.weight > 0)
-    if common.sum() < LEAST_JOINTS:
-        return FAR
-    a, b, between = one.direction[common], other.direction[common], one.origin - other.origin
-    cosine, from_a, from_b = (a * b).sum(axis=1), a @ between, b @ between
+def _medians(values: Array, counts: NDArray[np.bool_]) -> Array:
+    """(...) median of the values (..., K) that count; infinite where these are too few."""
+    ordered = np.sort(np.where(counts, values, FAR), axis=-1)
+    count = counts.sum(axis=-1, keepdims=True)
+    low, high = (np.take_along_axis(ordered, at.clip(0), axis=-1)[..., 0] for at in ((count - 1) // 2, count // 2))
+    return np.where(count[..., 0] >= LEAST_JOINTS, (low + high) / 2, FAR)
+
+
+def gaps(one: NDArray[np.int64], other: NDArray[np.int64], sights: Sights) -> Array:
+    """(M,) median gap between the rays of M pairs of sights, metres; infinite where they cannot be one person."""
+    common = (sights.weight[one] > 0) & (sights.weight[other] > 0)
+    a, b = sights.direction[one], sights.direction[other]
+    between = (sights.origin[one] - sights.origin[other])[:, None]
+    cosine, from_a, from_b = (a * b).sum(axis=-1), (a * between).sum(axis=-1), (b * between).sum(axis=-1)
     square = np.maximum(1 - cosine**2, 1e-6)
     depth_a, depth_b = (cosine * from_b - from_a) / square, (from_b - cosine * from_a) / square
-    ahead = (depth_a > NEAREST_M) & (depth_b > NEAREST_M)
-    if ahead.sum() < LEAST_JOINTS:
-        return FAR
-    apart = between + depth_a[:, None] * a - depth_b[:, None] * b
-    return float(np.median(np.linalg.norm(apart[ahead], axis=1)))
+    ahead = common & (depth_a > NEAREST_M) & (depth_b > NEAREST_M)
+    apart = between + depth_a[..., None] * a - depth_b[..., None] * b
+    return _medians(np.linalg.norm(apart, axis=-1), ahead)
 
 
-def _new(indices: Iterable[int], sights: Sequence[Sight]) -> list[Group]:
+def _new(indices: list[int], sights: Sights) -> list[Group]:
     """Groups merged best pair first, where every pair across them fits and no camera is in both."""
-    pairs = {
-        (one, other): value
-        for one, other in combinations(indices, 2)
-        if sights[one].camera != sights[other].camera and (value := gap(sights[one], sights[other])) < GAP_M
-    }
+    couples = np.array(list(combinations(indices, 2)), np.int64).reshape(-1, 2)
+    couples = couples[sights.camera[couples[:, 0]] != sights.camera[couples[:, 1]]]
+    values = gaps(couples[:, 0], couples[:, 1], sights)
+    pairs = {(one, other): value for (one, other), value in zip(couples.tolist(), values, strict=True) if value < GAP_M}
     group_of: dict[int, Group] = {}
     for one, other in sorted(pairs, key=lambda pair: pairs[pair]):
         first, second = group_of.get(one, [one]), group_of.get(other, [other])
-        cameras = [sights[index].camera for index in (*first, *second)]
+        cameras = [int(sights.camera[index]) for index in (*first, *second)]
         fits = all((min(a, b), max(a, b)) in pairs for a in first for b in second)
         if first is not second and fits and len(set(cameras)) == len(cameras):
             merged = sorted((*first, *second))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from edgepose.core.poses import Poses, Skeleton, Space
 from edgepose.lift.fuse.calibration import PlacedCamera
 from edgepose.lift.fuse.clock import Ring
-from edgepose.lift.fuse.match import Sight, match
-from edgepose.lift.fuse.triangulate import Points, triangulate
+from edgepose.lift.fuse.match import Group, Sights, match
+from edgepose.lift.fuse.triangulate import Points, triangulate_people
+from edgepose.lift.fuse.trust import Trust
 
 F = np.float32
 Array = NDArray[np.float64]
@@ -26,7 +27,7 @@ FORGET_S, JOINT_S = 1.0, 0.3
 KEEP = 0.7
 """Of the speed, from moment to moment."""
 SIZE_ERROR = 0.01
-HIPS, NECK = [11, 12], [5, 6]
+HIPS = [11, 12]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +67,9 @@ class Room:
         self.cameras: Mapping[str, PlacedCamera] = {camera.name: camera for camera in cameras}
         self.skeleton = skeleton
         self._index = {name: place for place, name in enumerate(self.cameras)}
+        self._origin = np.stack([camera.position for camera in cameras])
         self._rings = {name: Ring() for name in self.cameras}
+        self.trust = Trust(tuple(self.cameras))
         self._tracks: tuple[Track, ...] = ()
         self._next, self._seq = 1, 0
         self._began_s, self._fused_s = np.inf, -np.inf
@@ -107,17 +110,20 @@ class Room:
         return max(min(time for time in newest if starting or time > last - SILENT_S), last - MOST_WAIT_S)
 
     def _people(self, moment: float) -> Poses:
-        sights = [sight for name, ring in self._rings.items() for sight in self._sights(name, ring.at(moment))]
-        known = [track.expected(moment) for track in self._tracks]
-        of_known, new = match(known, sights)
+        sights = self._sights(moment)
+        known = np.array([track.expected(moment) for track in self._tracks]).reshape(-1, len(self.skeleton.joints), 3)
+        trusted = ~np.isin(sights.camera, tuple(self.trust.left_out))
+        matched = match(known, sights, trusted)
+        if len(sights.camera) and len(known) and self.trust.asks(moment):
+            self.trust.saw(moment, matched.distance, sights.camera, self._shown(known))
+        points = self._points([*matched.known.values(), *matched.new], sights)
         found: list[tuple[Track, Points]] = []
         seen: set[int] = set()
-        for person, group in of_known.items():
-            if points := self._points([sights[index] for index in group]):
-                found.append((self._tracks[person].with_points(moment, points.xyz), points))
+        for person, own in zip(matched.known, points, strict=False):
+            if own:
+                found.append((self._tracks[person].with_points(moment, own.xyz), own))
                 seen.add(person)
-        met = (self._points([sights[index] for index in group]) for group in new)
-        found.extend((self._begun(moment, points.xyz), points) for points in met if points)
+        found.extend((self._begun(moment, own.xyz), own) for own in points[len(matched.known) :] if own)
         waiting = [track for person, track in enumerate(self._tracks) if person not in seen]
         left = [track.identity for track in waiting if moment - track.t > FORGET_S]
         entered = [track.identity for track, _ in found if track.identity not in {old.identity for old in self._tracks}]
@@ -125,21 +131,36 @@ class Room:
         self._seq += 1
         return self._poses(moment, found, tuple(entered), tuple(left))
 
-    def _sights(self, name: str, poses: Poses | None) -> list[Sight]:
-        if poses is None:
-            return []
-        placed = self.cameras[name]
-        weight = np.where((poses.score >= LEAST_SCORE) & ~np.isnan(poses.xy[..., 0]), poses.score, 0).astype(np.float64)
-        direction = placed.directions(np.nan_to_num(poses.xy))
-        return [Sight(self._index[name], placed.position, direction[row], weight[row]) for row in range(len(poses))]
+    def _sights(self, moment: float) -> Sights:
+        """What every camera saw then."""
+        seen = [(name, poses) for name, ring in self._rings.items() if (poses := ring.at(moment)) is not None]
+        counts = [len(poses) for _, poses in seen]
+        camera = np.repeat(np.array([self._index[name] for name, _ in seen], np.int64), counts)
+        joints = len(self.skeleton.joints)
+        xy = np.concatenate([np.zeros((0, joints, 2)), *(poses.xy for _, poses in seen)])
+        score = np.concatenate([np.zeros((0, joints)), *(poses.score for _, poses in seen)])
+        weight = np.where((score >= LEAST_SCORE) & ~np.isnan(xy[..., 0]), score, 0)
+        direction = np.zeros((*xy.shape[:2], 3))
+        for name, _ in seen:
+            own = camera == self._index[name]
+            direction[own] = self.cameras[name].directions(np.nan_to_num(xy[own]))
+        return Sights(camera, self._origin[camera], direction, weight)
 
-    def _points(self, sights: list[Sight]) -> Points | None:
-        """Joints of one person from at least two cameras; None: their rays do not meet."""
-        if len(sights) < 2:
-            return None
-        origin, direction, weight = (np.stack(part) for part in zip(*(sight[1:] for sight in sights), strict=True))
-        points = triangulate(origin, direction, weight)
-        return points if (~np.isnan(points.xyz[:, 0])).sum() >= LEAST_JOINTS else None
+    def _shown(self, known: Array) -> NDArray[np.bool_]:
+        """(P, C) whether the middle of a person is in a camera's picture."""
+        middle = np.array([_middle(xyz) for xyz in known])
+        shown = [
+            ((xy := camera.project(middle)) > 0).all(axis=1) & (xy < camera.camera.size_wh).all(axis=1)
+            for camera in self.cameras.values()
+        ]
+        return np.stack(shown, axis=1)
+
+    def _points(self, groups: list[Group], sights: Sights) -> list[Points | None]:
+        """Joints of each person; None: they are of one camera, or their rays do not meet."""
+        several = [group for group in groups if len(group) > 1]
+        points = iter(triangulate_people(several, sights, self._origin) if several else ())
+        met = [next(points) if len(group) > 1 else None for group in groups]
+        return [own if own and (~np.isnan(own.xyz[:, 0])).sum() >= LEAST_JOINTS else None for own in met]
 
     def _begun(self, moment: float, xyz: Array) -> Track:
         self._next += 1
@@ -170,6 +191,12 @@ class Room:
 
 def _root(xyz: Array) -> Array:
     """(3,) the mid hip; where it is not seen the middle of what is."""
-    hips = xyz[HIPS].mean(axis=0)
-    root: Array = np.nanmean(xyz, axis=0) if np.isnan(hips).any() else hips
-    return root
+    hips: Array = xyz[HIPS].mean(axis=0)
+    return _middle(xyz) if np.isnan(hips).any() else hips
+
+
+def _middle(xyz: Array) -> Array:
+    """(3,) the mean of the joints that are known; NaN where none is."""
+    known = xyz[~np.isnan(xyz[:, 0])]
+    middle: Array = known.mean(axis=0) if len(known) else np.full(3, np.nan)
+    return middle

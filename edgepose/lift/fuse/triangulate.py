@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgepose.lift.fuse.match import Group, Sights
 
 Array = NDArray[np.float64]
 FIRST_DEPTH_M, NEAREST_M = 3.0, 0.3
@@ -32,8 +35,25 @@ class Points(NamedTuple):
     """(C, K) rays that count."""
 
 
+def triangulate_people(groups: Sequence[Group], sights: Sights, origin: Array) -> list[Points]:
+    """Each person's joints, all people in one go.
+
+    groups  sights of each person
+    origin  (C, 3) metres of all cameras
+    """
+    cameras, people, joints = len(origin), len(groups), sights.weight.shape[1]
+    direction, weight = np.zeros((cameras, people, joints, 3)), np.zeros((cameras, people, joints))
+    for person, group in enumerate(groups):
+        rows = sights.camera[group]
+        direction[rows, person], weight[rows, person] = sights.direction[group], sights.weight[group]
+    all_of_them = triangulate(origin, direction.reshape(cameras, -1, 3), weight.reshape(cameras, -1))
+    of_person = [slice(person * joints, (person + 1) * joints) for person in range(people)]
+    xyz, sigma, gap, kept = all_of_them
+    return [Points(xyz[own], sigma[own], gap[own], kept[:, own]) for own in of_person]
+
+
 def triangulate(origin: Array, direction: Array, weight: Array) -> Points:
-    """Joints from the rays of C cameras.
+    """Joints from the rays of C cameras; K of one person, or of several behind each other.
 
     origin     (C, 3) metres
     direction  (C, K, 3) unit vectors; what it holds where there is no ray does not matter
@@ -71,7 +91,7 @@ def _meet(origin: Array, direction: Array, across: Array, weight: Array) -> tupl
 def _sigma(across: Array, kept: NDArray[np.bool_], off: Array, count: NDArray[np.int64]) -> Array:
     """(K, 3) from the angles between the rays, more where they miss each other."""
     joints = kept.shape[1]
-    unit = SIGMA_M * (FACTOR if joints == len(FACTOR) else np.ones(joints))
+    unit = SIGMA_M * (np.ones(joints) if joints % len(FACTOR) else np.resize(FACTOR, joints))
     spread = np.linalg.inv(np.einsum("ck,ckij->kij", kept, across) + np.eye(3) * 1e-6)
     misfit = ((off**2).sum(axis=0) / unit**2 + 2) / (np.maximum(2 * count - 3, 0) + 2)
     variance = np.einsum("kii->ki", spread) * (unit**2 * np.maximum(misfit, 1))[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -16,10 +17,15 @@ from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.engine import Engine
 from edgepose.estimate import Found
 from edgepose.lift.fuse import Room, read_calibration
+from edgepose.pipeline.fuse.clocks import Clocks
 from edgepose.pipeline.fuse.listener import Listener
 from edgepose.source.base import IDLE_S, BaseSource
 
+log = logging.getLogger("edgepose.fuse")
+
 BLACK = np.zeros((1, 1, 3), np.uint8)
+ASK_S = 5.0
+"""Between looks at the room's troubles."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +52,14 @@ class FuseSource(BaseSource):
             raise ConfigError(f"{calibration}: has one camera; a room needs two that see the same people")
         self.room = Room(cameras, COCO17)
         self.listener = Listener(cfg, self.room.cameras)
+        self._clocks = Clocks(self.room.cameras)
+        self._told: set[str] = set()
+        self._asked_s, self._early = -math.inf, 0
+
+    @property
+    def troubles(self) -> list[str]:
+        """Cameras that were moved, and clocks that are not like the others'."""
+        return [*self.room.trust.troubles, *self._clocks.troubles]
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames until the source is closed.
@@ -60,11 +74,24 @@ class FuseSource(BaseSource):
                 self.idle("waits for poses of the room's cameras")
                 continue
             name, heard = came
-            fused = self.room.add(name, heard.taken_s, heard.poses)
-            self.counts["dropped"] = sum(self.room.dropped.values()) + self.listener.counts["overtaken"]
+            usable = self._clocks.heard(name, heard.taken_s, time.time())
+            fused = self.room.add(name, heard.taken_s, heard.poses) if usable else None
+            self._early += not usable
+            self.counts["dropped"] = sum(self.room.dropped.values()) + self.listener.counts["overtaken"] + self._early
             if fused is not None:
                 self.counts["frames"] += 1
+                self._tell(fused.t)
                 yield self._frame(fused)
+
+    def _tell(self, moment_s: float) -> None:
+        """Log what is new among the troubles, now and then."""
+        if 0 <= moment_s - self._asked_s < ASK_S:
+            return
+        self._asked_s = moment_s
+        now = {trouble.split(":")[0].split(" by ")[0]: trouble for trouble in self.troubles}
+        for what in now.keys() - self._told:
+            log.warning("%s", now[what])
+        self._told = set(now)
 
     def _frame(self, fused: Poses) -> FusedFrame:
         """On the clock of this machine, as old as it is by the cameras' clocks."""
