@@ -32,6 +32,7 @@ from edgepose.estimate.candidates import (
     where_of,
 )
 from edgepose.estimate.moved import Moved
+from edgepose.estimate.night import Night
 from edgepose.estimate.pairs import Pair
 from edgepose.estimate.predictor import Box, Predictor
 from edgepose.estimate.score import log, more
@@ -103,7 +104,7 @@ class FinderRefiner:
         self.doubtful: set[int] = set()
         """Identities that their last crop did not show; they get no other one until the finder sees them."""
         self.attention = Attention()
-        self.moved = Moved()
+        self.moved, self.night = Moved(), Night()
         self.refused: list[tuple[float, NDArray[np.float32]]] = []
         """Time and coarse pose of candidates that turned out to be nobody."""
         self.frames = 0
@@ -114,9 +115,7 @@ class FinderRefiner:
         began_t = self._inferred_t = time.monotonic()
         self.budget.begin()
         self.frames += 1
-        if expected is None:
-            self.moved = Moved()
-        self.moved.see(frame)
+        frame = self._watched(frame, new=expected is None)
         people = expected_people(expected)
         self._forget(people, frame.t)
         looked_at = [who for who in people if self._wanted(who, frame.t)]
@@ -130,6 +129,14 @@ class FinderRefiner:
         seen = [detection for who in people if (detection := self._detect(frame, who)) is not None]
         poses = self._poses(frame, seen, self.gate_still if expected is None else self.gate_live)
         return Found(poses, began_t, self._inferred_t, time.monotonic())
+
+    def _watched(self, frame: Frame, new: bool) -> Frame:
+        """The frame as models get it; what moves and how dark it is are known from those before, unless it is new."""
+        if new:
+            self.moved, self.night = Moved(), Night()
+        self.moved.see(frame)
+        self.night.see(frame)
+        return self.night.shown(frame, self.find.pixels(frame.size_wh))
 
     def _look(self, predictor: Predictor, frame: Frame, box: Box | None = None, view: View = PLAIN) -> Poses:
         """One inference, within the budget."""
