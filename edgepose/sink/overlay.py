@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import Any, Protocol
 
 from edgepose.core.errors import ConfigError, SinkError, not_opened
 from edgepose.core.opencv import cv2
 from edgepose.core.poses import Frame, Poses
 from edgepose.sink.base import Sink
 from edgepose.sink.draw import Image, bgr, draw_on
+from edgepose.sink.rules import RulesOnPicture
 from edgepose.sink.video import FilePace, LivePace, Video
 from edgepose.sink.whole import put_whole, stem_of
 
@@ -40,6 +41,7 @@ class OverlaySink(Sink):
 
     def __init__(self, path: str, *, live: bool, fps: float, codec: str = "") -> None:
         self._writer = _writer(path, live, fps, codec)
+        self._rules = RulesOnPicture()
         self._sent = 0
         self._closed = False
 
@@ -58,8 +60,13 @@ class OverlaySink(Sink):
             raise ValueError("OverlaySink is closed")
         image = bgr(frame)
         draw_on(image, poses)
+        self._rules.draw(image, poses.t)
         self._writer.add(image, frame)
         self._sent += 1
+
+    def write_meaning(self, meaning: Any, poses: Poses) -> None:
+        """What rules say of a picture is on the next one."""
+        self._rules.take(meaning, poses)
 
     def close(self) -> None:
         """Finish the video."""

@@ -18,6 +18,7 @@ from tools.benches import (
     families_grouping,
     families_topdown,
     frame,
+    meaning,
     peers,
     personlab,
     pipeline,
@@ -44,6 +45,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     **families_grouping.ROWS,
     **personlab.ROWS,
     **smooth.ROWS,
+    **meaning.ROWS,
     **wire.ROWS,
     **power.ROWS,
 }
