@@ -301,6 +301,14 @@ def test_a_shipped_file_is_read_and_home_assistant_is_told_of_it(name: str) -> N
         assert entity[topic].startswith("edgepose/board/door/")
 
 
+def test_a_zone_tells_how_many_are_in_it() -> None:
+    meaning = meaning_of(ZONE + '[[rule]]\nkind = "zone"\nzone = "door"\n')
+    gauges = [meaning.update(poses).gauges for poses in film(lambda _t: {1: at(400, 400), 2: at(450, 450)}, 1.0)]
+    last = [made for made in gauges if made][-1]
+    stand = summary(last, {"zone": "zone"})["zone"]
+    assert (stand["count"], stand["occupied"], stand["people"]) == (2, True, [])
+
+
 def test_there_is_a_shipped_file_for_each_place() -> None:
     assert set(shipped()) == {"care-room", "gym", "robot-cell", "shop", "drivers-seat", "game"}
 

@@ -96,7 +96,7 @@ def _zone(rule: Common, called: str, root: str) -> Entities:
         return
     yield "", _binary(called, root, "occupied", called.capitalize(), device_class="occupancy")
     yield "_people", _sensor(
-        called, root, "people", f"{called.capitalize()} people", icon="mdi:account-group", state_class="measurement",
+        called, root, "count", f"{called.capitalize()} people", icon="mdi:account-group", state_class="measurement",
         unit_of_measurement="people",
     )  # fmt: skip
 

@@ -76,5 +76,5 @@ def _short(value: Any) -> str:
 
 def _write(image: Image, text: str, at: tuple[int, int], scale: float) -> None:
     plain = text.encode("ascii", "replace").decode()  # all that the font has
-    for colour, thick in ((DARK, 3), (WHITE, 1)):
-        cv2.putText(image, plain, at, FONT, scale, colour, thick, cv2.LINE_AA)
+    for colour, by in ((DARK, 1), (WHITE, 0)):  # not thicker: some fonts grow wider then
+        cv2.putText(image, plain, (at[0] + by, at[1] + by), FONT, scale, colour, 1, cv2.LINE_AA)

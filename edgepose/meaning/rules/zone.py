@@ -138,5 +138,5 @@ class ZoneRule(Rule):
             return
         loiterers = len(self.whose(moment, 1)) if len(self.gates) > 1 else 0
         people = self._people(moment)
-        values = {"zone": self._cfg.zone, "people": people, "occupied": people > 0, "loitering": loiterers}
+        values = {"zone": self._cfg.zone, "count": people, "occupied": people > 0, "loitering": loiterers}
         yield Gauge(self.name, self.kind, -1, -1, values)
