@@ -9,18 +9,22 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import edgepose
 from edgepose import wire
 from edgepose.core.poses import COCO17, MPII16
+from edgepose.lift.fuse import read_calibration
 from edgepose.pipeline.fuse.clocks import Clocks
 from edgepose.pipeline.fuse.messages import read
 from edgepose.wire import binary
 from tests.helpers.broker import Broker, Subscriber, wait_until
 from tests.helpers.people import poses
+from tests.helpers.shared import shared
 from tests.test_fuse import RING, UPRIGHT, pose2sim, seen
 
 WALL = 1_790_000_000.25
@@ -140,6 +144,59 @@ def test_four_devices_become_one_room(broker: Broker, tmp_path: Path) -> None:
     assert last.skeleton == COCO17.name
     assert any(json.loads(payload)["people"] == 2 for payload in presence)
     assert (tmp_path / "room.jsonl").read_text().count('"space":"triangulated"') >= 10
+
+
+FRAMES = 24
+
+
+def test_four_real_videos_played_as_four_devices_become_the_people_in_them(broker: Broker, tmp_path: Path) -> None:
+    folder = shared("data/multiview/beam_4cam")
+    cameras = read_calibration(folder / "Calib.qca.txt")
+    films = [
+        list(islice(edgepose.watch(folder / f"{camera.name}.mp4", model="light", threads=1), FRAMES))
+        for camera in cameras
+    ]
+    command = [
+        sys.executable, "-m", "edgepose", "fuse", "--calibration", str(folder / "Calib.qca.txt"), "--broker",
+        broker.url, "--device", "beam", "--sink.mqtt.spool", str(tmp_path),
+    ]  # fmt: skip
+    with Subscriber(broker.port) as there, subprocess.Popen(command, stderr=subprocess.PIPE) as node:
+        try:
+            wait_until(lambda: there.payloads("beam/room/availability"), "the node is there", 30)
+            for number in range(FRAMES):
+                now_t, now_wall = time.monotonic(), time.time()
+                for camera, film in zip(cameras, films, strict=True):
+                    made = replace(film[number], t=now_t, taken_t=now_t, seq=number, name="")
+                    there.publish(
+                        f"edgepose/{camera.name}/camera/poses",
+                        wire.encode(made, camera.name, "camera", now_t, now_wall),
+                    )
+                time.sleep(1 / 30)
+            wait_until(lambda: len(there.payloads("beam/room/poses")) > FRAMES // 2, "people are fused", 30)
+            node.send_signal(signal.SIGTERM)
+            said = node.communicate(timeout=20)[1].decode()
+        finally:
+            node.kill()
+        found = [wire.decode(payload) for payload in there.payloads("beam/room/poses")]
+    assert node.returncode == 0, said
+    peopled = [message for message in found if message.people]
+    assert len(peopled) > FRAMES // 3
+    first = {person.id for message in peopled for person in message.people}
+    assert 1 in first
+    assert len(first) <= 2  # who walks, and who looks on
+    off = []
+    for message in peopled[3:]:
+        person = next(one for one in message.people if one.id == 1)
+        assert person.xyz is not None
+        assert person.root is not None
+        places = np.array([joint or [np.nan] * 3 for joint in person.xyz]) + person.root[:3]
+        assert 0.6 < places[[11, 12], 2].mean() < 1.2  # hips, metres above the floor
+        for camera, film in zip(cameras, films, strict=True):
+            seen_there = film[min(message.seq, FRAMES - 1)].xy
+            if len(seen_there):
+                apart = np.linalg.norm(camera.project(places) - seen_there, axis=-1)
+                off.append(float(np.nanmin(np.nanmedian(apart, axis=1))))
+    assert np.median(off) < 60  # pixels of 1920; the frames are not matched exactly
 
 
 def sorted_by_id(found: list[wire.Message], walker: list[np.ndarray]) -> list[np.ndarray]:

@@ -25,6 +25,7 @@ from tools.benches import (
     power,
     process,
     smooth,
+    space,
     wire,
 )
 from tools.benches.row import Row, SkipRowError
@@ -47,6 +48,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     **smooth.ROWS,
     **meaning.ROWS,
     **wire.ROWS,
+    **space.ROWS,
     **power.ROWS,
 }
 

@@ -124,6 +124,7 @@ class Room:
                 found.append((self._tracks[person].with_points(moment, own.xyz), own))
                 seen.add(person)
         found.extend((self._begun(moment, own.xyz), own) for own in points[len(matched.known) :] if own)
+        found.sort(key=lambda one: one[0].identity)
         waiting = [track for person, track in enumerate(self._tracks) if person not in seen]
         left = [track.identity for track in waiting if moment - track.t > FORGET_S]
         entered = [track.identity for track, _ in found if track.identity not in {old.identity for old in self._tracks}]
