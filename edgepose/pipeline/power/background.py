@@ -79,7 +79,7 @@ class Background:
         np.subtract(self._now, self.mean, out=self._off)
         if self._off.shape[1] >= LINES:
             self._follow_light()
-        z: Cells = self._off * self._weight
+        z: Cells = np.multiply(self._off, self._weight, out=self._near)
         if self._left > self._left_learnt:
             z *= np.float32(math.sqrt(self._left_learnt / self._left))
         cv2.boxFilter(z, -1, (PATCH, PATCH), self._patch, normalize=False)

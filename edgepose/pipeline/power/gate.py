@@ -20,10 +20,16 @@ CELL_Z, PATCH_Z = 6.0, 5.5
 """Standard deviations by which one cell, or a patch of them, has to differ."""
 SCENE_SHARE = 0.4
 """Of all cells, from which it is the light or the camera that changed, and not somebody in the picture."""
+LOOK_S = 0.05
+"""A frame nearer to the last one is taken to show the same."""
 GAP_S = 10.0
 """After a longer time without a picture, or one that comes before the last, nothing is known of the scene."""
 STUCK_S = 30.0
 """A sensor never gives the same picture twice; a stream may repeat one until its next key frame."""
+
+
+Box = tuple[float, float, float, float]
+"""x and y of two corners, pixels."""
 
 
 class Signal(NamedTuple):
@@ -37,7 +43,7 @@ class Signal(NamedTuple):
 
 
 class Gate:
-    """Looks at every frame of a source."""
+    """Looks at the frames of a source, at most one every LOOK_S."""
 
     def __init__(self, ignore: Sequence[Polygon] = (), sensitivity: float = 1.0) -> None:
         """`ignore`: polygons in which nothing counts; `sensitivity`: more than 1 takes less for a change."""
@@ -48,6 +54,7 @@ class Gate:
         self._background: Background | None = None
         self._latest: Plane | None = None
         self._t = self._fresh_t = 0.0
+        self._signal = Signal(STILL)
         self.changed: Mask | None = None
         """(rows, columns) cells of the latest frame that differ."""
 
@@ -56,26 +63,31 @@ class Gate:
         """Side of a cell, pixels."""
         return self._grid.cell_px
 
-    def see(
-        self, frame: Frame, refuted: bool = False, moving: Sequence[tuple[float, float, float, float]] = ()
-    ) -> Signal:
+    def see(self, frame: Frame, refuted: bool = False, moving: Sequence[Box] = ()) -> Signal:
         """Compare a frame with the scene as it was, and learn it.
 
         refuted  somebody looked at the frame before, and nobody is there
-        moving   boxes of people who move, x and y of two corners, pixels
+        moving   boxes of people who move
         """
         if frame.size_wh != self._size_wh:
             self._begin(frame.size_wh)
+        step_s = frame.t - self._t
+        if self._background is None or not 0 <= step_s < LOOK_S:
+            self._t = frame.t
+            self._signal = self._compare(frame, step_s, refuted, moving)
+        return self._signal
+
+    def _compare(self, frame: Frame, step_s: float, refuted: bool, moving: Sequence[Box]) -> Signal:
         plane, before = plane_of(frame, self._grid), self._latest
-        self._latest, step_s, self._t = plane, frame.t - self._t, frame.t
+        self._latest = plane
         if self._background is None or not 0 <= step_s <= GAP_S:
             return self._new_scene(plane)
-        if before is not None and np.array_equal(plane, before):
+        if before is not None and plane[0].tobytes() == before[0].tobytes() and np.array_equal(plane, before):
             return Signal(STUCK if frame.t - self._fresh_t >= STUCK_S else STILL)
         self._fresh_t = frame.t
         cell_z, patch_z = self._background.deviation(plane, frame.t)
-        changed: Mask = np.abs(cell_z) > CELL_Z * self._scale
-        changed |= np.abs(patch_z) > PATCH_Z * self._scale
+        changed: Mask = np.abs(cell_z, out=cell_z) > CELL_Z * self._scale
+        changed |= np.abs(patch_z, out=patch_z) > PATCH_Z * self._scale
         cells = int(np.count_nonzero(changed))
         if cells > SCENE_SHARE * changed.size:
             return self._new_scene(plane)
@@ -103,7 +115,7 @@ class Gate:
         px = self._grid.cell_px
         return column * px + px // 2, row * px + px // 2
 
-    def _cells_of(self, boxes: Sequence[tuple[float, float, float, float]]) -> Mask | None:
+    def _cells_of(self, boxes: Sequence[Box]) -> Mask | None:
         if not boxes:
             return None
         mask, px = np.zeros((self._grid.rows, self._grid.columns), np.bool_), self._grid.cell_px
