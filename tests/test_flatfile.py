@@ -122,7 +122,7 @@ WRONG_FILES: dict[str, tuple[bytes, str]] = {
     "text": (b"this is not a model\n" * 50, "no TFL3 mark"),
     "zeros": (bytes(4096), "no TFL3 mark"),
     "wrong identifier": (NEGATE[:4] + b"TFL2" + NEGATE[8:], "no TFL3 mark"),
-    "a zip": (b"PK\x03\x04" + bytes(100), "no TFL3 mark"),
+    "a zip": (b"PK\x03\x04" + bytes(100), "is a damaged zip archive"),
     "only the mark": (b"\x08\0\0\0TFL3", "outside the file"),
     "git-lfs pointer": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,134 @@ def test_the_working_memory_of_an_ethos_u_is_no_damage(tmp_path: Path, capsys: p
 def test_what_reads_unmade_memory_otherwise_is_damaged(content: dict[str, Any]) -> None:
     with pytest.raises(ModelError):
         read_graph(ethos_u(**content), "test")
+
+
+# ------------------------------------------------------------------------------------------------ heads apart, joined
+
+
+def graph_of(shapes: list[tuple[int, ...]], size: int = 64) -> bytes:
+    """A network with float heads of these shapes, whatever leads there."""
+    tiny = Tiny()
+    picture = tiny.tensor((1, size, size, 3), "float32")
+    seen = tiny.conv(picture, 1, None, size)
+    outputs = []
+    for shape in shapes:
+        out = tiny.tensor(shape, "float32")
+        tiny.op("ADD", [tiny.shaped(seen, (1,) * len(shape)), tiny.tensor(shape, "float32", data=ramp(shape))], [out])
+        outputs.append(out)
+    return tiny.file([picture], outputs)
+
+
+def ramp(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+
+
+CELLS = {8: 64, 16: 16, 32: 4}
+"""Stride -> cells of a picture of 64 x 64; 64 cells of 64 numbers could lie either way."""
+HIMAX: list[tuple[int, ...]] = [*((1, CELLS[stride], depth) for stride in CELLS for depth in (64, 1)), (1, 84, 51)]
+LAYOUTS: dict[str, tuple[list[tuple[int, ...]], str, set[str]]] = {
+    "seven outputs of Himax": (
+        HIMAX,
+        "yolo_pose",
+        {"boxes_8", "scores_8", "boxes_16", "scores_16", "boxes_32", "scores_32", "keypoints"},
+    ),
+    "nine outputs of Hailo": (
+        [(1, 64 // stride, 64 // stride, depth) for stride in CELLS for depth in (64, 1, 51)],
+        "yolo_pose",
+        {f"{role}_{stride}" for stride in CELLS for role in ("boxes", "scores", "keypoints")},
+    ),
+    "channels first, boxes with scores": (
+        [(1, depth, CELLS[stride]) for stride in CELLS for depth in (65, 51)],
+        "yolo_pose",
+        {f"{role}_{stride}" for stride in CELLS for role in ("boxes", "keypoints")},
+    ),
+    "three decoded heads": ([(1, 84, 4), (1, 84, 1), (1, 84, 51)], "yolo_pose", {"boxes", "scores", "keypoints"}),
+    "HigherHRNet": ([(1, 16, 16, 34), (1, 32, 32, 17)], "ae", {"heatmap", "tag"}),
+    "HigherHRNet's coarse head": ([(1, 16, 16, 34)], "ae", {"heatmap"}),
+    "heatmaps and depths": ([(1, 16, 16, 16), (1, 16)], "heatmap_depth", {"heatmap", "depth"}),
+    "volumes": ([(1, 16, 16, 17 * 16)], "integral", {"heatmap"}),
+}
+
+
+@pytest.mark.parametrize(("shapes", "decoder", "roles"), LAYOUTS.values(), ids=LAYOUTS)
+def test_heads_are_told_apart_by_their_shapes(
+    shapes: list[tuple[int, ...]], decoder: str, roles: set[str], tmp_path: Path
+) -> None:
+    manifest = imported(graph_of(shapes), tmp_path)
+    with open_engine(config.Engine(model=str(manifest))) as engine:
+        made = engine.manifest
+        assert (made.decoder.name, {head.role for head in made.heads}) == (decoder, roles)
+        decode = open_decoder("test", decoder, made.decoder.options, made.joints, engine.heads, config.Decode())
+        frame = Frame(np.zeros((64, 64, 3), np.uint8), "bgr", 0.0, 0.0, 0)
+        decode(engine.run(engine.input.tensor), Crop((0, 0), (1, 1)), frame)
+
+
+def test_likelihoods_are_told_from_what_a_sigmoid_makes_them_of(tmp_path: Path) -> None:
+    manifest = read_manifest(imported(graph_of(HIMAX), tmp_path))
+    assert manifest.decoder.options["score_logits"] is True
+
+
+def test_the_person_detector_of_before_2021_has_896_anchors(tmp_path: Path) -> None:
+    manifest = read_manifest(imported(graph_of([(1, 896, 12), (1, 896, 1)], 128), tmp_path))
+    assert (manifest.decoder.name, manifest.decoder.options["part"]) == ("blazepose", "detector")
+
+
+# ------------------------------------------------------------------------------------------------ other formats
+
+
+def zipped(**members: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+OTHERS = {
+    "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x032.0", "is an ONNX model"),
+    "pt": (zipped(**{"best/data.pkl": b"x", "best/version": b"3"}), "is a PyTorch file"),
+    "pth": (b"\x80\x02}q\x00.", "a PyTorch checkpoint of old"),
+    "h5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "is a Keras or HDF5 file"),
+    "keras": (zipped(**{"config.json": b"{}", "model.weights.h5": b"x"}), "is a Keras file"),
+    "safetensors": ((20).to_bytes(8, "little") + b'{"w":{"shape":[1]}} ', "is a safetensors file"),
+    "hef": (b"\x01HEF" + bytes(32), "a Hailo chip"),
+    "html": (b"<!DOCTYPE html><html>", "is a web page"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1", "is a git-lfs pointer"),
+    "zip": (zipped(readme=b"nothing"), "without a .tflite"),
+    "broken zip": (zipped(readme=b"nothing")[:20], "a zip archive that cannot be opened"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), OTHERS.values(), ids=OTHERS)
+def test_what_is_no_tflite_is_named_as_what_it_is(
+    content: bytes, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "some.file"
+    path.write_bytes(content)
+    for action in ("inspect", "import"):
+        assert main(["models", action, str(path), "--to", str(tmp_path / "own")]) == 78
+        said = capsys.readouterr().err
+        assert says in said
+        assert "damaged or not a TFLite" not in said
+
+
+def test_a_bundle_is_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = tmp_path / "pose.task"
+    detector = graph_of([(1, 896, 12), (1, 896, 1)], 128)
+    bundle.write_bytes(zipped(**{"detector.tflite": detector, "landmarks.tflite": large_maps()}))
+    own = tmp_path / "own"
+    assert main(["models", "import", str(bundle), "--to", str(own)]) == 0
+    assert sorted(path.name for path in own.glob("*.toml")) == ["pose_detector.toml", "pose_landmarks.toml"]
+    assert main(["models", "import", str(bundle / "detector.tflite"), "--name", "one", "--to", str(own)]) == 0
+    assert (own / "one.toml").is_file()
+    assert main(["models", "import", str(bundle / "other.tflite"), "--to", str(own)]) == 78
+    assert "has no other.tflite in it, but detector.tflite, landmarks.tflite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["mp_hand_landmark_lite", "mp_palm_detection_lite"])
+def test_a_real_onnx_file_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "inspect", str(shared(f"models/onnx/{name}.onnx"))]) == 78
+    assert "is an ONNX model" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------ heatmaps, PoseNet

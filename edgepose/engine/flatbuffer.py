@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.errors import ModelError
+from edgepose.engine import formats
 
-LFS_POINTER = b"version https://git-lfs"
 NEXT_STEP = "the file is damaged or not a TFLite model, fetch it again"
 MAX_TABLES = 1 << 15
 """Tables in one file; a pose network has some 1000 to 5000."""
@@ -52,8 +52,7 @@ class FlatBuffer:
         content = self._content
         if not content:
             self.fail("is empty")
-        if content.startswith(LFS_POINTER):
-            raise ModelError(f"{self._where}: is a git-lfs pointer, not the model itself; run `git lfs pull`")
+        formats.check(content, self._where)
         if len(content) < 8 or content[4:8] != identifier:
             self.fail(f"has no {identifier.decode()} mark at byte 4")
         return self.table(self._u32(0), "model")

@@ -14,7 +14,7 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import Graph, read_graph
 from edgepose.engine.manifest import Manifest
-from edgepose.engine.surgery import graphs, manifest_text, rows, shapes
+from edgepose.engine.surgery import graphs, manifest_text, rows, shapes, yolo
 from edgepose.engine.surgery.found import Found, Shaped
 from edgepose.engine.surgery.intake import Intake, find_intake
 from edgepose.engine.surgery.names import name_of
@@ -28,11 +28,16 @@ RECOGNISERS = (
     shapes.paf,
     shapes.efficientpose,
     shapes.heatmap,
+    shapes.higherhrnet,
+    shapes.heatmap_depth,
+    shapes.integral,
     shapes.score_maps,
     rows.movenet_outputs,
     rows.blazepose,
     rows.box_heatmap,
-    rows.yolo_pose,
+    yolo.yolo_pose,
+    yolo.yolo_split,
+    yolo.yolo_grids,
     rows.simcc,
     rows.coordinates,
 )

@@ -12,13 +12,10 @@ SKELETON_OF = {13: "body13", 14: "aic14", 16: "mpii16", 17: "coco17", 33: "blaze
 """Joints -> the skeleton that most models of as many have."""
 SCORES = {"min_person_score": 0.2, "min_joint_score": 0.2}
 MAX_SPLIT = 16
-YOLO_BOX, YOLO_SUPPRESSED = 5, 6
-"""Numbers before the joints of an anchor: box and one class; of a person: corners, score, class."""
-UNITS_END = 16.0
-"""An int8 head that holds more than this counts pixels."""
 Roles = dict[str, tuple[int, ...]]
 BLAZEPOSE: dict[str, tuple[Roles, Roles, str, tuple[float, float]]] = {
     "detector": ({"boxes": (1, 2254, 12), "scores": (1, 2254, 1)}, {}, "blazepose4", (-1.0, 1.0)),
+    "detector, 128x128": ({"boxes": (1, 896, 12), "scores": (1, 896, 1)}, {}, "blazepose4", (-1.0, 1.0)),
     "landmarks": (
         {"landmarks": (1, 195), "flag": (1, 1)},
         {"heatmap": (1, 64, 64, 39), "world": (1, 117)},
@@ -31,7 +28,7 @@ BLAZEPOSE: dict[str, tuple[Roles, Roles, str, tuple[float, float]]] = {
 
 def movenet_outputs(net: Net) -> Found | None:
     """MoveNet as it is, where its search cannot be cut off: one person, or six with their boxes."""
-    values = _outputs(net)
+    values = outputs_of(net)
     kinds = {(1, 1, 17, 3): ("one person", "movenet"), (1, 6, 56): ("six people", "movenet_multi")}
     if len(values) != 1 or values[0].shape not in kinds:
         return None
@@ -50,7 +47,7 @@ def movenet_outputs(net: Net) -> Found | None:
 
 def coordinates(net: Net) -> Found | None:
     """A vector of joints: [1, 2K], [1, K, 2] or [1, K, 3]."""
-    values = _outputs(net)
+    values = outputs_of(net)
     if len(values) != 1:
         return None
     shape = values[0].shape
@@ -75,7 +72,7 @@ def coordinates(net: Net) -> Found | None:
 
 def simcc(net: Net) -> Found | None:
     """Two rows of bins per joint, one across and one down the picture (RTMPose)."""
-    values = _outputs(net)
+    values = outputs_of(net)
     if len(values) != 2 or any(len(value.shape) != 3 or value.shape[0] != 1 for value in values):
         return None
     _, height, width, _ = net.picture.shape
@@ -102,49 +99,14 @@ def _guessed(
     )
 
 
-def _outputs(net: Net) -> list[Value]:
+def outputs_of(net: Net) -> list[Value]:
+    """What it gives, before operators that only write it in another type."""
     return [net.values[net.same_values(index)] for index in net.outputs]
-
-
-def yolo_pose(net: Net) -> Found | None:
-    """Ultralytics' export: at each of many anchors a box, a score and joints of x, y, score; or people told apart."""
-    values = _outputs(net)
-    if len(values) != 1 or len(values[0].shape) != 3 or values[0].shape[0] != 1:
-        return None
-    head = values[0]
-    channels = min(head.shape[1:])
-    suppressed = head.shape[2] == channels and _yolo_joints(channels - YOLO_SUPPRESSED)
-    joints = suppressed or _yolo_joints(channels - YOLO_BOX)
-    if not joints or max(head.shape[1:]) <= channels:
-        return None
-    _, height, width, _ = net.picture.shape
-    in_pixels = head.is_byte and 255 * head.scale > UNITS_END
-    units = "pixels" if in_pixels else "normalised"
-    return Found(
-        what=f"YOLO-pose, {joints} joints" + (", each person once" if suppressed else ""),
-        decoder="yolo_pose",
-        heads={"pose": head.index},
-        skeleton=SKELETON_OF[joints],
-        options={
-            "input_wh": [width, height],
-            "units": units,
-            **({"suppressed": True} if suppressed else {}),
-            "min_person_score": 0.25,
-            "min_joint_score": 0.2,
-        },
-        span=(0.0, 1.0),
-        pad=114,
-    )
-
-
-def _yolo_joints(numbers: int) -> int:
-    """Joints of x, y, score in so many numbers; 0: none that is known."""
-    return numbers // 3 if numbers % 3 == 0 and numbers // 3 in SKELETON_OF else 0
 
 
 def blazepose(net: Net) -> Found | None:
     """MediaPipe's person detector, or its landmark model."""
-    shapes = {value.shape: value.index for value in _outputs(net)}
+    shapes = {value.shape: value.index for value in outputs_of(net)}
     for part, (roles, optional, skeleton, span) in BLAZEPOSE.items():
         if all(shape in shapes for shape in roles.values()):
             wanted = roles | {role: shape for role, shape in optional.items() if shape in shapes}
@@ -153,7 +115,7 @@ def blazepose(net: Net) -> Found | None:
                 decoder="blazepose",
                 heads={role: shapes[shape] for role, shape in wanted.items()},
                 skeleton=skeleton,
-                options={"part": part},
+                options={"part": part.split(",")[0]},
                 span=span,
             )
     return None
@@ -161,7 +123,7 @@ def blazepose(net: Net) -> Found | None:
 
 def box_heatmap(net: Net) -> Found | None:
     """Mask R-CNN: boxes, and for each box one small map per joint; the first axis counts boxes."""
-    values = _outputs(net)
+    values = outputs_of(net)
     boxes = [value for value in values if len(value.shape) == 2 and value.shape[1] == 4]
     maps = [value for value in values if len(value.shape) == 4 and boxes and value.shape[0] == boxes[0].shape[0]]
     if len(boxes) != 1 or len(maps) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from edgepose.engine.surgery.found import Found, is_map, stride_of
@@ -30,6 +31,11 @@ HEATMAPS: dict[int, tuple[str, dict[str, Any], str]] = {
     33: ("blazepose33", {}, ""),
 }
 """Joints of a heatmap model -> skeleton, more decoder options, a warning where others have as many."""
+
+
+LEAST_DEPTH = 16
+"""Depth cells of a volume: fewer are channels of something else."""
+VOLUMES = {16: "mpii16", 17: "h36m17"}
 
 
 def posenet_heads(net: Net) -> Found | None:
@@ -127,6 +133,82 @@ def efficientpose(net: Net) -> Found | None:
         skeleton="mpii16",
         options={"stride": 1.0, "channels": EFFICIENTPOSE, "min_person_score": 0.2, "min_joint_score": 0.2},
         warnings=[INPUT_UNKNOWN] if is_float(net) else [],
+    )
+
+
+def higherhrnet(net: Net) -> Found | None:
+    """Associative embedding: one head of heatmaps and tags, alone or with finer heatmaps beside it."""
+    maps = [net.values[net.same_values(index)] for index in net.outputs]
+    both = [value for value in maps if is_map(value, 34)]
+    finer = [value for value in maps if is_map(value, 17) and both and _is_finer(value, both[0])]
+    if len(both) != 1 or len(maps) != 1 + len(finer) or len(finer) > 1:
+        return None
+    heads = {"heatmap": finer[0], "tag": both[0]} if finer else {"heatmap": both[0]}
+    return Found(
+        what="HigherHRNet, 17 joints",
+        decoder="ae",
+        heads={role: value.index for role, value in heads.items()},
+        skeleton="coco17",
+        options={"stride": stride_of(net, heads["heatmap"]), "min_person_score": 0.2, "min_joint_score": 0.1},
+        warnings=[
+            "17 heatmaps, then 17 tags are taken as associative embedding's",
+            *([INPUT_UNKNOWN] if is_float(net) else []),
+        ],
+    )
+
+
+def _is_finer(value: Value, than: Value) -> bool:
+    """Whether a map is another one's, a whole factor larger."""
+    height, width = than.shape[1:3]
+    factor = value.shape[1] // height
+    return factor > 1 and value.shape[1:3] == (height * factor, width * factor)
+
+
+def heatmap_depth(net: Net) -> Found | None:
+    """One person's heatmaps and a depth of each joint."""
+    values = [net.values[net.same_values(index)] for index in net.outputs]
+    maps = [value for value in values if is_map(value) and value.shape[3] in HEATMAPS]
+    if len(values) != 2 or len(maps) != 1:
+        return None
+    depth = values[1 - values.index(maps[0])]
+    joints = maps[0].shape[3]
+    if math.prod(depth.shape) != joints or is_map(depth):
+        return None
+    skeleton, options, warning = HEATMAPS[joints]
+    return Found(
+        what=f"heatmaps of {joints} joints and their depths",
+        decoder="heatmap_depth",
+        heads={"heatmap": maps[0].index, "depth": depth.index},
+        skeleton=skeleton,
+        options={"stride": float(stride_of(net, maps[0])), **options, "min_person_score": 0.2, "min_joint_score": 0.2},
+        warnings=[*([warning] if warning else []), *([INPUT_UNKNOWN] if is_float(net) else [])],
+    )
+
+
+def integral(net: Net) -> Found | None:
+    """Volumes: as many depth cells for each joint as the map has rows."""
+    values = [net.values[net.same_values(index)] for index in net.outputs]
+    if len(values) != 1 or not is_map(values[0]):
+        return None
+    _, rows, columns, channels = values[0].shape
+    joints = channels // rows
+    if rows != columns or rows < LEAST_DEPTH or channels != joints * rows or joints not in VOLUMES:
+        return None
+    return Found(
+        what=f"volumes of {joints} joints",
+        decoder="integral",
+        heads={"heatmap": values[0].index},
+        skeleton=VOLUMES[joints],
+        options={
+            "stride": float(stride_of(net, values[0])),
+            "depth": rows,
+            "min_person_score": 0.2,
+            "min_joint_score": 0.2,
+        },
+        warnings=[
+            f"{joints} joints are taken as those of {VOLUMES[joints]}",
+            *([INPUT_UNKNOWN] if is_float(net) else []),
+        ],
     )
 
 

@@ -45,9 +45,24 @@ def judge(where: str, manifest: Manifest, specs: Mapping[str, HeadSpec], runs: S
         ("its heads are the same for different pictures: it will show the same people everywhere",) if same else ()
     )
     options = manifest.decoder.options
-    yolo = manifest.decoder.name == "yolo_pose" and "pose" in specs
-    measured = _yolo_units(options, len(manifest.joints.joints), specs["pose"], runs) if yolo else {}
+    measured = _yolo(options, len(manifest.joints.joints), specs, runs) if manifest.decoder.name == "yolo_pose" else {}
     return Trial({key: value for key, value in measured.items() if options.get(key) != value}, warnings)
+
+
+def _yolo(
+    options: Mapping[str, Any], joints: int, specs: Mapping[str, HeadSpec], runs: Sequence[Heads]
+) -> dict[str, Any]:
+    """What YOLO-pose heads count in: pixels or parts of the input, likelihoods or what a sigmoid makes them of."""
+    if "pose" in specs:
+        return _yolo_units(options, joints, specs["pose"], runs)
+    if "boxes" in specs and "keypoints" in specs:
+        box, joint = (np.concatenate([_real(heads[role], specs[role]) for heads in runs])
+                      for role in ("boxes", "keypoints"))  # fmt: skip
+        return {"units": _unit(joint), "box_units": _unit(box)}
+    scores = [_real(heads[role], specs[role]) for heads in runs for role in specs if role.startswith("scores")]
+    if not scores:
+        return {}
+    return {"score_logits": not all(score.min() >= 0 and score.max() <= 1 for score in scores)}
 
 
 def _yolo_units(options: Mapping[str, Any], joints: int, spec: HeadSpec, runs: Sequence[Heads]) -> dict[str, str]:
@@ -60,8 +75,13 @@ def _yolo_units(options: Mapping[str, Any], joints: int, spec: HeadSpec, runs: S
 
 def _rows(head: NDArray[Any], spec: HeadSpec) -> NDArray[np.float64]:
     """(N, C) real values, an anchor a row."""
-    real = (head.astype(np.float64) - spec.zero_point) * spec.scale
+    real = _real(head, spec)
     return real if spec.shape[0] > spec.shape[1] else real.T
+
+
+def _real(head: NDArray[Any], spec: HeadSpec) -> NDArray[np.float64]:
+    real: NDArray[np.float64] = (np.asarray(head).astype(np.float64) - spec.zero_point) * spec.scale
+    return real
 
 
 def _unit(coordinates: NDArray[np.float64]) -> str:

@@ -1,9 +1,10 @@
 """Associative embedding (HigherHRNet): heatmaps give the joints, a tag at each joint says whose it is.
 
 Heads: `heatmap` (H, W, >= K) and `tag` (h, w, K), or (h, w, 1) where all joints share one map; the tag map may be
-smaller by a whole factor, each of its cells then holds for all heatmap cells it covers. Joints of one person have like
-tags, of different people tags a step apart. Joint after joint, torso outwards, the peaks are assigned to the people so
-far by tag distance, best in total. Cell to pixel: (cell + 0.5) * stride - 0.5.
+smaller by a whole factor, each of its cells then holds for all heatmap cells it covers. HigherHRNet as it is exported
+gives heatmaps and tags in one head (h, w, 2K), as `tag` beside a finer `heatmap`, or as `heatmap` alone. Joints of one
+person have like tags, of different people tags a step apart. Joint after joint, torso outwards, the peaks are assigned
+to the people so far by tag distance, best in total. Cell to pixel: (cell + 0.5) * stride - 0.5.
 
 Sources: Newell et al., "Associative Embedding"; joint order, peak radius, rounding of tag distances and the person's
 score (mean over all K joints) as in HigherHRNet (lib/core/group.py).
@@ -64,7 +65,8 @@ class AssociativeEmbedding:
         joints = len(skeleton.joints)
         common.check_channels(heads, {"heatmap": joints})
         self.shrink, self.tag_channel = _tag_layout(heads, joints)
-        self.tag_quant = common.quant_of(heads["tag"])
+        self.tag_role = "tag" if "tag" in heads else "heatmap"
+        self.tag_quant = common.quant_of(heads[self.tag_role])
         order = options.joint_order or (COCO_ORDER if joints == len(COCO_ORDER) else tuple(range(joints)))
         if sorted(order) != list(range(joints)):
             raise ModelError(f"joint_order is {order}, expected each of 0 to {joints - 1} once")
@@ -85,7 +87,7 @@ class AssociativeEmbedding:
         parts, people = self.parts, self.people
         parts.find(heads["heatmap"])
         cell_yx = parts.cell_yx // self.shrink
-        tag = common.real(heads["tag"][cell_yx[..., 0], cell_yx[..., 1], self.tag_channel], self.tag_quant)
+        tag = common.real(heads[self.tag_role][cell_yx[..., 0], cell_yx[..., 1], self.tag_channel], self.tag_quant)
         made = self.kernels.tag_people(
             self.order, parts.count, parts.score, tag, F(self.options.tag_limit), people.gain, people.tree, people.way,
             people.member, people.total, people.terms, self.tag_sum, self.tag_terms,
@@ -95,13 +97,16 @@ class AssociativeEmbedding:
 
 def _tag_layout(heads: dict[str, HeadSpec], joints: int) -> tuple[int, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
     """Heatmap cells per tag cell each way, and (K, 1) the tag channel of each joint."""
-    if "tag" not in heads:
+    height, width, channels = heads["heatmap"].shape
+    if "tag" not in heads and channels != 2 * joints:
         raise ModelError(f"the decoder needs a head with role 'tag'; the manifest names {', '.join(heads)}")
-    height, width = heads["heatmap"].shape[:2]
-    shape = heads["tag"].shape
+    shape = heads["tag" if "tag" in heads else "heatmap"].shape
     shrink = max(1, height // shape[0])
-    if len(shape) != 3 or (shape[0] * shrink, shape[1] * shrink) != (height, width) or shape[2] not in (1, joints):
+    joined = (2 * joints,) if shrink > 1 or "tag" not in heads else ()  # else two tags a joint
+    fits = len(shape) == 3 and (shape[0] * shrink, shape[1] * shrink) == (height, width)
+    if not fits or shape[2] not in (1, joints, *joined):
         raise ModelError(
             f"head 'tag' is {shape}, expected {(height, width, joints)}, one channel, or a whole factor smaller"
         )
-    return shrink, np.arange(joints)[:, None] * (shape[2] > 1)
+    behind = joints if shape[2] == 2 * joints else 0  # heatmaps, then tags
+    return shrink, behind + np.arange(joints)[:, None] * (shape[2] > 1)

@@ -1,9 +1,10 @@
 """MediaPipe's BlazePose: its person detector, or its 33 landmarks on a crop.
 
 `part` says which model the heads are of:
-  detector   `boxes` (2254, 12): per anchor the centre x, y, width, height of the face box and four points;
-             `scores` (2254, 1): logits. Many people; skeleton blazepose4, the points that frame a person: middle
-             of the hips, the full body's size and tilt from there, middle of the shoulders, the upper body's.
+  detector   `boxes` (2254, 12), in older models (896, 12): per anchor the centre x, y, width, height of the face box
+             and four points; `scores` (2254, 1) or (896, 1): logits. Many people; skeleton blazepose4, the points that
+             frame a person: middle of the hips, the full body's size and tilt from there, middle of the shoulders,
+             the upper body's.
   landmarks  `landmarks` (195,): 39 x (x, y, z, visibility, presence) in model pixels, the last two logits;
              `flag` (1,): how surely somebody is there; if there, `heatmap` (64, 64, 39): logits that sharpen x and y;
              `world` (117,): 39 x (x, y, z) metres from the middle of the hips, which become xyz.
@@ -35,10 +36,14 @@ Score = Annotated[float, Meta(ge=0, le=1)]
 
 ALL = 39
 """Landmarks of the model; those after the skeleton's are auxiliary."""
-DETECTOR_SIZE, LANDMARK_SIZE = 224, 256
+LANDMARK_SIZE = 256
 """Input pixels, both ways."""
-LAYERS = ((8, 2), (16, 2), (32, 6))
-"""Stride of a grid and anchors at each of its cells; three layers of stride 32 share one grid."""
+DETECTORS: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {
+    2254: (224, ((8, 2), (16, 2), (32, 6))),
+    896: (128, ((8, 2), (16, 6))),
+}
+"""Anchors -> input pixels, both ways; stride of each grid and anchors at each of its cells: layers of one stride share
+a grid. Of today's models, and of those before 2021."""
 POINTS = 4
 KERNEL_REACH = 3
 """Cells around a landmark that its heatmap is averaged over, each way."""
@@ -58,13 +63,14 @@ class Options(Section, frozen=True, kw_only=True):
     """detector: most anchors looked at, strongest first."""
 
 
-def anchors() -> NDArray[np.float32]:
-    """(2254, 2) x, y of the anchors' centres, 0..1: cell centres of three grids, row by row."""
+def anchors(count: int = 2254) -> NDArray[np.float32]:
+    """(count, 2) x, y of the anchors' centres, 0..1: cell centres of the grids, row by row."""
+    size, layers = DETECTORS[count]
     grids = []
-    for stride, count in LAYERS:
-        cells = (np.arange(DETECTOR_SIZE // stride) + 0.5) / (DETECTOR_SIZE // stride)
+    for stride, each in layers:
+        cells = (np.arange(size // stride) + 0.5) / (size // stride)
         y, x = np.meshgrid(cells, cells, indexing="ij")
-        grids.append(np.repeat(np.stack((x.ravel(), y.ravel()), axis=1), count, axis=0))
+        grids.append(np.repeat(np.stack((x.ravel(), y.ravel()), axis=1), each, axis=0))
     return np.concatenate(grids).astype(F)
 
 
@@ -81,7 +87,9 @@ class BlazePose:
         points = POINTS if detector else 33
         if len(skeleton.joints) != points:
             raise ModelError(f"skeleton {skeleton.name} has {len(skeleton.joints)} joints, the {options.part} {points}")
-        expected = {"boxes": 2254 * 12, "scores": 2254} if detector else {"landmarks": ALL * 5, "flag": 1}
+        count = int(np.prod(heads["scores"].shape)) if "scores" in heads else 0
+        count = count if count in DETECTORS else max(DETECTORS)
+        expected = {"boxes": count * 12, "scores": count} if detector else {"landmarks": ALL * 5, "flag": 1}
         optional = {} if detector else {"heatmap": 64 * 64 * ALL, "world": ALL * 3}
         for role, size in (expected | {role: size for role, size in optional.items() if role in heads}).items():
             spec = topdown.head_of(heads, role)
@@ -92,7 +100,7 @@ class BlazePose:
         self.refined, self.deep = "heatmap" in heads, "world" in heads
         self.limits = topdown.keep(options, cfg)
         if detector:
-            self.anchors = anchors()
+            self.anchors, self.size = anchors(count), F(DETECTORS[count][0])
             likely = min(max(self.limits.person, 1e-6), 1 - 1e-6)
             self.least = least_raw(heads["scores"], float(np.log(likely / (1 - likely))))
             # two people may hold each other: framing points alike do not make them one, boxes do
@@ -107,11 +115,11 @@ class BlazePose:
         found = np.flatnonzero(raw >= self.least)
         found = found[np.argsort(-raw[found].astype(F), kind="stable")][: self.options.candidates]
         score = topdown.to_score(real(raw[found], self.quant["scores"]), logits=True)
-        rows = real(heads["boxes"].reshape(-1, 12)[found], self.quant["boxes"]) / F(DETECTOR_SIZE)
+        rows = real(heads["boxes"].reshape(-1, 12)[found], self.quant["boxes"]) / self.size
         pairs = rows.reshape(len(found), 6, 2)
         pairs[:, [0, 2, 3, 4, 5]] += self.anchors[found, None]
         merged, strongest = averaged(pairs, score, self.options.overlap)
-        xy = crop.to_source(merged[:, 2:] * F(DETECTOR_SIZE) - F(0.5))
+        xy = crop.to_source(merged[:, 2:] * self.size - F(0.5))
         joints = np.repeat(strongest[:, None], POINTS, axis=1)
         return topdown.people(frame, self.skeleton, xy, joints, strongest, self.limits)
 

@@ -6,7 +6,7 @@ Or three heads with scales of their own, each (channels, N) or (N, channels): `b
 TFLite exports count 0..1 of the input, ONNX ones and what is converted from them pixels, some the one for boxes and
 the other for joints: `units`, `box_units`. One int8 head in pixels cannot hold scores (its step is some 2.5): such a
 model is refused. Coordinates count from the outer edge. Exports with suppression inside, or that need none (`nms`,
-`end2end`), give (300, 57): `suppressed`.
+`end2end`), give (300, 57): `suppressed`. Heads that nothing decoded yet, one a stride: see `yolo_grid`.
 Source: Ultralytics' documentation of its formats and of its LiteRT export; nothing is taken from its code.
 
 The threshold is applied to raw scores; only anchors that pass are read. Overlapping boxes, then alike poses, are one.
@@ -17,7 +17,7 @@ Not done: class names.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from msgspec import Meta
@@ -28,7 +28,8 @@ from edgepose.core.config import Section, Size
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 from edgepose.estimate.decode import topdown
-from edgepose.estimate.decode.common import least_raw, quant_of, real
+from edgepose.estimate.decode.common import least_raw, real
+from edgepose.estimate.decode.yolo_grid import Grids, Part, strides_of
 
 F = np.float32
 Score = Annotated[float, Meta(ge=0, le=1)]
@@ -55,27 +56,70 @@ class Options(Section, frozen=True, kw_only=True):
     """Of two boxes with a larger intersection over union the weaker is dropped."""
     duplicate_oks: Score = topdown.SAME_PERSON
     """Two people more alike than this are one."""
+    score_logits: bool = True
+    """Heads a stride: whether people's scores still need a sigmoid."""
     candidates: Annotated[int, Meta(ge=1, le=10000)] = 300
     """Most anchors looked at, strongest first."""
 
 
-class Part:
-    """The channels of a head that mean one thing, whichever way it lies."""
+class Reader(Protocol):
+    """Where the numbers of an anchor lie in some heads."""
 
-    def __init__(self, spec: HeadSpec, anchors_last: bool, start: int, stop: int) -> None:
-        self.role, self.last, self.span = spec.role, anchors_last, slice(start, stop)
-        self.width = math.prod(spec.shape) // (spec.shape[-1] if anchors_last else spec.shape[0])
-        self.quant = quant_of(spec)
+    def likely(self, heads: Heads, most: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Anchors that pass, strongest first, and their scores."""
+        ...
 
-    def raw(self, heads: Heads) -> NDArray[Any]:
-        """(N, channels) a view."""
-        head = heads[self.role]
-        flat = head.reshape(self.width, -1).T if self.last else head.reshape(-1, self.width)
-        return flat[:, self.span]
+    def box(self, heads: Heads, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, 4) centre, size, pixels of the input."""
+        ...
 
-    def read(self, heads: Heads, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(n, channels) real values of some anchors."""
-        return real(self.raw(heads)[anchors], self.quant)
+    def joint(self, heads: Heads, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, K, joint_values) x, y in pixels of the input, and a score of 0..1."""
+        ...
+
+
+class Rows:
+    """Reads anchors whose boxes, scores and joints are decoded already."""
+
+    def __init__(self, options: Options, heads: dict[str, HeadSpec], joints: int, least: float) -> None:
+        """Check the heads.
+
+        Raises:
+            ModelError: they do not fit the skeleton, or cannot hold a score.
+        """
+        build = _split if "boxes" in heads else _suppressed if options.suppressed else _joined
+        self.values = options.joint_values
+        self.boxes, self.scores, self.joints = build(heads, joints * self.values)
+        self.count = joints
+        spec = heads[self.scores.role]
+        if spec.dtype.kind != "f" and spec.scale > COARSEST:
+            raise ModelError(
+                f"head {spec.role!r} counts scores in steps of {spec.scale:.3g}, so they are lost; "
+                "export the model with coordinates of 0..1, or with boxes, scores and keypoints apart"
+            )
+        self.least = least_raw(spec, least)
+        size = np.array(options.input_wh, F)
+        self.scale = size if options.units == "normalised" else np.ones(2, F)
+        self.box_scale = np.tile(size if (options.box_units or options.units) == "normalised" else np.ones(2, F), 2)
+
+    def likely(self, heads: Heads, most: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Anchors whose raw score passes, strongest first, at most so many, and their scores."""
+        raw = self.scores.raw(heads)
+        best = raw[:, 0] if raw.shape[1] == 1 else raw.max(axis=1)
+        anchors = np.flatnonzero(best >= self.least)
+        strongest = np.argsort(-best[anchors].astype(F), kind="stable")[:most]
+        anchors = anchors[strongest]
+        return anchors, topdown.to_score(real(best[anchors], self.scores.quant), logits=False)
+
+    def box(self, heads: Heads, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, 4) centre, size, pixels of the input."""
+        return self.boxes.read(heads, anchors) * self.box_scale
+
+    def joint(self, heads: Heads, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, K, joint_values) x, y in pixels of the input, and a score of 0..1."""
+        joint = self.joints.read(heads, anchors).reshape(len(anchors), self.count, self.values)
+        joint[..., :2] *= self.scale
+        return joint
 
 
 class YoloPose:
@@ -88,48 +132,32 @@ class YoloPose:
             ModelError: they are missing, do not fit the skeleton, or cannot hold a score.
         """
         self.options, self.skeleton = options, skeleton
-        numbers = len(skeleton.joints) * options.joint_values
-        build = _split if "boxes" in heads else _suppressed if options.suppressed else _joined
-        self.boxes, self.scores, self.joints = build(heads, numbers)
         self.limits = topdown.keep(options, cfg, options.duplicate_oks)
         self.most = 4 * self.limits.people
-        spec = heads[self.scores.role]
-        if spec.dtype.kind != "f" and spec.scale > COARSEST:
-            raise ModelError(
-                f"head {spec.role!r} counts scores in steps of {spec.scale:.3g}, so they are lost; "
-                "export the model with coordinates of 0..1, or with boxes, scores and keypoints apart"
-            )
-        self.least = least_raw(spec, max(self.limits.person, 1e-6))
-        self.size = size = np.array(options.input_wh, F)
-        self.scale = size if options.units == "normalised" else np.ones(2, F)
-        self.box_scale = size if (options.box_units or options.units) == "normalised" else np.ones(2, F)
+        self.size = np.array(options.input_wh, F)
+        joints, least = len(skeleton.joints), min(max(self.limits.person, 1e-6), 1 - 1e-6)
+        self.reader: Reader
+        if strides_of(heads):
+            width, height = options.input_wh
+            self.reader = Grids(heads, (width, height), joints, options.joint_values, options.score_logits, least)
+        else:
+            self.reader = Rows(options, heads, joints, max(self.limits.person, 1e-6))
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
-        anchors, score = self._likely(heads)
+        anchors, score = self.reader.likely(heads, self.options.candidates)
         if not self.options.suppressed:
-            box = self.boxes.read(heads, anchors)
-            kept = apart(box[:, :2] * self.box_scale, box[:, 2:] * self.box_scale, self.options.overlap, self.most)
+            box = self.reader.box(heads, anchors)
+            kept = apart(box[:, :2], box[:, 2:], self.options.overlap, self.most)
             anchors, score = anchors[kept], score[kept]
-        shape = (len(anchors), len(self.skeleton.joints), self.options.joint_values)
-        joint = self.joints.read(heads, anchors).reshape(shape)
-        model_xy = joint[..., :2] * self.scale
-        xy = crop.to_source(model_xy - F(0.5))
+        joint = self.reader.joint(heads, anchors)
+        xy = crop.to_source(joint[..., :2] - F(0.5))
         if self.options.joint_values == 3:
             joint_score = topdown.to_score(joint[..., 2], logits=False)
         else:
             joint_score = np.ones(joint.shape[:2], F)
-        joint_score = topdown.within_reach(model_xy, joint_score, self.size)
+        joint_score = topdown.within_reach(joint[..., :2], joint_score, self.size)
         return topdown.people(frame, self.skeleton, xy, joint_score, score, self.limits)
-
-    def _likely(self, heads: Heads) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Anchors whose raw score passes, strongest first, and their scores."""
-        raw = self.scores.raw(heads)
-        best = raw[:, 0] if raw.shape[1] == 1 else raw.max(axis=1)
-        anchors = np.flatnonzero(best >= self.least)
-        strongest = np.argsort(-best[anchors].astype(F), kind="stable")[: self.options.candidates]
-        anchors = anchors[strongest]
-        return anchors, topdown.to_score(real(best[anchors], self.scores.quant), logits=False)
 
 
 def _joined(heads: dict[str, HeadSpec], numbers: int) -> tuple[Part, Part, Part]:

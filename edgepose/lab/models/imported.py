@@ -14,6 +14,7 @@ from edgepose.core.errors import ModelError
 from edgepose.engine import open_engine
 from edgepose.engine.delegate.check import probe_tensor
 from edgepose.engine.flatfile import ACCELERATORS, EDGETPU_OP, ETHOSU_OP, Graph, Tensor, quoted, read_graph
+from edgepose.engine.formats import bundled
 from edgepose.engine.manifest import SUFFIX, read_file
 from edgepose.engine.surgery import DELEGATED, Plan, make_plan, name_of
 from edgepose.engine.surgery.trial import Trial, judge
@@ -35,18 +36,17 @@ BUILT = "_edgetpu"
 
 def inspect(names: Sequence[str]) -> int:
     """What stock model files are, and what an import would write."""
-    for path in _paths(names, "inspect"):
-        inspect_one(path)
+    for path, content in _opened(_paths(names, "inspect")):
+        inspect_one(path, content)
     return 0
 
 
-def inspect_one(path: Path) -> None:
+def inspect_one(path: Path, content: bytes) -> None:
     """Print what a file is and what an import would write.
 
     Raises:
         ModelError: damaged.
     """
-    content = read_file(path)
     graph = read_graph(content, str(path))
     say(f"{path.name}: {len(content)} bytes, {len(graph.ops)} operators")
     _ends("input", graph.inputs)
@@ -75,6 +75,24 @@ def _paths(names: Sequence[str], action: str) -> list[Path]:
     if not names:
         raise ModelError(f"{action} which file? edgepose models {action} FILE.tflite")
     return [Path(name).expanduser() for name in names]
+
+
+def _opened(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
+    """Files with their content; of a bundle each .tflite in it, as if it lay beside it."""
+    opened = []
+    for path in paths:
+        inside = path.parent if path.parent.is_file() else None  # BUNDLE.task/part.tflite
+        content = read_file(inside or path)
+        parts = bundled(content, str(inside or path))
+        if inside and path.name not in parts:
+            raise ModelError(f"{inside}: has no {path.name} in it, but {', '.join(parts) or 'no .tflite at all'}")
+        if inside:
+            opened.append((inside.with_name(path.name), parts[path.name]))
+        elif parts:
+            opened += [(path.with_name(f"{path.stem}_{Path(name).name}"), part) for name, part in parts.items()]
+        else:
+            opened.append((path, content))
+    return opened
 
 
 def _ends(what: str, tensors: Iterable[Tensor]) -> None:
@@ -114,14 +132,18 @@ def _counted(names: Iterable[str]) -> str:
 def import_(names: Sequence[str], name: str = "", to: str = "") -> int:
     """Make stock model files models of edgepose."""
     paths = _paths(names, "import")
-    if name and len(paths) > 1:
-        raise ModelError(f"--name {name}: one name for {len(paths)} files; import them one by one")
-    for path in paths:
-        import_one(path, name, to)
+    files = _opened(paths) if len(paths) == 1 or not name else []
+    if name and len(files) != 1:
+        raise ModelError(
+            f"--name {name}: one name for {len(files) or len(paths)} files; "
+            "import them one by one, those of a bundle as BUNDLE/PART"
+        )
+    for path, content in files:
+        import_one(path, content, name, to)
     return 0
 
 
-def import_one(path: Path, name: str, to: str) -> None:
+def import_one(path: Path, content: bytes, name: str, to: str) -> None:
     """Cut a file at its heads, try the result, and put it with its manifest into a folder.
 
     name  of the new model; empty: as the file
@@ -130,7 +152,7 @@ def import_one(path: Path, name: str, to: str) -> None:
     Raises:
         ModelError: damaged, not recognised, does not run, or there is another model of that name; nothing is written.
     """
-    plan = make_plan(read_file(path), path, name)
+    plan = make_plan(content, path, name)
     plan, built, warning = with_build(plan, path)
     folder = Path(to).expanduser() if to else places.models()
     _check_place(plan, built, folder)
