@@ -114,3 +114,15 @@ def feet(body: Body) -> tuple[Floats, NDArray[np.bool_]]:
     if hidden.any():
         point = np.where(hidden[:, None], body.hip, point)
     return point, hidden
+
+
+ANKLE_TORSO, HIP_TORSO = 0.135, 1.84
+"""How high ankles and hips are above the floor in somebody who stands, torso lengths: 0.039 and 0.530 of the height
+(Winter)."""
+
+
+def contact(body: Body) -> Floats:
+    """(N, 2) pixels where each touches the floor: below the feet, by what an ankle, or a hip, is above it."""
+    point, hidden = feet(body)
+    below = np.where(hidden, HIP_TORSO, ANKLE_TORSO) * body.size
+    return np.asarray(point + np.stack((np.zeros(len(below)), below), axis=1), np.float64)

@@ -15,7 +15,7 @@ from edgepose.meaning import safety
 from edgepose.meaning.base import Moment, Rule, Setting
 from edgepose.meaning.body import Body
 from edgepose.meaning.gates import Gate, below
-from edgepose.meaning.ground import feet
+from edgepose.meaning.ground import contact
 from edgepose.meaning.records import Event, Gauge
 from edgepose.meaning.settings import Common, known
 from edgepose.meaning.stations import Station
@@ -107,7 +107,7 @@ class Near(Rule):
 
     def measure(self, body: Body, moment_t: float) -> Floats:
         """(N, 3) metres to the nearest, margin over what is needed, uncertainty of the place; all metres."""
-        pixels, _ = feet(body)
+        pixels = contact(body)
         place = self._floor.metres(pixels)
         error = self._floor.uncertainty_m(pixels, 1.0) * np.maximum(body.size, 25.0) * (ERROR_PX / 100)
         distance = self._to_people(place) if self._edges is None else _to_edges(place, self._edges)
