@@ -31,6 +31,8 @@ class SturdyClient(Client):
 
     unreadable = 0
     """Messages that were left out: their topic or properties are not what MQTT allows."""
+    receive_bytes = RECEIVE_BYTES
+    """The longest packet that is kept."""
     unnamed = 0
     """Reason code of the packet in hand where paho has no name for it; paho's callbacks get 128 instead."""
 
@@ -46,7 +48,7 @@ class SturdyClient(Client):
         """As much as wanted, but of a packet that is too long only its beginning."""
         packet = self._in_packet
         data = super()._sock_recv(min(bufsize, CHUNK_BYTES))
-        if packet["have_remaining"] and len(packet["packet"]) >= RECEIVE_BYTES and len(data) > 1:
+        if packet["have_remaining"] and len(packet["packet"]) >= self.receive_bytes and len(data) > 1:
             packet["to_process"] -= len(data) - 1  # paho takes off what it gets
             data = data[:1]
         return data
