@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,19 +42,22 @@ class MeaningStage:
         self._names = {rule.called: rule.kind for rule in rules.rules}
         self._zones = tuple((zone.name, zone.polygon_px) for zone in rules.zones)
         self._made: tuple[object, Meaning] | None = None
-        self.calibrating = False
-        """Set from any thread: control axes take how everybody stands next as neutral."""
+        self._calibrating = threading.Event()
 
     @property
     def tallies(self) -> dict[str, Tally]:
         """What each rule did so far; empty before the first frame."""
         return {} if self._made is None else self._made[1].tallies
 
+    def calibrate(self) -> None:
+        """Let control axes take how everybody stands next as neutral; from any thread."""
+        self._calibrating.set()
+
     def update(self, poses: Poses) -> Told:
         """Events and gauges of a frame; raises ConfigError where rules do not fit the first one."""
         meaning = self._meaning(poses)
-        if self.calibrating:
-            self.calibrating = False
+        if self._calibrating.is_set():
+            self._calibrating.clear()
             meaning.calibrate()
         meant = meaning.update(poses)
         stand = None if meant.gauges is None else summary(meant.gauges, self._names)

@@ -32,6 +32,9 @@ class Meaning(Protocol):
     def update(self, poses: Poses) -> Any:
         """Events and gauges of one frame; called by the thread that publishes."""
 
+    def calibrate(self) -> None:
+        """Take how everybody stands next as neutral; from any thread."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stages:

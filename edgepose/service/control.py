@@ -67,6 +67,7 @@ class Control:
         self._per_minute = cfg.per_minute
         self._refusing = False
         self._worker: threading.Thread | None = None
+        self._busy = False
         self._newest: tuple[Poses, Frame] | None = None
         self._wants_frame, self._has_frame = threading.Event(), threading.Event()
         self._does: dict[str, Callable[[Any, Respond], None]] = {
@@ -194,25 +195,31 @@ class Control:
 
     # ------------------------------------------------------------------------------------------- in its own thread
 
-    def _aside(self, does: Callable[[], None], respond: Respond) -> None:
-        if self._worker is not None and self._worker.is_alive():
+    def _aside(self, does: Callable[[Respond], None], respond: Respond) -> None:
+        """Let a thread do it; the next one may come as soon as this one is answered."""
+        if self._busy:
             respond(error="busy with a command before; ask again when that is answered")
             return
+        self._busy = True
+
+        def answer(*result: Any, **error: Any) -> None:
+            self._busy = False
+            respond(*result, **error)
 
         def work() -> None:
             try:
-                does()
+                does(answer)
             except EdgeposeError as error:
-                respond(error=str(error))
+                answer(error=str(error))
             except Exception as error:
                 log.exception("command: unexpected")
-                respond(error=f"unexpected {type(error).__name__}; the log says more")
+                answer(error=f"unexpected {type(error).__name__}; the log says more")
 
         self._worker = threading.Thread(target=work, name="edgepose-command", daemon=True)
         self._worker.start()
 
     def _model(self, command: Model, respond: Respond) -> None:
-        self._aside(lambda: self._other_model(command.model, respond), respond)
+        self._aside(lambda answer: self._other_model(command.model, answer), respond)
 
     def _other_model(self, name: str, respond: Respond) -> None:
         from edgepose.service.models import check_name, with_model
@@ -229,17 +236,17 @@ class Control:
 
     def _calibrate(self, _command: wire.Command, respond: Respond) -> None:
         meaning = self._service.pipeline.control.stages().meaning
-        if meaning is None or not hasattr(meaning, "calibrating"):
+        if meaning is None:
             respond(error="there are no rules (meaning.rules)")
             return
-        meaning.calibrating = True
+        meaning.calibrate()
         respond()
 
     def _snapshot(self, _: wire.Command, respond: Respond) -> None:
         if not self._snapshots:
             respond(error="pictures stay on the device; control.snapshot = true in its settings lets them out")
             return
-        self._aside(lambda: self._picture(respond), respond)
+        self._aside(self._picture, respond)
 
     def _picture(self, respond: Respond) -> None:
         from edgepose.service.snapshot import jpeg

@@ -92,7 +92,7 @@ def _command(data: bytes) -> object:
 class _Inline(Control):
     """Without the threads for what takes long."""
 
-    def _aside(self, does: Callable[[], None], respond: Callable[..., None]) -> None:
+    def _aside(self, does: Callable[[Callable[..., None]], None], respond: Callable[..., None]) -> None:
         respond({})
 
 
