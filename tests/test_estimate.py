@@ -173,7 +173,7 @@ def test_a_budget_of_time_holds_from_one_to_ten_people() -> None:
         assert len(told) == people
 
 
-def test_who_left_is_cropped_once_more_and_then_only_looked_for() -> None:
+def test_who_left_is_cropped_once_more_and_once_turned_and_then_only_looked_for() -> None:
     run = Run(people=2, find_every_s=10.0)
     for _ in range(3):
         run.step()
@@ -188,7 +188,7 @@ def test_who_left_is_cropped_once_more_and_then_only_looked_for() -> None:
     for step in range(4):
         assert len(run.estimate(frame_at(1 + step / 10), expected).poses) == 1
         spent.append(run.spent())
-    assert spent == [(0, 2), (1, 1), (1, 1), (1, 1)]
+    assert spent == [(0, 3), (1, 1), (1, 1), (1, 1)]
     run.scene.people = [staying, leaving]
     assert len(run.estimate(frame_at(2.0), expected).poses) == 2
     run.spent()

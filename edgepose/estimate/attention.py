@@ -20,10 +20,12 @@ class View(NamedTuple):
     """Times its side."""
     aside: float = 0.0
     """Of its side to the right, and half as much up."""
+    degrees: float = 0.0
+    """As Turn says."""
 
     def of(self, box: Box) -> Box:
         """The box to look at."""
-        if self == PLAIN:
+        if not self.aside and self.wide == 1:
             return box
         left, top, right, bottom = box
         side = right - left

@@ -36,6 +36,7 @@ from edgepose.estimate.night import Night
 from edgepose.estimate.pairs import Pair
 from edgepose.estimate.predictor import Box, Predictor
 from edgepose.estimate.score import log, more
+from edgepose.estimate.second_look import SecondLook
 from edgepose.estimate.turned import Turn
 
 F = np.float32
@@ -104,6 +105,7 @@ class FinderRefiner:
         self.doubtful: set[int] = set()
         """Identities that their last crop did not show; they get no other one until the finder sees them."""
         self.attention = Attention()
+        self.second = SecondLook(self.skeleton)
         self.moved, self.night = Moved(), Night()
         self.refused: list[tuple[float, NDArray[np.float32]]] = []
         """Time and coarse pose of candidates that turned out to be nobody."""
@@ -142,8 +144,8 @@ class FinderRefiner:
         """One inference, within the budget."""
         box = None if box is None else view.of(box)
         with self.budget.inference(crop=box is not None):
-            if view.mirror and box is not None:
-                found = predictor.turned(frame, box, Turn(mirror=True))
+            if (view.mirror or view.degrees) and box is not None:
+                found = predictor.turned(frame, box, Turn(view.degrees, view.mirror))
             else:
                 found = predictor(frame, box)
         self._inferred_t = found.inferred_t
@@ -173,6 +175,7 @@ class FinderRefiner:
         self.turns = {identity: turn for identity, turn in self.turns.items() if identity in ids | {UNTRACKED}}
         self.doubtful &= ids
         self.attention.keep(ids)
+        self.second.keep(ids)
         self.refused = [(then, where) for then, where in self.refused if 0 <= t - then < self.find_every_s]
 
     # ------------------------------------------------------------------------------------------------- look closer
@@ -183,18 +186,35 @@ class FinderRefiner:
         box = around(who.where, self.margin * (MARGIN_OF_JOINTS if only_joints else 1.0))
         if box is None or not self._worth(frame, who, box) or not self.budget.allows:
             return self._as_found(who)
-        poses = self._look(self.refine, frame, box, self._view(who, frame.t))
+        seen = self._refined(self._look(self.refine, frame, box, self._view(who, frame.t)), who)
         self.turns[who.track_id] = self.frames
-        seen = self._refined(poses, who) if len(poses) else None
-        if seen is not None and who.track_id < 0:
+        if who.track_id >= 0:
+            seen = self._again(frame, who, box, seen)
+        elif seen is not None:
             seen.chance = self._moving(seen.chance, box)
         self._remember(who, frame.t, seen is not None and seen.chance >= self.pair.stay)
         return self._as_found(who) if seen is None else seen
 
     def _view(self, who: Candidate, t: float) -> View:
         """How to look at somebody."""
+        if who.track_id >= 0:
+            return View(degrees=self.second.now(who.track_id, who.before))
         doubted = who.track_id < UNTRACKED and self.pair.again is not None
         return self.attention.look(who.track_id, t) if doubted else PLAIN
+
+    def _again(self, frame: Frame, who: Candidate, box: Box, first: Detection | None) -> Detection | None:
+        """Somebody with an identity who is hardly seen, turned another way where that shows more of them."""
+        chance = 0.0 if first is None else first.chance
+        if chance >= self.pair.enter or not self.budget.allows:
+            return first
+        degrees = self.second.other(who.track_id, who.before, frame.t)
+        if degrees is None:
+            return first
+        other = self._refined(self._look(self.refine, frame, box, View(degrees=degrees)), who)
+        if other is None or other.chance <= chance:
+            return first
+        self.second.worked(who.track_id, degrees)
+        return other
 
     def _moving(self, chance: float, box: Box) -> float:
         """The chance, knowing how much of the crop changes."""
@@ -233,8 +253,10 @@ class FinderRefiner:
             np.full((len(who.xy), 3), np.nan, F), refined=False,
         )  # fmt: skip
 
-    def _refined(self, poses: Poses, who: Candidate) -> Detection:
-        """What a crop says of somebody, together with what the finder said."""
+    def _refined(self, poses: Poses, who: Candidate) -> Detection | None:
+        """What a crop says of somebody, together with what the finder said; None: it shows nobody."""
+        if not len(poses):
+            return None
         pair, raw = self.pair, float(poses.person_score[0])
         if who.xy is None and who.track_id < UNTRACKED and who.before is not None and pair.again:
             alike = float(oks.oks(poses.xy[0], who.before[None], self.sigmas)[0])

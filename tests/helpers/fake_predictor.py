@@ -14,6 +14,7 @@ from edgepose.core.errors import FrameLostError
 from edgepose.core.poses import COCO17, Frame, Poses, Skeleton
 from edgepose.estimate import Found
 from edgepose.estimate.predictor import Box, Predictor
+from edgepose.estimate.turned import Turn
 
 F = np.float32
 SIZE_WH = (1000, 500)
@@ -82,6 +83,10 @@ class FakeLook(Predictor):
             inside.sort(key=lambda place: abs(place[0] - middle[0]) + abs(place[1] - middle[1]))
             places = [(inside[0], 0.9)] if inside else [(middle, 0.01)]
         return Found(poses_at(self.scene, places, frame, self.skeleton), began_t, began_t, began_t)
+
+    def turned(self, frame: Frame, box: Box, turn: Turn) -> Found:
+        """As a call."""
+        return self(frame, box)
 
     def min_joint(self, cfg: config.Decode) -> float:
         """None is hidden."""
