@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgepose.core.poses import COCO17, SKELETONS
-from edgepose.estimate.second_look import AGAIN_S, SIDES, SecondLook
+from edgepose.estimate.second_look import AGAIN_S, MOST_AGAIN_S, SIDES, SecondLook
 
 F = np.float32
 
@@ -33,10 +33,12 @@ def test_who_lies_is_turned_along_the_torso_first(degrees: float) -> None:
 @pytest.mark.parametrize("before", [None, body(5), np.full((17, 2), np.nan, F)], ids=["unseen", "upright", "no joint"])
 def test_else_the_sides_are_tried_in_turn_and_not_in_each_frame(before: NDArray[np.float32] | None) -> None:
     second = SecondLook(COCO17)
-    tried = [second.other(7, before, t) for t in np.arange(0, 6, AGAIN_S / 3).tolist()]
-    asked = [degrees for degrees in tried if degrees is not None]
-    assert len(asked) <= 6 / AGAIN_S + 1
-    assert set(asked) == set(SIDES)
+    times = np.arange(0, 60, AGAIN_S / 3).tolist()
+    asked = [(t, degrees) for t in times if (degrees := second.other(7, before, t)) is not None]
+    assert {degrees for _, degrees in asked} == set(SIDES)
+    pauses = np.diff([t for t, _ in asked])
+    assert pauses[:3] == pytest.approx([AGAIN_S, 2 * AGAIN_S, 4 * AGAIN_S], abs=0.11)
+    assert pauses.max() == pytest.approx(MOST_AGAIN_S, abs=0.11)
 
 
 def test_what_worked_is_the_first_look_until_they_stand_again() -> None:

@@ -205,7 +205,8 @@ class FinderRefiner:
     def _again(self, frame: Frame, who: Candidate, box: Box, first: Detection | None) -> Detection | None:
         """Somebody with an identity who is hardly seen, turned another way where that shows more of them."""
         chance = 0.0 if first is None else first.chance
-        if chance >= self.pair.enter or not self.budget.allows:
+        enough = self.pair.enter if self.second.lies(who.before) else self.pair.stay
+        if chance >= enough or not self.budget.allows:
             return first
         degrees = self.second.other(who.track_id, who.before, frame.t)
         if degrees is None:

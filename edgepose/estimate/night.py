@@ -6,6 +6,7 @@ noise there is, is measured on frames that follow each other, so single pictures
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +26,10 @@ PER_PIXEL, MOST_BLUR = 15.0, 1.8
 """Noise for which a blur of one pixel is right, and the strongest blur."""
 OF_MODEL = 0.3
 """Least blur, in pixels of the model that sees whole frames: what it skips would be noise to it."""
-SLOWLY = 0.2
-"""Of the latest frame in what is known of light and noise."""
+EVERY_S = 0.2
+"""Between two measurements."""
+SLOWLY = 0.3
+"""Of the latest measurement in what is known of light and noise."""
 
 
 class Night:
@@ -34,14 +37,17 @@ class Night:
 
     def __init__(self) -> None:
         self._before: NDArray[np.float32] | None = None
+        self._t = -math.inf
         self.light, self.noise = 255.0, 0.0
         """Grey levels: brightest places, and standard deviation of a pixel."""
         self._frames = 0
 
     def see(self, frame: Frame) -> None:
         """One more frame of the same camera."""
+        if self._frames and 0 <= frame.t - self._t < EVERY_S:
+            return
         now, before = sampled(frame), self._before
-        self._before = now
+        self._before, self._t = now, frame.t
         if before is None or before.shape != now.shape:
             self.light, self.noise, self._frames = 255.0, 0.0, 0
             return

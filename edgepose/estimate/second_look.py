@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edgepose.core.poses import Skeleton
 from edgepose.estimate.boxes import TORSO
 
-AGAIN_S = 0.3
-"""Seconds between two tries with the same person."""
+AGAIN_S, MOST_AGAIN_S = 0.3, 5.0
+"""Seconds between two tries with the same person; twice as long after each that showed no more."""
 TIPPED = 35.0
 """Degrees from upright from which the last torso says how to turn; else the sides are tried."""
 SIDES = (90.0, -90.0, 180.0)
@@ -47,7 +47,7 @@ class SecondLook:
     def other(self, identity: int, before: NDArray[np.float32] | None, t: float) -> float | None:
         """Degrees of a second look; None: one was tried just now."""
         last = self._tried.get(identity, _Tried(-math.inf, 0))
-        if 0 <= t - last.t < AGAIN_S:
+        if 0 <= t - last.t < min(AGAIN_S * 2 ** max(last.tries - 1, 0), MOST_AGAIN_S):
             return None
         self._tried[identity] = _Tried(t, last.tries + 1)
         if self.now(identity, before):
@@ -60,6 +60,12 @@ class SecondLook:
     def worked(self, identity: int, degrees: float) -> None:
         """They are seen better turned like that."""
         self._turned[identity] = degrees
+        self._tried[identity] = _Tried(self._tried[identity].t, 0) if identity in self._tried else _Tried(-math.inf, 0)
+
+    def lies(self, before: NDArray[np.float32] | None) -> bool:
+        """Whether the last torso was tipped over."""
+        axis = self._axis(before)
+        return axis is not None and abs(axis) >= TIPPED
 
     def _axis(self, xy: NDArray[np.float32] | None) -> float | None:
         """Degrees clockwise from the frame's up to the direction from the hips to the shoulders; None: not known."""
