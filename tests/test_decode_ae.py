@@ -13,7 +13,7 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import COCO17, Crop, HeadSpec, Poses
 from edgepose.estimate.decode import open_decoder
-from tests.helpers.crowds import AS_IS, FRAME, crossings, crowd, heatmaps, match, quantise, raw_heads
+from samples.crowds import AS_IS, FRAME, crossings, crowd, heatmaps, match, quantise, raw_heads
 
 F = np.float32
 SIZE_WH = 96, 96

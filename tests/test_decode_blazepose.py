@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import BLAZEPOSE33, Crop, Poses
 from edgepose.estimate.decode.blazepose import anchors, averaged
+from samples.raw_heads import Head, decode, head
+from samples.shared import shared
 from tests.helpers.mediapipe_pose import fetch
-from tests.helpers.raw_heads import Head, decode, head
-from tests.helpers.shared import shared
 
 F = np.float32
 DETECTOR = {"part": "detector"}

@@ -17,7 +17,7 @@ from edgepose.core.errors import ModelError
 from edgepose.core.poses import COCO17, HeadSpec, Poses, Skeleton
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.decode.box_heatmap import FALLOFF
-from tests.helpers.crowds import AS_IS, FRAME, crowd, heatmaps, match, raw_heads
+from samples.crowds import AS_IS, FRAME, crowd, heatmaps, match, raw_heads
 
 F = np.float32
 TWO = Skeleton("two", ("wrist", "ankle"), ((0, 1),), (0.05, 0.05))

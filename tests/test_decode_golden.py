@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgepose.estimate.decode import DECODERS
+from samples.raw_heads import decode
 from tests.helpers import topdown_scene
-from tests.helpers.raw_heads import decode
 from tests.helpers.ways import KERNELS
 
 TESTS = Path(__file__).parent

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from samples.crowds import match
 from tests.helpers import grouping_scene
-from tests.helpers.crowds import match
 from tests.helpers.ways import KERNELS
 
 

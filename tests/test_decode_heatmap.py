@@ -13,8 +13,8 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import AIC14, COCO17, Crop, Poses
 from edgepose.estimate.decode import open_decoder, topdown
-from tests.helpers.raw_heads import AS_IS, DTYPES, FRAME, decode, gaussians, head
-from tests.helpers.shared import shared
+from samples.raw_heads import AS_IS, DTYPES, FRAME, decode, gaussians, head
+from samples.shared import shared
 from tests.helpers.ways import KERNELS
 
 SIZE = (64, 48)

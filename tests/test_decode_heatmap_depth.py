@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import MPII16, Crop
-from tests.helpers.raw_heads import DTYPES, Head, decode, gaussians, head
+from samples.raw_heads import DTYPES, Head, decode, gaussians, head
 
 OPTIONS = {"stride": 4.0, "min_person_score": 0.3, "min_joint_score": 0.3, "refine": "dark"}
 K = 16

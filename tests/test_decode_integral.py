@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, Poses
+from samples.raw_heads import DTYPES, decode, head
 from tests.helpers import reference_integral as reference
-from tests.helpers.raw_heads import DTYPES, decode, head
 from tests.helpers.ways import KERNELS
 
 OPTIONS = {"stride": 4.0, "min_person_score": 0.1, "min_joint_score": 0.1}

@@ -15,8 +15,8 @@ from edgepose.core.errors import ModelError
 from edgepose.core.poses import COCO17, OPENPOSE18, Crop, Frame, HeadSpec, Poses
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
-from tests.helpers.crowds import AS_IS, FRAME, crossings, crowd, fields, heatmaps, match, quantise, raw_heads
-from tests.helpers.shared import shared
+from samples.crowds import AS_IS, FRAME, crossings, crowd, fields, heatmaps, match, quantise, raw_heads
+from samples.shared import shared
 from tests.helpers.ways import KERNELS
 
 F = np.float32

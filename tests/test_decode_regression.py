@@ -13,8 +13,8 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, HeadSpec
 from edgepose.estimate.decode import open_decoder
-from tests.helpers.raw_heads import AS_IS, FRAME, decode, head
-from tests.helpers.shared import shared
+from samples.raw_heads import AS_IS, FRAME, decode, head
+from samples.shared import shared
 
 F = np.float32
 OPTIONS = {"min_person_score": 0.1, "min_joint_score": 0.1, "input_wh": [192, 256]}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop
-from tests.helpers.raw_heads import DTYPES, Head, decode, head
+from samples.raw_heads import DTYPES, Head, decode, head
 
 OPTIONS = {"min_person_score": 0.2, "min_joint_score": 0.2}
 SIZE_WH = (192, 256)

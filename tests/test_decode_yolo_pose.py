@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop
 from edgepose.estimate.decode.yolo_pose import apart
-from tests.helpers.raw_heads import DTYPES, Head, decode, head
+from samples.raw_heads import DTYPES, Head, decode, head
 
 N = 700
 OPTIONS = {"input_wh": [320, 256], "min_person_score": 0.3, "min_joint_score": 0.3}

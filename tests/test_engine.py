@@ -25,8 +25,8 @@ from edgepose.engine.probe import try_in_child
 from edgepose.engine.runtime import RUNTIMES, load_runtime
 from edgepose.engine.tflite import default_threads
 from edgepose.engine.zoo import shipped_dir
-from tests.helpers import tiny_models
-from tests.helpers.shared import shared
+from samples import tiny_models
+from samples.shared import shared
 
 SHIPPED = sorted(shipped_dir().glob("*.toml"))
 

@@ -18,7 +18,7 @@ from edgepose.estimate import Estimate, open_estimate
 from edgepose.estimate.pairs import PAIRS
 from edgepose.follow.track import Tracker
 from edgepose.lab.demo import scene
-from tests.helpers.shared import shared
+from samples.shared import shared
 
 pytestmark = pytest.mark.slow
 

@@ -18,8 +18,8 @@ from edgepose.lab.eval import video
 from edgepose.lab.eval.find import RANKED_FROM, Seen, for_candidates, open_finder, places
 from edgepose.lab.eval.measure import MEANINGS
 from edgepose.lab.eval.partial import Partial
+from samples.shared import shared
 from tests.helpers.eval_scene import photographs, write_set
-from tests.helpers.shared import shared
 
 pytestmark = pytest.mark.slow
 

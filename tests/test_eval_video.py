@@ -20,9 +20,9 @@ from edgepose.lab.demo.scene import MARKED, marked_xy
 from edgepose.lab.eval.video import Track, jitter, lag_ms, tracks_of
 from edgepose.lab.eval.video_truth import Film, followed, read_film
 from edgepose.lab.eval.watch import STILLS, Stills
+from samples.shared import shared
 from tests.helpers.eval_scene import PICTURES, person
 from tests.helpers.motion import Scene, Walker, at_rate, poses_of, standing, swaying, walking
-from tests.helpers.shared import shared
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from edgepose.core.poses import AIC14, BLAZEPOSE33, COCO17, OPENPOSE18, SKELETON
 from edgepose.sink.export import FORMATS, CocoFile, CsvFile
 from edgepose.sink.export.openpose import BODY_25, body, places
 from edgepose.wire.recording import text_of
-from tests.helpers.people import frame, poses
+from samples.people import frame, poses
 from tests.test_recording import OWN
 from tests.test_replay import file_of, played, walk
 

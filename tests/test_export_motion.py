@@ -16,8 +16,8 @@ from edgepose.sink.export import FORMATS
 from edgepose.sink.export.bvh import euler_zxy
 from edgepose.sink.export.motion import Gathered, resampled
 from edgepose.sink.export.rig import BONES, forward, rigged, targets
-from tests.helpers.people import frame
-from tests.helpers.people import poses as flat
+from samples.people import frame
+from samples.people import poses as flat
 from tests.test_lift import STANDING
 
 Array = NDArray[np.float64]
@@ -208,7 +208,7 @@ def test_a_trc_file_says_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_opensims_own_file_and_ours_have_the_same_form(tmp_path: Path) -> None:
-    from tests.helpers.shared import shared
+    from samples.shared import shared
 
     theirs = shared("data/uses/mocap_files/opensim_walk1.trc").read_text().splitlines()
     ours, _ = rows_of(export("trc", tmp_path / "a.trc", *(solid(n / 30, STANDING) for n in range(4))))

@@ -16,8 +16,8 @@ from edgepose.core.errors import ModelError
 from edgepose.engine.flatfile import Graph, Tensor, read_graph
 from edgepose.engine.runtime import NEGATE
 from edgepose.engine.zoo import shipped_dir
-from tests.helpers import tiny_models
-from tests.helpers.shared import shared
+from samples import tiny_models
+from samples.shared import shared
 
 WHERE = "some/model.tflite"
 ONE_LINE = re.compile(rf"{re.escape(WHERE)}: .+; .+")

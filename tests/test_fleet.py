@@ -19,8 +19,8 @@ from edgepose import wire
 from edgepose.core import config
 from edgepose.core.poses import COCO17
 from edgepose.sink.mqtt import MqttSink
+from samples.people import frame, fresh
 from tests.helpers.broker import Broker, Subscriber, wait_until
-from tests.helpers.people import frame, fresh
 
 DOCS = Path(__file__).parents[1] / "docs"
 CONSUMER = DOCS / "readers" / "shared_consumer.py"

@@ -18,7 +18,7 @@ from edgepose.lift.camera import Camera
 from edgepose.lift.fuse import PlacedCamera, Room, read_calibration
 from edgepose.lift.fuse.calibration import rodrigues
 from edgepose.lift.fuse.triangulate import triangulate
-from tests.helpers.shared import shared
+from samples.shared import shared
 from tests.test_lift import STANDING
 
 F = np.float32

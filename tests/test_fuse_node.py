@@ -22,9 +22,9 @@ from edgepose.lift.fuse import read_calibration
 from edgepose.pipeline.fuse.clocks import Clocks
 from edgepose.pipeline.fuse.messages import read
 from edgepose.wire import binary
+from samples.people import poses
+from samples.shared import shared
 from tests.helpers.broker import Broker, Subscriber, wait_until
-from tests.helpers.people import poses
-from tests.helpers.shared import shared
 from tests.test_fuse import RING, UPRIGHT, pose2sim, seen
 
 WALL = 1_790_000_000.25

@@ -10,7 +10,7 @@ import pytest
 from edgepose.core import config
 from edgepose.wire.recording import reader
 from edgepose.wire.recording.chunks import HEAD, SYNC
-from tests.helpers.fuzz_targets import CORPUS, JSON_TARGETS, TARGETS, kept, mutate, mutate_json
+from samples.fuzz_targets import CORPUS, JSON_TARGETS, TARGETS, kept, mutate, mutate_json
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 from edgepose.commands.cli import main
 from edgepose.engine.manifest import read_manifest
 from edgepose.engine.zoo import verify_build, verify_model
-from tests.helpers.shared import shared
+from samples.shared import shared
 from tests.helpers.tiny_graphs import Quant, Tiny, posenet
 
 SIZE = 33

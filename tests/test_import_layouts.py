@@ -20,7 +20,7 @@ from edgepose.engine.flatfile import read_graph
 from edgepose.engine.manifest import Manifest, read_manifest
 from edgepose.engine.surgery import make_plan
 from edgepose.estimate.decode import open_decoder
-from tests.helpers.shared import shared
+from samples.shared import shared
 from tests.helpers.tiny_graphs import Quant, Tiny
 
 SIZE_WH = 49, 32

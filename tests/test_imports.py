@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "edgepose"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "edgepose"
 CORE = {"config", "errors", "oks", "opencv", "places", "poses", "secret", "skeletons", "timing"}
 """A closed list: what crosses rooms, and nothing that has a room."""
 FLOW = {"core", "kernels", "source", "engine", "estimate", "follow", "lift", "wire", "sink", "meaning"}
@@ -79,6 +80,32 @@ def test_files_of_a_room_import_each_other_in_no_circle(room: str) -> None:
     while ends := [path for path, seen in arrows.items() if not seen]:
         arrows = {path: seen - set(ends) for path, seen in arrows.items() if path not in ends}
     assert not arrows, "a circle: " + ", ".join(str(path.relative_to(PACKAGE)) for path in arrows)
+
+
+MUST_NOT_IMPORT = {"tests": {"tools"}, "tools": {"tests"}, "samples": {"tests", "tools"}}
+"""Folder beside the package -> those it does not know; tests and tools share what is in samples."""
+
+
+@pytest.mark.parametrize("folder", MUST_NOT_IMPORT)
+def test_tests_and_tools_do_not_know_each_other(folder: str) -> None:
+    files = [path for path in sorted((ROOT / folder).rglob("*")) if _is_python(path)]
+    assert files
+    for path in files:
+        assert not tops_imported(path) & MUST_NOT_IMPORT[folder], path
+
+
+def _is_python(path: Path) -> bool:
+    """A module, or a program whose first line says so."""
+    if path.suffix == ".py":
+        return True
+    return path.is_file() and not path.suffix and path.read_bytes()[:40].split(b"\n")[0].endswith(b"python3")
+
+
+def tops_imported(path: Path) -> set[str]:
+    """First names of what a file imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def loaded_by(code: str) -> set[str]:

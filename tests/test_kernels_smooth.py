@@ -10,7 +10,7 @@ import pytest
 from edgepose.core import config
 from edgepose.core.poses import BLAZEPOSE33, COCO17, Poses, Skeleton
 from edgepose.follow.smooth import Smoother
-from tests.helpers.people import poses
+from samples.people import poses
 
 CASES = {
     "smoothed": (COCO17, {}),

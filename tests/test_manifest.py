@@ -12,7 +12,7 @@ from edgepose.core.errors import ModelError
 from edgepose.core.poses import COCO17
 from edgepose.engine import open_engine
 from edgepose.engine.manifest import read_manifest
-from tests.helpers import tiny_models
+from samples import tiny_models
 from tests.helpers.tiny_graphs import Tiny
 
 FLY = '{ name = "fly", joints = ["head", "tail", "wing"], bones = [[0, 1], [1, 2]] }'

@@ -18,9 +18,9 @@ from edgepose.core.poses import HeadSpec
 from edgepose.engine.flatfile import read_graph
 from edgepose.engine.manifest import SUFFIX, Manifest, read_manifest, read_model
 from edgepose.estimate.decode import open_decoder
-from tests.helpers import quality
-from tests.helpers.reference_movenet import read_multi, read_single
-from tests.helpers.shared import shared
+from samples import quality
+from samples.reference_movenet import read_multi, read_single
+from samples.shared import shared
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models"

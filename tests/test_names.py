@@ -16,8 +16,8 @@ from edgepose.core.errors import ConfigError, SinkError
 from edgepose.sink.apart import inputs_of, outputs_of, require_apart
 from edgepose.sink.jsonl import JsonlSink
 from edgepose.wire.messages import PRESENCE, STATUS
+from samples.people import frame, poses
 from tests.helpers.broker import secret_file
-from tests.helpers.people import frame, poses
 
 CAFE = os.fsdecode(b"caf\xe9")
 """As Python has a name of bytes that are no UTF-8."""

@@ -14,8 +14,8 @@ from edgepose.core.poses import COCO17, Crop, Frame, Poses
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.decode.personlab import Options, PersonLab
 from edgepose.kernels import personlab_numpy
+from samples.shared import shared
 from tests.helpers import coral, reference_personlab
-from tests.helpers.shared import shared
 
 SIZES = ("353_481", "481_641", "721_1281")
 TOLERANCE_PX, TOLERANCE_SCORE = 4, 0.1

@@ -16,7 +16,7 @@ from edgepose.lab.demo.scene import MARKED, marked_xy
 from edgepose.pipeline import build
 from edgepose.sink import MemorySink
 from edgepose.source import ListSource
-from tests.helpers.shared import shared
+from samples.shared import shared
 
 PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"
 

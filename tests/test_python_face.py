@@ -29,8 +29,8 @@ from edgepose.lab.demo import scene
 from edgepose.source import ListSource
 from edgepose.wire import binary
 from edgepose.wire.reading import read
+from samples.people import frame, poses
 from tests.helpers.broker import Broker, wait_until
-from tests.helpers.people import frame, poses
 
 MANUAL = Path(__file__).resolve().parents[1] / "docs" / "python.md"
 PHOTO = Path(scene.__file__).parent / "pictures" / "camera.jpg"

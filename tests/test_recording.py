@@ -37,8 +37,8 @@ from edgepose.wire.recording import (
 )
 from edgepose.wire.recording import session as sessions
 from edgepose.wire.recording.frames import Block
+from samples.people import poses
 from tests.helpers.broker import wait_until
-from tests.helpers.people import poses
 
 OWN = Skeleton("hand3", ("wrist", "thumb", "ring"), ((0, 1), (0, 2)), (0.08, 0.035, 0.0251))
 HEADS = [
@@ -422,7 +422,7 @@ import sys, time
 from pathlib import Path
 from edgepose.wire.recording import Writer
 from tests.helpers.broker import wait_until
-from tests.helpers.people import poses
+from samples.people import poses
 from tests.test_recording import session
 made = Writer(Path(sys.argv[1]), wait=True)
 made.begin(session())

@@ -31,8 +31,8 @@ from edgepose.service.signals import stops
 from edgepose.sink import MemorySink, open_sinks
 from edgepose.source import ListSource
 from edgepose.wire.recording import Kept, Writer, read, text_of
+from samples.people import poses
 from tests.helpers.broker import Broker, Subscriber, wait_until
-from tests.helpers.people import poses
 from tests.test_recording import OWN, session
 
 PICTURES = Path(__file__).resolve().parents[1] / "edgepose" / "lab" / "demo" / "pictures"

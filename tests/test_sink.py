@@ -15,8 +15,8 @@ from edgepose.core.errors import ConfigError
 from edgepose.sink import SINKS, MemorySink, Sink, open_sinks
 from edgepose.sink.base import untold
 from edgepose.sink.jsonl import JsonlSink
+from samples.people import frame, poses
 from tests.helpers.broker import Broker
-from tests.helpers.people import frame, poses
 
 
 def settings(name: str, folder: Path) -> config.Sink:

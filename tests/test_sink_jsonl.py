@@ -10,7 +10,7 @@ import pytest
 from edgepose import wire
 from edgepose.core.errors import ConfigError, ReaderLeftError, SinkError
 from edgepose.sink.jsonl import JsonlSink
-from tests.helpers.people import frame, poses
+from samples.people import frame, poses
 
 
 def write(path: Path | str, *seqs: int) -> None:
@@ -79,7 +79,7 @@ def test_a_reader_that_leaves_is_a_quiet_end() -> None:
         "import sys\n"
         "from edgepose.core.errors import ReaderLeftError\n"
         "from edgepose.sink.jsonl import JsonlSink\n"
-        "from tests.helpers.people import frame, poses\n"
+        "from samples.people import frame, poses\n"
         "try:\n"
         "    with JsonlSink('-', 'board', 'door') as sink:\n"
         "        for seq in range(10000): sink.write(poses(1, seq=seq), frame())\n"

@@ -21,6 +21,7 @@ from edgepose import wire
 from edgepose.core.config import Mqtt
 from edgepose.sink.mqtt.connection import Connection
 from edgepose.sink.mqtt.sink import MqttSink, Timing
+from samples.people import frame, fresh
 from tests.helpers.broker import (
     Broker,
     Subscriber,
@@ -31,7 +32,6 @@ from tests.helpers.broker import (
     secret_file,
     wait_until,
 )
-from tests.helpers.people import frame, fresh
 
 FAST = Timing(
     answer_s=1.0, stall_s=1.0, probe_s=0.2, hold_s=0.2, backoff_s=(0.1, 0.3), patience_s=0.5, close_s=1.0, drain_s=8.0
@@ -125,7 +125,7 @@ def test_a_publisher_that_dies_is_reported_offline_by_the_broker(broker: Broker)
         "import sys, time\n"
         "from edgepose.core.config import Mqtt\n"
         "from edgepose.sink.mqtt import MqttSink\n"
-        "from tests.helpers.people import frame, fresh\n"
+        "from samples.people import frame, fresh\n"
         "sink = MqttSink(Mqtt(broker=sys.argv[1]), 'board', 'door')\n"
         "for seq in range(10**6): sink.write(fresh(seq), frame()); time.sleep(0.01)\n"
     )

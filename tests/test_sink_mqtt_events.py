@@ -25,8 +25,8 @@ from edgepose.sink.mqtt.events import INCOMING
 from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 from edgepose.sink.mqtt.sink import MqttSink, Reply, Timing, _Sent
 from edgepose.sink.mqtt.spool import Spool, disk, queue
+from samples.people import frame, fresh
 from tests.helpers.broker import PERSISTENT, Broker, Subscriber, free_port, python_broker, wait_until
-from tests.helpers.people import frame, fresh
 
 FAST = Timing(
     answer_s=1.0, stall_s=1.0, probe_s=0.1, hold_s=0.2, retry_s=0.3, backoff_s=(0.1, 0.3), patience_s=0.5,
@@ -170,7 +170,7 @@ from dataclasses import replace
 from edgepose.core.config import Mqtt
 from edgepose.sink.mqtt import events as mqtt_events
 from edgepose.sink.mqtt import MqttSink
-from tests.helpers.people import frame, fresh
+from samples.people import frame, fresh
 
 sink = MqttSink(Mqtt(broker=sys.argv[1], spool=sys.argv[2]), "board", "door")
 for who in range(int(sys.argv[3]), 10**6):

@@ -18,9 +18,9 @@ import pytest
 from edgepose.core.config import Mqtt
 from edgepose.sink.mqtt.limits import Limits, Will, limits_of, packet_bytes, weaker
 from edgepose.sink.mqtt.sink import MqttSink, Timing
+from samples.people import frame, fresh
 from tests.helpers import scripted
 from tests.helpers.broker import Broker, Subscriber, wait_until
-from tests.helpers.people import frame, fresh
 from tests.helpers.scripted import CONNACK, Scripted
 
 FAST = Timing(

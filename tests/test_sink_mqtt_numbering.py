@@ -19,9 +19,9 @@ from edgepose.sink.mqtt.numbering import BLOCK, MOST_BELOW, SETTLE_S, Bound
 from edgepose.sink.mqtt.sink import MqttSink, Timing
 from edgepose.sink.mqtt.spool import queue
 from edgepose.wire.messages import renumbered
+from samples.people import frame, fresh
 from tests.helpers import scripted
 from tests.helpers.broker import Broker, Subscriber, wait_until
-from tests.helpers.people import frame, fresh
 from tests.helpers.scripted import Scripted
 
 FAST = Timing(

@@ -17,8 +17,8 @@ from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt.lanes import MessageProperties, PosesLane
 from edgepose.sink.mqtt.state import MOST_IDS, Backoff, Changes, Outbox
 from edgepose.sink.mqtt.target import board, target
+from samples.people import poses
 from tests.helpers.broker import secret_file
-from tests.helpers.people import poses
 
 
 def taken(outbox: Outbox) -> list[int]:

@@ -12,7 +12,7 @@ from edgepose.core.poses import Layout
 from edgepose.sink.draw import COLOURS, DARK, bgr, colour_of, draw
 from edgepose.sink.overlay import OverlaySink
 from edgepose.sink.whole import unused
-from tests.helpers.people import frame, poses
+from samples.people import frame, poses
 
 
 def near(image: np.ndarray, xy: tuple[int, int], colour: tuple[int, int, int]) -> bool:

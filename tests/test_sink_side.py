@@ -14,7 +14,7 @@ from edgepose.pipeline import build
 from edgepose.sink import MemorySink, Sink, open_sinks, require_delivered
 from edgepose.sink.side import RETRY_S, SideSink
 from edgepose.source import ListSource
-from tests.helpers.people import frame, poses
+from samples.people import frame, poses
 from tests.helpers.service import picture
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.poses import COCO17, Poses
 from edgepose.follow.smooth import PRESETS, Smoother
-from tests.helpers.people import poses
+from samples.people import poses
 
 SHAPE = poses(1).xy[0].astype(np.float64)
 """(17, 2) somebody whose box is 160 pixels wide."""

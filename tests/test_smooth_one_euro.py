@@ -18,7 +18,7 @@ from edgepose.core.poses import Skeleton
 from edgepose.follow.smooth import Smoother
 from edgepose.follow.smooth.one_euro import OneEuro, Tuning
 from edgepose.follow.smooth.people import Seen
-from tests.helpers.people import poses
+from samples.people import poses
 from tests.helpers.reference_smooth import one_euro
 
 GOLDEN = Path(__file__).parent / "golden" / "one_euro_first_second.csv"

@@ -15,10 +15,10 @@ from edgepose.core.poses import COCO17, Poses
 from edgepose.follow.smooth import Smoother
 from edgepose.follow.smooth.kalman import TUNING, Kalman, act
 from edgepose.follow.smooth.people import Seen
-from tests.helpers.people import poses
-from tests.helpers.recorded import DELAYS_S, clips, detected, miss, told_by
+from samples.people import poses
+from samples.recorded import DELAYS_S, clips, detected, miss, told_by
+from samples.shared import shared
 from tests.helpers.reference_smooth import constant_velocity
-from tests.helpers.shared import shared
 
 SHAPE = poses(1).xy[0].astype(np.float64)
 """(17, 2) somebody whose box is 160 pixels wide."""

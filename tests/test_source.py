@@ -26,9 +26,9 @@ from edgepose.core.poses import Frame
 from edgepose.source import COUNTS, SOURCES, ListSource, Source, kind_of, open_source
 from edgepose.source.detect import masked
 from edgepose.source.files import natural
+from samples.shared import shared
 from tests.helpers import fake_picamera2
 from tests.helpers.fake_capture import plugged_in
-from tests.helpers.shared import shared
 
 Image = NDArray[np.uint8]
 

@@ -24,8 +24,8 @@ from edgepose.engine.surgery.net import Cut, Net
 from edgepose.engine.surgery.reading import read_model
 from edgepose.engine.surgery.writing import write_model
 from edgepose.engine.zoo import shipped_dir
-from tests.helpers import tiny_models
-from tests.helpers.shared import FOLDER
+from samples import tiny_models
+from samples.shared import FOLDER
 from tests.helpers.tiny_graphs import Tiny, contents, posenet
 
 FILES = [*sorted(shipped_dir().glob("*.tflite")), *sorted((FOLDER / "models").glob("*.tflite"))]

@@ -26,7 +26,7 @@ from edgepose.engine.zoo import verify_model
 from edgepose.estimate.preprocess import Preprocess
 from edgepose.pipeline import build
 from edgepose.source.memory import ListSource
-from tests.helpers.shared import shared
+from samples.shared import shared
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from edgepose.core.poses import Poses
 from edgepose.estimate import open_estimate
 from edgepose.follow.track import Tracker
 from edgepose.source import open_source
-from tests.helpers.shared import shared
+from samples.shared import shared
 from tests.test_track import watch
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,8 @@ from edgepose.core import config
 from edgepose.core.errors import ModelError
 from edgepose.engine import open_engine, verdicts
 from edgepose.engine.runtime import load_runtime
-from tests.helpers import accelerator, tiny_models
+from samples import tiny_models
+from tests.helpers import accelerator
 
 
 @pytest.fixture

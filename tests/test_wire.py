@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from edgepose import wire
 from edgepose.core.poses import COCO17, Poses, Skeleton
-from tests.helpers.people import poses
+from samples.people import poses
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=timezone.utc).timestamp()
 

@@ -23,7 +23,7 @@ import pytest
 from edgepose import wire
 from edgepose.core.poses import Poses, Space
 from edgepose.wire.binary import BinaryMessage
-from tests.helpers.people import poses
+from samples.people import poses
 
 READERS = Path(__file__).resolve().parents[1] / "docs" / "readers"
 NOW = 2.0201, 1_790_000_000.25

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepose import wire
-from tests.helpers.people import poses
+from samples.people import poses
 
 MESSAGE = wire.encode(poses(2), "board", "door", 2.5, 1_790_000_000.25)
 EVENT = wire.encode_event(wire.event_of(poses(1), "entered", 7, 1, "run", "board", "door", 1_790_000_000.25))

@@ -15,7 +15,7 @@ from edgepose.commands import schema as command
 from edgepose.commands.cli import main
 from edgepose.core.poses import SKELETONS
 from edgepose.wire import asyncapi, reference, schema
-from tests.helpers.people import poses
+from samples.people import poses
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 AGAIN = "regenerate it: edgepose schema --out docs/schema"

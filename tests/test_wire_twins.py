@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from edgepose import wire
 from edgepose.core.poses import Poses, Skeleton
-from tests.helpers.people import poses
+from samples.people import poses
 
 FEW = Skeleton("few", ("head", "hand", "foot"), ((0, 1),), (0.1, 0.1, 0.1))
 WALL = 1_790_000_000.25

@@ -12,8 +12,8 @@ import pytest
 from edgepose.core.errors import ModelError
 from edgepose.engine.manifest import read_manifest
 from edgepose.engine.zoo import find_model, list_models, shipped_dir, verify_model
-from tests.helpers import tiny_models
-from tests.helpers.shared import shared
+from samples import tiny_models
+from samples.shared import shared
 
 SHIPPED = sorted(shipped_dir().glob("*.toml"))
 

@@ -24,7 +24,7 @@ import pytest
 from edgepose.core import config
 from edgepose.core.errors import FrameLostError
 from edgepose.engine import Engine
-from tests.helpers import tiny_models
+from samples import tiny_models
 from tests.helpers.tiny_graphs import Tiny
 
 HERE = Path(__file__).resolve().parents[1] / "delegate"

@@ -15,8 +15,8 @@ from edgepose.core import config
 from edgepose.core.poses import COCO17, OPENPOSE18, HeadSpec, Poses, Skeleton
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
+from samples.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
 from tests import test_decode_ae, test_decode_scmap
-from tests.helpers.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden"
 TRUNK = Skeleton(

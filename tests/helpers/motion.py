@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.poses import COCO17, Poses, Skeleton
-from tests.helpers.crowds import STANDING
+from samples.crowds import STANDING
 
 F = np.float32
 Path = Callable[[float], tuple[float, float]]

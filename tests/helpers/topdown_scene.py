@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.poses import SKELETONS, HeadSpec, Poses
-from tests.helpers.raw_heads import Head, decode, gaussians, head
+from samples.raw_heads import Head, decode, gaussians, head
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SCORES = {"min_person_score": 0.1, "min_joint_score": 0.1}

@@ -23,7 +23,7 @@ from edgepose.engine.runtime import load_runtime
 from edgepose.engine.zoo import shipped_dir
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.preprocess import Preprocess
-from tests.helpers import tiny_models
+from samples import tiny_models
 
 PICTURES = Path(__file__).parents[2] / "edgepose" / "lab" / "demo" / "pictures"
 

@@ -15,7 +15,7 @@ from edgepose.core import config
 from edgepose.core.poses import COCO17, HeadSpec
 from edgepose.estimate.decode import open_decoder
 from edgepose.estimate.decode.paf import OPENPOSE_LIMBS
-from tests.helpers.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
+from samples.crowds import AS_IS, FRAME, crowd, fields, heatmaps, raw_heads
 from tools.benches import upsampled
 from tools.benches.row import Row, interleaved_ms
 

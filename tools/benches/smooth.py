@@ -13,9 +13,9 @@ from edgepose.core.poses import COCO17, Poses
 from edgepose.follow.smooth import PRESETS, Smoother
 from edgepose.pipeline import build
 from edgepose.sink import MemorySink
-from tests.helpers.people import poses
-from tests.helpers.recorded import DELAYS_S, NOISE, clips, detected, miss, told_by
-from tests.helpers.shared import FOLDER
+from samples.people import poses
+from samples.recorded import DELAYS_S, NOISE, clips, detected, miss, told_by
+from samples.shared import FOLDER
 from tools.benches.row import Row, SkipRowError, interleaved_ms
 
 MOCAP = FOLDER / "data/mocap/cmu_01_02_h36m17_30fps.npz"

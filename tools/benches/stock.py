@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.helpers.shared import FOLDER
+from samples.shared import FOLDER
 from tools.benches.row import SkipRowError
 
 NAME = "movenet_single_pose_lightning_ptq.tflite"

@@ -18,7 +18,7 @@ KINDS = 128
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(include=["edgepose", "tomllib", "json"]):
-    from tests.helpers.fuzz_targets import JSON_TARGETS, TARGETS, mutate_json
+    from samples.fuzz_targets import JSON_TARGETS, TARGETS, mutate_json
 
 
 def words_file(name: str, words: tuple[str, ...]) -> str:

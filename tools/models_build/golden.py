@@ -20,7 +20,7 @@ from models_build.pictures import read_picture
 from models_build.recipes import MULTI_HEADS, RECIPES, STRIDE, Recipe
 from models_build.tfjs import read_graph
 from models_build.tflite import output_name
-from tests.helpers.reference_movenet import read_multi, read_single
+from samples.reference_movenet import read_multi, read_single
 
 TFJS = ("@tensorflow/tfjs-core@4.22.0", "@tensorflow/tfjs-backend-cpu@4.22.0", "@tensorflow/tfjs-converter@4.22.0")
 SCRIPT = Path(__file__).with_name("original.mjs")

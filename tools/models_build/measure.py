@@ -14,7 +14,7 @@ from models_build.build import Builder
 from models_build.environment import BuildError, say
 from models_build.manifest import ACCURACY, write_manifest
 from models_build.recipes import MULTI_HEADS, Recipe
-from tests.helpers import quality
+from samples import quality
 
 SETS = ("coco_mini_train", "mmpose_mix", "tflite_examples", "lspet_public_400")
 """Folders looked for; what is absent is left out."""

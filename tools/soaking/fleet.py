@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edgepose import wire
 from edgepose.core import config
-from tests.helpers import people
+from samples import people
 from tools.soaking.broker import NAME, PASSWORD, READER, READER_PASSWORD, Broker
 from tools.soaking.reader import wall_of
 

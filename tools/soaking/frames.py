@@ -24,7 +24,7 @@ from edgepose.engine import Engine, open_engine
 from edgepose.estimate import Found
 from edgepose.service.vitals import open_files
 from edgepose.source.base import BaseSource
-from tests.helpers import people, tiny_models
+from samples import people, tiny_models
 from tools.soaking.broker import NAME, PASSWORD, Broker
 from tools.soaking.report import FILES_STEP, MEMORY_STEP_MIB
 from tools.soaking.service import rss_bytes

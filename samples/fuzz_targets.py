@@ -39,7 +39,7 @@ from edgepose.wire.recording.chunks import DEFLATED, FRAMES, HEAD, MAGIC, SYNC, 
 LONGEST_ERROR = 4000
 """Characters of a message; it may hold one refused value, cut."""
 
-CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+CORPUS = Path(__file__).resolve().parents[1] / "tests" / "corpus"
 """A .zip of inputs for each target, written by `tools/fuzz --keep`."""
 
 

@@ -12,7 +12,7 @@ from edgepose.core import config
 from edgepose.core.poses import H36M17
 from edgepose.follow.smooth import Smoother
 from edgepose.kernels import Choice
-from tests.helpers.people import poses
+from samples.people import poses
 
 NOISE = 0.0075
 """A detector's noise on each axis, body sizes: MoveNet Lightning's on a person 222 pixels high, tfjs_pose_1.mp4."""

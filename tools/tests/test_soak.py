@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from edgepose import wire
 from edgepose.core.poses import Poses
-from tests.helpers.people import poses
+from samples.people import poses
 from tools.soaking.camera import Camera
 from tools.soaking.clock import Clock
 from tools.soaking.disk import Disk

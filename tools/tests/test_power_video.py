@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.poses import Frame
 from edgepose.estimate import open_estimate
-from tests.helpers.shared import shared
+from samples.shared import shared
 from tools.simulating.compare import Run, agreement, both, delays_s
 from tools.simulating.cutouts import backgrounds, cutouts
 from tools.simulating.scene import Scene, Visit, walk
