@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgepose.core.errors import ModelError
-from tests.helpers.raw_heads import Head, decode, head
+from samples.raw_heads import Head, decode, head
 
 SIZE_WH = 256, 192
 OPTIONS = {"input_wh": list(SIZE_WH), "min_person_score": 0.3, "min_joint_score": 0.3}
