@@ -13,7 +13,7 @@ from edgepose.meaning.angles import JOINT_ANGLES, SEGMENT_ANGLES, joint_angles, 
 from edgepose.meaning.body import Body, Scale
 from edgepose.meaning.features import FEATURES, Table
 from edgepose.meaning.posture import POSTURES
-from tests.helpers.bodies import BENT, KNEELING, LYING, SITTING, SIZE_WH, STANDING, Stick
+from samples.bodies import BENT, KNEELING, LYING, SITTING, SIZE_WH, STANDING, Stick
 
 BENT_LEGS = Stick(thighs=(90.0, 45.0), shanks=(0.0, 0.0), arms=(90.0, 180.0), forearms=(180.0, 180.0))
 ANGLES = {

@@ -18,7 +18,7 @@ from edgepose.meaning.shipped import shipped
 from edgepose.meaning.summary import summary
 from edgepose.pipeline.meaning import read_rules
 from edgepose.service.homeassistant_rules import entities
-from tests.helpers.bodies import STANDING, Floats, Stick, film, meaning_of, one, seen, told, words
+from samples.bodies import STANDING, Floats, Stick, film, meaning_of, one, seen, told, words
 
 # 100 pixels are a metre, seen straight from above
 GROUND = (

@@ -21,8 +21,8 @@ from edgepose.service.homeassistant import discovery
 from edgepose.service.prometheus import as_text, rule_families
 from edgepose.sink.jsonl import JsonlSink
 from edgepose.sink.rules import RulesOnPicture
+from samples.bodies import STANDING, film, one, seen, told
 from samples.people import frame
-from tests.helpers.bodies import STANDING, film, one, seen, told
 from tests.test_meaning_rules import fall, squat
 from tests.test_recording import file_of
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.helpers.bodies import SITTING, STANDING, Floats, Stick, film, meaning_of, one, seen, told, words
+from samples.bodies import SITTING, STANDING, Floats, Stick, film, meaning_of, one, seen, told, words
 
 SQUATS = '[[rule]]\nkind = "reps"\nsignal = "knee"\nenter = 70\nexit = 30\n'
 POSTURE = '[[rule]]\nkind = "posture"\n'

@@ -26,8 +26,8 @@ from edgepose.lab.view.reel import BLOCK, Reel
 from edgepose.lab.view.serve import picture_route, routes
 from edgepose.lab.view.server import HEADERS, PAGE, Server, is_loopback, split
 from edgepose.pipeline.replay.play import Plan
+from samples.people import poses
 from tests.helpers.broker import Broker, Subscriber, wait_until
-from tests.helpers.people import poses
 from tests.helpers.service import Camera, Looks, picture
 from tests.test_recording import file_of
 

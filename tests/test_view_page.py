@@ -25,9 +25,9 @@ from edgepose.lab.view.server import Server
 from edgepose.meaning import rules_of
 from edgepose.pipeline.power.ignore import polygons_of
 from edgepose.pipeline.replay.play import Plan
+from samples.people import poses
 from tests.helpers.broker import Broker, Subscriber, wait_until
 from tests.helpers.chromium import Chromium
-from tests.helpers.people import poses
 from tests.test_view import event, recording
 
 EVIL = "<img src=x onerror=alert(1)>"

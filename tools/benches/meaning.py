@@ -10,7 +10,7 @@ import tomllib
 
 from edgepose.core.poses import COCO17
 from edgepose.meaning import Meaning, rules_of
-from tests.helpers.bodies import SIZE_WH, STANDING, seen
+from samples.bodies import SIZE_WH, STANDING, seen
 from tools.benches.row import Row, interleaved_ms
 
 HZ = 30.0
