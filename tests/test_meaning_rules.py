@@ -84,6 +84,19 @@ def test_a_squat_that_is_not_deep_does_not_count() -> None:
     assert told(SQUATS, shallow) == []
 
 
+def test_somebody_who_shifts_about_between_repetitions_is_not_counted() -> None:
+    """Five squats to 90 degrees, then bends to 75 that alone would count; the far end is at 45 here."""
+
+    def pose(t: float) -> Mapping[int, Floats]:
+        deep = 1.0 if t < 10 else 0.7
+        bend = (55 - 55 * np.cos(np.pi * t)) * deep
+        return one(replace(STANDING, thighs=(bend / 2, bend / 2), shanks=(-bend / 2, -bend / 2), wide=0.0))
+
+    toml = SQUATS.replace("70", "45")
+    assert [event.what for event in told(toml, film(pose, 16.0))].count("rep") == 5
+    assert [event.what for event in told(toml, film(lambda t: pose(t + 10), 6.0))].count("rep") == 3
+
+
 def test_hidden_knees_are_unknown_and_count_nothing() -> None:
     def pose(t: float) -> Mapping[int, Floats]:
         xy = squat(t).xy

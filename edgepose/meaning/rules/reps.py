@@ -21,11 +21,15 @@ from edgepose.meaning.stations import Station, apart
 
 Floats = NDArray[np.float64]
 AUTO = "auto"
+SHALLOW, SHALLOW_AFTER = 0.75, 4
+"""After so many of a set, one that moves less than this part of what is usual in it is somebody who shifts about."""
+USUAL = 0.3
+"""How much each repetition counts in what is usual."""
 LEAST_AUTO = 2
 """One that nobody declared is no exercise."""
 LATE_S = 4.0
 """Without a repetition for so long, auto looks whether the set is over."""
-TWIN_S, TWIN_TORSO = 0.6, 0.6
+TWIN_S, TWIN_TORSO = 0.7, 1.0
 """Two repetitions that near in time and place are one person's who is seen twice."""
 BENDS = ("knee", "hip")
 """Signals that are counted as if seen from the side: a squat towards the camera shows little of its bend."""
@@ -75,6 +79,8 @@ class Reps(Rule):
         self._last = np.zeros(0)
         """(S,) when the last repetition was done, seconds."""
         self._first = np.zeros(0)
+        self._usual = np.zeros(0)
+        """(S,) how far the signal goes in a repetition of this set."""
         self._low, self._high = np.zeros(0), np.zeros(0)
         """(S,) of the signal since then."""
         if not self._auto:
@@ -89,6 +95,7 @@ class Reps(Rule):
     def grow(self, room: int) -> None:
         more = room - len(self._count)
         self._count = np.concatenate((self._count, np.zeros(more, np.intp)))
+        self._usual = np.concatenate((self._usual, np.zeros(more)))
         self._last, self._first = (np.concatenate((one, np.full(more, np.nan))) for one in (self._last, self._first))
         self._low, self._high = (np.concatenate((one, np.full(more, np.nan))) for one in (self._low, self._high))
         if self._periods:
@@ -111,12 +118,17 @@ class Reps(Rule):
         if duration < self._cfg.min_period_s or (self._cfg.min_range and not high - low >= self._cfg.min_range):
             self.tally.suppressed += 1
             return
+        if self._count[slot] >= SHALLOW_AFTER and high - low < SHALLOW * self._usual[slot]:
+            self.tally.suppressed += 1
+            return
         twin = self._twin(moment, slot, onset_t)
         if twin is not None:
             self.tally.suppressed += 1
             self._count[slot] = self._count[twin] = max(self._count[slot], self._count[twin])
             self._last[slot] = self._last[twin]
             return
+        usual = self._usual[slot] if self._count[slot] else high - low
+        self._usual[slot] = usual + USUAL * (high - low - usual)
         facts: dict[str, Any] = {"range": [round(low, 2), round(high, 2)]}
         if self._sides:
             left, right = (moment.value(person, side) for side in self._sides)
