@@ -129,6 +129,7 @@ class FinderRefiner:
         # who waited longest first; strangers, who share a turn, by what the finder said
         people.sort(key=lambda who: (self.turns.get(who.track_id, 0), -who.raw))
         seen = [detection for who in people if (detection := self._detect(frame, who)) is not None]
+        self._resolve(expected, seen)
         poses = self._poses(frame, seen, self.gate_still if expected is None else self.gate_live)
         return Found(poses, began_t, self._inferred_t, time.monotonic())
 
@@ -194,6 +195,17 @@ class FinderRefiner:
             seen.chance = self._moving(seen.chance, box)
         self._remember(who, frame.t, seen is not None and seen.chance >= self.pair.stay)
         return self._as_found(who) if seen is None else seen
+
+    def _resolve(self, expected: Poses | None, seen: list[Detection]) -> None:
+        """End the doubt about whoever was detected anew where they were expected."""
+        if expected is None or not self.doubtful:
+            return
+        anew = [one.xy for one in seen if not one.who.expected and one.chance >= self.pair.stay]
+        for row, identity in enumerate(expected.track_id.tolist()):
+            if identity in self.doubtful and anew:
+                alike = oks.oks(expected.xy[row], np.stack(anew), self.sigmas)
+                if alike.max() >= SAME_POSE:
+                    self.doubtful.discard(identity)
 
     def _view(self, who: Candidate, t: float) -> View:
         """How to look at somebody."""
