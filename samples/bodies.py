@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import tomllib
 from numpy.typing import NDArray
 
 from edgepose.core.poses import COCO17, Poses, Skeleton
 from edgepose.meaning import Event, Meaning, rules_of
 from edgepose.meaning.engine import all_of
+from samples.toml import tomllib
 
 Floats = NDArray[np.float64]
 SIZE_WH = (640, 480)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import tomllib
 
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import AIC14, BLAZEPOSE4
 from edgepose.meaning import rules_of
 from samples.bodies import meaning_of
+from samples.toml import tomllib
 
 ZONE = '[[zone]]\nname = "bed"\npolygon_px = [[10, 10], [100, 10], [100, 100], [10, 100]]\n'
 GROUND = (

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tomllib
 
 from edgepose import wire
 from edgepose.core import config
@@ -26,6 +25,7 @@ from edgepose.meaning import rules_of
 from edgepose.pipeline.power.ignore import polygons_of
 from edgepose.pipeline.replay.play import Plan
 from samples.people import poses
+from samples.toml import tomllib
 from tests.helpers.broker import Broker, Subscriber, wait_until
 from tests.helpers.chromium import Chromium
 from tests.test_view import event, recording

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import tomllib
 
 from edgepose.core.poses import COCO17
 from edgepose.meaning import Meaning, rules_of
 from samples.bodies import SIZE_WH, STANDING, seen
+from samples.toml import tomllib
 from tools.benches.row import Row, interleaved_ms
 
 HZ = 30.0
