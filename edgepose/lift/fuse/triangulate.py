@@ -64,7 +64,7 @@ def triangulate(origin: Array, direction: Array, weight: Array) -> Points:
     across = np.eye(3) - direction[..., :, None] * direction[..., None, :]
     depth = np.full(weight.shape, FIRST_DEPTH_M)
     for turn in range(len(origin) + 1):
-        xyz, off, depth = _meet(origin, direction, across, np.where(kept, weight / depth**2, 0))
+        xyz, off, depth = meet(origin, direction, across, np.where(kept, weight / depth**2, 0))
         off = np.where(kept, off, 0)
         wrong = (off.max(axis=0) > CUT_M) & (kept.sum(axis=0) > 2)
         if turn and not wrong.any():
@@ -78,7 +78,7 @@ def triangulate(origin: Array, direction: Array, weight: Array) -> Points:
     return Points(np.where(good[:, None], xyz, np.nan), np.where(good[:, None], sigma, np.nan), gap, kept & good)
 
 
-def _meet(origin: Array, direction: Array, across: Array, weight: Array) -> tuple[Array, Array, Array]:
+def meet(origin: Array, direction: Array, across: Array, weight: Array) -> tuple[Array, Array, Array]:
     """Points (K, 3) nearest to their rays, distances (C, K) from them and depths (C, K) along them."""
     matrix = np.einsum("ck,ckij->kij", weight, across) + np.eye(3) * 1e-9
     right = np.einsum("ck,ckij,cj->ki", weight, across, origin)
