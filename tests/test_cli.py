@@ -80,7 +80,7 @@ def test_every_command_is_one_file_with_help_examples_arguments_and_run(
     shown = capsys.readouterr().out
     assert command.EXAMPLES in shown
     assert main([]) == 0
-    assert re.search(rf"^    {name} ", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(rf"^    {name}( |$)", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_folder_of_pictures_becomes_a_line_of_json_each() -> None:
