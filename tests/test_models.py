@@ -151,7 +151,7 @@ def test_a_model_says_where_it_is_from_and_what_it_scored(name: str) -> None:
 
 @each_model
 def test_nobody_is_seen_in_black(name: str) -> None:
-    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("ai_edge_litert.interpreter")
     manifest, content = model(name)
     run, (height, width) = quality.open_model(content)
     center = run(np.zeros((height, width, 3), np.uint8))["edgepose/center"]
@@ -169,7 +169,7 @@ def crowd() -> list[quality.Person]:
 @pytest.fixture(scope="module")
 def stock_oks(crowd: list[quality.Person]) -> NDArray[np.float64]:
     """OKS of each person with the whole int8 model that people use today."""
-    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("ai_edge_litert.interpreter")
     content = shared("models/movenet_single_pose_lightning_ptq.tflite").read_bytes()
     return quality.crop_oks(crowd, quality.whole_model(content))
 

@@ -1,4 +1,4 @@
-"""The trained network as a .tflite file: batch norms folded, weights in int8 with a scale a row, all else float."""
+"""The trained network as a .tflite file: batch norms folded, weights in int8, all else float."""
 
 from __future__ import annotations
 
@@ -55,16 +55,30 @@ class _Graph:
         return output
 
     def linear(self, name: str, source: int, layer: Layer, relu: bool, quantised: bool) -> int:
+        """A layer; quantised, each row is brought to one size first and multiplied back behind it.
+
+        That is a scale a row in operators that every runtime has: tflite-runtime 2.14 knows one scale a tensor here.
+        """
         weight, bias = layer
-        scale = np.abs(weight).max(axis=1) / 127 if quantised else None
-        data = weight if scale is None else np.round(weight / scale[:, None]).astype(np.int8)
+        if not quantised:
+            return self._connected(name, source, weight, bias, relu, None)
+        row = np.abs(weight).max(axis=1) / 127
+        step = float(row.mean())
+        data = np.round(weight / row[:, None]).astype(np.int8)
+        level = self._connected(f"{name}/level", source, data, (bias * step / row).astype(np.float32), relu, step)
+        back = self.tensor(f"{name}/row", (1, len(row)), (row / step).astype(np.float32))
+        output = self.tensor(name, (1, len(row)))
+        kind = schema.BuiltinOptions.MulOptions
+        return self.op(schema.BuiltinOperator.MUL, [level, back], output, kind, schema.MulOptionsT())
+
+    def _connected(
+        self, name: str, source: int, weight: NDArray[Any], bias: NDArray[Any], relu: bool, step: float | None
+    ) -> int:
         options = schema.FullyConnectedOptionsT()
         options.fusedActivationFunction = int(relu)
-        inputs = [
-            source,
-            self.tensor(f"{name}/weight", weight.shape, data, scale),
-            self.tensor(f"{name}/bias", bias.shape, bias),
-        ]
+        scale = None if step is None else np.array([step])
+        weights = self.tensor(f"{name}/weight", weight.shape, weight, scale)
+        inputs = [source, weights, self.tensor(f"{name}/bias", bias.shape, bias)]
         output = self.tensor(name, (1, len(bias)))
         return self.op(
             schema.BuiltinOperator.FULLY_CONNECTED, inputs, output, schema.BuiltinOptions.FullyConnectedOptions, options
@@ -82,7 +96,7 @@ class _Graph:
         for code in self.codes:
             row = schema.OperatorCodeT()
             fully = code == schema.BuiltinOperator.FULLY_CONNECTED
-            row.builtinCode, row.deprecatedBuiltinCode, row.version = code, min(code, 127), 12 if fully else 1
+            row.builtinCode, row.deprecatedBuiltinCode, row.version = code, min(code, 127), 3 if fully else 1
             self.model.operatorCodes.append(row)
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), b"TFL3")
