@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,7 @@ import numpy as np
 import pytest
 
 from edgepose import wire
+from edgepose.commands import cli
 from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
 from edgepose.lab.view import qr
@@ -28,7 +35,7 @@ from edgepose.lab.view.server import HEADERS, PAGE, Server, is_loopback, split
 from edgepose.pipeline.replay.play import Plan
 from samples.people import poses
 from tests.helpers.broker import Broker, Subscriber, wait_until
-from tests.helpers.service import Camera, Looks, picture
+from tests.helpers.service import PICTURES, Camera, Looks, picture
 from tests.test_recording import file_of
 
 ROOT, NAMES = "edgepose/hall/door", ("hall", "door")
@@ -398,3 +405,90 @@ def test_a_code_in_a_terminal_has_its_quiet_zone() -> None:
     lines = qr.shown("http://x/").splitlines()
     assert len({len(line) for line in lines}) == 1
     assert set(lines[0]) - set("\033[97;40m0") == {"█"}
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+@contextmanager
+def viewing(*words: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command in a process of its own, and the address that it prints."""
+    command = [sys.executable, "-m", "edgepose", "view", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    told = []
+    try:
+        for line in process.stdout:
+            told.append(line)
+            if line.startswith("http://"):
+                break
+        else:
+            pytest.fail(f"it ended: {''.join(told)}")
+        yield process, told[-1].strip()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def get(url: str, name: str) -> Any:
+    with urllib.request.urlopen(url + name, timeout=30) as answer:  # noqa: S310 (ours)
+        return json.load(answer)
+
+
+def test_the_command_shows_a_broker_and_ends_well_by_ctrl_c(tmp_path: Path) -> None:
+    with (
+        Broker(tmp_path) as broker,
+        Subscriber(broker.port) as board,
+        viewing("--broker", broker.url) as (process, url),
+    ):
+        assert url.startswith("http://127.0.0.1:")
+        board.publish(f"{ROOT}/poses", message(3))
+        wait_until(lambda: ROOT in get(url, "next?after=0")["cameras"], "the camera to come")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+def test_the_command_shows_a_recording(tmp_path: Path) -> None:
+    with viewing(recording(tmp_path / "day.epr", 70)) as (_process, url):
+        wait_until(lambda: get(url, "reels")[0]["done"], "all of it to be read")
+        assert get(url, "reels")[0]["name"] == "day.epr"
+        assert len(get(url, "block?reel=0&block=1")) == 6
+
+
+def test_the_command_shows_a_source_and_publishes_nothing(tmp_path: Path) -> None:
+    source = ("--source", PICTURES / "astronaut.jpg", "--source.loop", "--model", "light", "--decode.kernels", "numpy")
+    with Broker(tmp_path) as broker, Subscriber(broker.port) as seen:
+        settings = tmp_path / "edgepose.toml"
+        settings.write_text(f'[sink.mqtt]\nbroker = "{broker.url}"\n[sink.jsonl]\npath = "{tmp_path}/poses.jsonl"\n')
+        with viewing("--config", settings, *source, "--device", "hall") as (_process, url):
+            shown: dict[str, Any] = {}
+
+            def came() -> bool:
+                shown.update(get(url, "next?after=0")["cameras"].get("edgepose/hall/camera", {}))
+                return "poses" in shown
+
+            wait_until(came, "poses to come", 60)
+            assert len(shown["poses"]["people"]) == 1
+        assert not seen.messages
+        assert not (tmp_path / "poses.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nothing to look at"),
+        (["a.epr", "b.epr", "c.epr"], "3 recordings"),
+        (["missing.epr"], "missing.epr: No such file"),
+        (["--broker", "mqtt://127.0.0.1:1"], "cannot be reached"),
+        (["--broker", "mqtt://127.0.0.1:1", "--listen", "8000"], "cannot be reached|HOST:PORT"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_in_a_line(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["view", *words]) != 0
+    error = capsys.readouterr().err
+    assert re.search(said, error)
+    assert "Traceback" not in error

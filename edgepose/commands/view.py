@@ -117,7 +117,8 @@ class _Source:
 
         try:
             run_source(self._cfg, self._sink, ready)
-            log.info("the source has ended; the page stays until Ctrl-C")
+            if not self._stopped.is_set():
+                log.info("the source has ended; the page stays until Ctrl-C")
         except BaseException as error:  # noqa: BLE001 (raised again in the thread that waits)
             self._error = error
             self._stopped.set()

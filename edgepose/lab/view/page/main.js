@@ -4,7 +4,7 @@ import { counted, el, say } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { follow } from "./feed.js";
 import { Player } from "./player.js";
-import { Tile } from "./tile.js";
+import { Tile, fact } from "./tile.js";
 
 const MOST_EVENTS = 100;
 const THEMES = ["system", "dark", "light"];
@@ -71,7 +71,7 @@ const SAYS = { entered: "entered", left: "left" };
 
 function addEvent(where, event) {
   const what = SAYS[event.type] ?? [event.rule || event.type, event.what, event.phase === "once" ? "" : event.phase].filter(Boolean).join(" ");
-  const facts = Object.entries(event.facts ?? {}).filter(([, value]) => typeof value !== "object").map(([key, value]) => `${key} ${typeof value === "number" ? Math.round(value * 100) / 100 : value}`);
+  const facts = Object.entries(event.facts ?? {}).map(fact).filter(Boolean);
   const taken = new Date(event.captured);
   const time = Number.isFinite(event.at_s) ? `${event.at_s.toFixed(1)} s` : Number.isNaN(taken.getTime()) ? "" : taken.toLocaleTimeString();
   const line = el("li", { class: SAYS[event.type] ? event.type : "rule" },

@@ -29,15 +29,16 @@ export function drawPicture(canvas, { message, bones, rows, dark, image, dashed 
     pen.globalAlpha = 1;
   }
   const told = [];
-  pen.lineCap = "round";
   message.people.forEach((person, row) => {
     const trail = rows[row]?.trail ?? [];
+    pen.lineCap = "butt"; // round ones would overlap, and show it
     for (let point = 1; point < trail.length; point++) {
       const age = (trail[trail.length - 1][0] - trail[point][0]) / 3;
       pen.strokeStyle = colour(person.id, dark, 0.55 * (1 - age));
       pen.lineWidth = (1 + 2 * (1 - age)) * ratio;
       stroke(pen, at(trail[point - 1].slice(1)), at(trail[point].slice(1)));
     }
+    pen.lineCap = "round";
     told.push(drawPerson(pen, person, bones, at, { dark, ratio, dashed, size: width * scale }));
   });
   return { seq: message.seq, size_wh: message.size_wh, scale, people: told };

@@ -43,7 +43,7 @@ export class Player {
     this.time.addEventListener("pointerdown", (event) => (this.time.setPointerCapture(event.pointerId), seek(event)));
     this.time.addEventListener("pointermove", (event) => this.time.hasPointerCapture(event.pointerId) && seek(event));
     const row = el("div", { class: "row" }, this.playButton,
-      button("⏮", "A frame back (←)", () => this.step(-1)), button("⏭", "A frame on (→)", () => this.step(1)), this.speedBox, this.clock);
+      button("‹", "A frame back (←)", () => this.step(-1)), button("›", "A frame on (→)", () => this.step(1)), this.speedBox, this.clock);
     if (this.reels.length === 2) {
       row.append(el("button", { type: "button", text: "Compare in one", title: `draw ${this.reels[1].name} over ${this.reels[0].name}, dotted`, "aria-pressed": false, onclick: (event) => this.compare(event.target) }));
     }

@@ -242,20 +242,29 @@ export class Tile {
 
 const round = (value) => (Number.isFinite(value) ? String(Math.round(value * 100) / 100) : "–");
 
-/** What a rule says of all together, else of each. */
+const UNSAID = new Set(["kind", "people", "station", "id", "on", "safety_rated", "unknown"]);
+const UNITS = { s: "s", m: "m", deg: "°", px: "px", min: "/min", hz: "Hz" };
+
+/** "distance_m", 0.62 is "distance 0.62 m"; nothing is said of what is not so, or not yet. */
+export function fact([key, value]) {
+  if (UNSAID.has(key) || value === null || value === false || value === 0 || value === "") return "";
+  if (value === true) return words(key);
+  if (Array.isArray(value)) return value.map(String).join(", ");
+  if (typeof value === "string") return value;
+  if (typeof value !== "number") return "";
+  const unit = UNITS[key.split("_").at(-1)];
+  return unit ? `${words(key.slice(0, key.lastIndexOf("_")))} ${round(value)}\u202f${unit}` : `${words(key)} ${round(value)}`;
+}
+
+/** What a rule says of all together, and of each what is not the same. */
 function ruleText(rule) {
-  const pairs = (of) =>
-    Object.entries(of)
-      .filter(([key, value]) => !["kind", "people", "station", "id", "on", "safety_rated", "unknown"].includes(key) && value !== null && value !== false)
-      .map(([key, value]) => (value === true ? words(key) : typeof value === "number" ? `${words(key)} ${round(value)}` : Array.isArray(value) ? value.map(String).join(", ") : typeof value === "object" ? "" : String(value)))
-      .filter(Boolean);
-  const all = pairs(rule);
-  if (rule.on !== undefined && !all.length) all.push(rule.on ? "yes" : "no");
+  const facts = (of) => Object.entries(of).map(fact).filter(Boolean);
+  const all = facts(rule).join(", ") || (rule.count === 0 ? "0" : rule.on === undefined ? "" : rule.on ? "yes" : "no");
   const each = (rule.people ?? []).slice(0, 4).map((person) => {
-    const who = person.id > 0 ? `${person.id}: ` : "";
-    return who + (person.unknown ? `cannot tell, ${person.unknown}` : pairs(person).slice(0, 4).join(", ") || (person.on ? "yes" : "no"));
+    const says = person.unknown ? `cannot tell, ${person.unknown}` : facts(person).slice(0, 2).join(", ");
+    return says && `${person.id > 0 ? `${person.id}: ` : ""}${says}`;
   });
-  return [all.join(", "), ...each].filter(Boolean).join(" · ") || "nobody";
+  return [all, ...each].filter(Boolean).join(" · ") || "nobody";
 }
 
 const words = (key) => key.replaceAll("_", " ");
