@@ -14,6 +14,7 @@ from edgepose.core.errors import ConfigError, SinkError
 from edgepose.core.poses import COCO17, MPII16, Poses, Space
 from edgepose.sink.export import FORMATS
 from edgepose.sink.export.bvh import euler_zxy
+from edgepose.sink.export.gltf import quaternions
 from edgepose.sink.export.motion import Gathered, resampled
 from edgepose.sink.export.rig import BONES, forward, rigged, targets
 from samples.people import frame
@@ -159,6 +160,63 @@ def test_bones_keep_their_length_and_people_their_file(tmp_path: Path) -> None:
     assert np.ptp(length) < 1e-9
 
 
+# ------------------------------------------------------------------------------------------------ glTF
+
+
+def test_quaternions_turn_as_their_matrices_do() -> None:
+    random = np.random.default_rng(3)
+    q = random.normal(size=(200, 4))
+    q[:4] = np.eye(4)  # half turns about each axis, and none
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    turn = _turned(q)
+    found = quaternions(turn)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(_turned(found), turn, atol=1e-12)
+    assert ((found[1:] * found[:-1]).sum(axis=1) >= 0).all()
+
+
+def _turned(q: Array) -> Array:
+    """(F, 3, 3) of quaternions x, y, z, w: each axis as q a q* has it."""
+    axes = np.eye(3)
+    vector, real = q[:, None, :3], q[:, None, 3:]
+    once = 2 * np.cross(vector, axes[None])
+    turned: Array = axes[None] + real * once + np.cross(vector, once)
+    return np.swapaxes(turned, 1, 2)
+
+
+def test_pygltflib_finds_the_joints_where_our_own_kinematics_does(tmp_path: Path) -> None:
+    pygltflib = pytest.importorskip("pygltflib", reason="pip install pygltflib: another reader of glTF")
+    frames = [solid(number / 30, sway(number / 30), STANDING, ids=(4, 9)) for number in range(31)]
+    file = pygltflib.GLTF2().load(str(export("gltf", tmp_path / "a.glb", *frames)))
+    gathered = Gathered()
+    for poses in frames:
+        gathered.add(poses)
+    binary, (animation,) = file.binary_blob(), file.animations
+
+    def values(accessor: int) -> Array:
+        what = file.accessors[accessor]
+        view = file.bufferViews[what.bufferView]
+        found = np.frombuffer(binary, "<f4", view.byteLength // 4, view.byteOffset).reshape(what.count, -1)
+        np.testing.assert_allclose(what.max, found.max(axis=0))
+        return found.astype(float)
+
+    moves = {(one.target.node, one.target.path): animation.samplers[one.sampler] for one in animation.channels}
+    assert len(file.scenes[0].nodes) == 2
+    for root, motion in zip(file.scenes[0].nodes, gathered.motions(), strict=True):
+        assert file.nodes[root].name == f"person_{motion.identity}_Hips"
+        ours = forward(rigged(motion.xyz, COCO17.joints))
+        np.testing.assert_allclose(values(moves[root, "rotation"].input)[:, 0], np.arange(31) / 30, atol=1e-6)
+
+        def check(node: int, world: Array, at: Array, ours: Array = ours, root: int = root) -> None:
+            np.testing.assert_allclose(at, ours[:, node - root], atol=1e-5)
+            turn = moves.get((node, "rotation"))
+            carried = world @ _turned(values(turn.output)) if turn else world
+            for child in file.nodes[node].children or ():
+                check(child, carried, at + carried @ np.array(file.nodes[child].translation))
+
+        check(root, np.tile(np.eye(3), (31, 1, 1)), values(moves[root, "translation"].output))
+
+
 # ------------------------------------------------------------------------------------------------ TRC, C3D
 
 
@@ -229,14 +287,14 @@ def test_a_2d_recording_lies_in_a_plane_and_says_so(kind: str, tmp_path: Path) -
         assert b"planar" in path.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d"])
+@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d", "gltf"])
 def test_a_recording_without_people_is_an_empty_file_or_folder(kind: str, tmp_path: Path) -> None:
     path = export(kind, tmp_path / "out", *(flat(0, t=n / 30) for n in range(3)))
     assert path.exists()
     assert kind != "bvh" or not list(path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d"])
+@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d", "gltf"])
 def test_metres_after_pixels_are_refused(kind: str, tmp_path: Path) -> None:
     sink = FORMATS[kind](tmp_path / "out")
     sink.write(solid(0.0, STANDING), frame())

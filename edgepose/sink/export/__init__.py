@@ -1,4 +1,4 @@
-"""Poses in other programs' files: COCO json, CSV, OpenPose-style json, BVH, TRC, C3D. Rows of FORMATS are sinks."""
+"""Poses in other programs' files: COCO json, CSV, OpenPose's json, BVH, glTF, TRC, C3D. Rows of FORMATS are sinks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,26 @@ from pathlib import Path
 from edgepose.sink.export.bvh import BvhFolder
 from edgepose.sink.export.c3d import C3dFile
 from edgepose.sink.export.coco import CocoFile, CocoResults
+from edgepose.sink.export.gltf import GltfFile
+from edgepose.sink.export.motionfile import MotionFile
 from edgepose.sink.export.openpose import OpenPoseFolder
 from edgepose.sink.export.output import FileSink
 from edgepose.sink.export.table import CsvFile
 from edgepose.sink.export.trc import TrcFile
 
-__all__ = ["FORMATS", "BvhFolder", "C3dFile", "CocoFile", "CocoResults", "CsvFile", "OpenPoseFolder", "TrcFile"]
+__all__ = [
+    "FORMATS",
+    "BvhFolder",
+    "C3dFile",
+    "CocoFile",
+    "CocoResults",
+    "CsvFile",
+    "GltfFile",
+    "OpenPoseFolder",
+    "TrcFile",
+]
 
-FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder | BvhFolder | C3dFile]] = {
+FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder | BvhFolder | MotionFile]] = {
     "coco": CocoFile,
     "coco-results": CocoResults,
     "csv": CsvFile,
@@ -23,5 +35,6 @@ FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder | BvhFolder | C3dF
     "bvh": BvhFolder,
     "trc": TrcFile,
     "c3d": C3dFile,
+    "gltf": GltfFile,
 }
 """Name -> opens it: a file, for openpose and bvh a folder. What was there is replaced when all of it is written."""

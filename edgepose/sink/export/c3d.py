@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.core.errors import ConfigError, SinkError
-from edgepose.core.poses import Frame, Poses
-from edgepose.core.secret import private
-from edgepose.sink import Sink
 from edgepose.sink.export.motion import Gathered
-from edgepose.sink.whole import beside
+from edgepose.sink.export.motionfile import MotionFile
 
 BLOCK, KEY, INTEL = 512, 0x50, 84
 INVALID = -1.0
@@ -24,46 +19,12 @@ MOST_FRAMES = 65535
 CHAR, FLOAT, INT16 = -1, 4, 2
 
 
-class C3dFile(Sink):
+class C3dFile(MotionFile):
     """Written when the recording ends."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self._gathered, self._sent, self._closed = path, Gathered(), 0, False
-        if not path.parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}; give a file that can be written")
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """sent: frames taken."""
-        return {"sent": self._sent}
-
-    def write(self, poses: Poses, frame: Frame) -> None:  # noqa: ARG002 (every sink gets the frame)
-        """Raises SinkError: the recording changes on the way."""
-        try:
-            self._gathered.add(poses)
-        except ValueError as error:
-            raise SinkError(f"{self.path}: {error}") from None
-        self._sent += 1
-
-    def abandon(self) -> None:
-        """Close without writing."""
-        self._closed = True
-
-    def close(self) -> None:
-        """Write it beside its place and put it there."""
-        if self._closed:
-            return
-        self._closed = True
-        part = beside(self.path)
-        try:
-            content = c3d(self._gathered)
-            with open(part, "wb", opener=private) as file:
-                file.write(content)
-            part.replace(self.path)
-        except ValueError as error:
-            raise SinkError(f"{self.path}: {error}") from None
-        except OSError as error:
-            raise SinkError(f"{self.path}: {error.strerror}; free some space") from None
+    def content(self, gathered: Gathered) -> bytes:
+        """As MotionFile."""
+        return c3d(gathered)
 
 
 def c3d(gathered: Gathered) -> bytes:
