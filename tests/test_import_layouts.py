@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ from edgepose.engine.flatfile import read_graph
 from edgepose.engine.manifest import Manifest, read_manifest
 from edgepose.engine.surgery import make_plan
 from edgepose.estimate.decode import open_decoder
-from samples.shared import shared
+from edgepose.lab.models.measured import evidence, measure, people_in
+from edgepose.lab.models.views import Bundle, read_bundle, read_pictures
+from tests.helpers.shared import shared
 from tests.helpers.tiny_graphs import Quant, Tiny
 
 SIZE_WH = 49, 32
@@ -349,3 +352,27 @@ MADE = {
 def test_files_that_were_refused_or_misread_are_imported(name: str, decoder: str, tmp_path: Path) -> None:
     content = shared(f"data/faults/{name}.tflite").read_bytes()
     assert read_manifest(imported(content, tmp_path)).decoder.name == decoder
+
+
+# ------------------------------------------------------------------------------------------------ measured on pictures
+
+
+def test_what_a_file_cannot_say_is_measured_on_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Mirrored sides: a model whose left joints are our right ones, made of a manifest with its channels exchanged."""
+    pictures = shared("data/sets/mmpose_mix/images")
+    source = read_bundle(shared("models/cpm_192_aic14_float.tflite"))
+    decoder = source.table["decoder"]
+    right = decoder["options"]["channels"]
+    wrong = [*right[3:6], *right[:3], *right[9:12], *right[6:9], *right[12:]]
+    table = {**source.table, "decoder": {**decoder, "options": {**decoder["options"], "channels": wrong}}}
+    people, joints = people_in(read_pictures(str(pictures)))
+    found = measure(Bundle(table, source.content), people[:10], joints)
+    assert found.bundle.table["decoder"]["options"]["channels"] == right
+    evidence(found, people, tmp_path / "seen.png")
+    assert cv2.imread(str(tmp_path / "seen.png")) is not None
+    assert "sides are mirrored" in " ".join(found.said)
+
+
+def test_nothing_is_changed_where_there_are_too_few_people() -> None:
+    bundle = Bundle({"input": {}}, b"")
+    assert measure(bundle, [], ()).bundle is bundle

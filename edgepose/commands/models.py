@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models_dir", default="", metavar="DIR", help="a folder searched before the shipped models")
     parser.add_argument("--name", default="", help="import, quantize: name of the new model; default: that of the file")
     parser.add_argument("--to", default="", metavar="DIR", help="import, quantize: where to; default: your own models")
-    parser.add_argument("--pictures", default="", metavar="DIR", help="quantize, checkup: photographs as in its use")
+    parser.add_argument("--pictures", default="", metavar="DIR", help="photographs of people, to measure on")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "inspect":
         return imported.inspect(args.names)
     if args.action == "import":
-        return imported.import_(args.names, args.name, args.to)
+        return imported.import_(args.names, args.name, args.to, args.pictures)
     if args.action in ("quantize", "checkup"):
         from edgepose.lab.models import checkup
 

@@ -150,6 +150,8 @@ def _explained(net: Net, value: Value, real: Values, loss: float, head: bool) ->
         cause: Cause = "saturated logits" if _feeds_sigmoid(net, value) or head else "wrong calibration range"
         return [Finding(cause, value.name, f"{fits}: {clipped:.0%} clipped", 10 * clipped + loss)]
     if wide and used / step < 32:
+        if any(op.name == "CONCATENATION" for op in net.readers.get(value.index, [])):
+            return [Finding("shared scale", value.name, f"{fits}: it is joined to tensors that reach further", loss)]
         return [Finding("wrong calibration range", value.name, f"{fits}: {used / step:.0f} steps in use", loss)]
     if head:
         return _shared(value, real)

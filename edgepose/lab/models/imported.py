@@ -15,7 +15,7 @@ from edgepose.engine import open_engine
 from edgepose.engine.delegate.check import probe_tensor
 from edgepose.engine.flatfile import ACCELERATORS, EDGETPU_OP, ETHOSU_OP, Graph, Tensor, quoted, read_graph
 from edgepose.engine.formats import bundled
-from edgepose.engine.manifest import SUFFIX, read_file
+from edgepose.engine.manifest import SUFFIX, read_file, read_manifest
 from edgepose.engine.surgery import DELEGATED, Plan, make_plan, name_of
 from edgepose.engine.surgery.trial import Trial, judge
 from edgepose.engine.zoo import BUILTIN_CUSTOM_OPS, shipped_dir, unlike, verify_model
@@ -129,8 +129,8 @@ def _counted(names: Iterable[str]) -> str:
 # ------------------------------------------------------------------------------------------------ import
 
 
-def import_(names: Sequence[str], name: str = "", to: str = "") -> int:
-    """Make stock model files models of edgepose."""
+def import_(names: Sequence[str], name: str = "", to: str = "", pictures: str = "") -> int:
+    """Make stock model files models of edgepose; `pictures`: a folder to measure on what a file cannot tell."""
     paths = _paths(names, "import")
     files = _opened(paths) if len(paths) == 1 or not name else []
     if name and len(files) != 1:
@@ -139,11 +139,30 @@ def import_(names: Sequence[str], name: str = "", to: str = "") -> int:
             "import them one by one, those of a bundle as BUNDLE/PART"
         )
     for path, content in files:
-        import_one(path, content, name, to)
+        measure_on(import_one(path, content, name, to), pictures)
     return 0
 
 
-def import_one(path: Path, content: bytes, name: str, to: str) -> None:
+def measure_on(manifest: Path, pictures: str) -> None:
+    """Measure what the file could not tell, and write it into the manifest, with a picture as evidence."""
+    if not pictures:
+        return
+    from edgepose.lab.models import measured, views
+
+    people, joints = measured.people_in(views.read_pictures(pictures))
+    bundle = views.read_bundle(manifest.with_name(read_manifest(manifest).file))
+    found = measured.measure(bundle, people, joints)
+    for line in found.said:
+        say(f"measured  {line}")
+    if people:
+        evidence = manifest.with_suffix(".evidence.png")
+        measured.evidence(found, people, evidence)
+        say(f"evidence  {evidence}: our own joints are rings, the model's dots")
+    if found.bundle.table != bundle.table:
+        views.written(found.bundle, manifest.parent)
+
+
+def import_one(path: Path, content: bytes, name: str, to: str) -> Path:
     """Cut a file at its heads, try the result, and put it with its manifest into a folder.
 
     name  of the new model; empty: as the file
@@ -167,6 +186,7 @@ def import_one(path: Path, content: bytes, name: str, to: str) -> None:
     by_name = folder.resolve() == places.models().resolve()
     how = HOW.get(plan.graph.needs, "")
     say(f"use it with: edgepose run --model {plan.manifest.name if by_name else manifest}{how}")
+    return manifest
 
 
 def with_build(plan: Plan, path: Path) -> tuple[Plan, bytes, str]:
