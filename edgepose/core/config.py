@@ -347,6 +347,16 @@ class Record(Section, frozen=True, kw_only=True):
     heads: Annotated[bool, says("keep the model's raw heads too, to decode them anew; large")] = False
 
 
+class Osc(Section, frozen=True, kw_only=True):
+    """Send OSC over UDP, to games, avatars, sound and light; on when `to` is set."""
+
+    to: Annotated[str, says("HOST:PORT of the receiver; empty is off")] = ""
+    kind: Annotated[
+        Literal["osc", "vmc"], says("osc sends each joint's place in the picture, vmc one person as an avatar's bones")
+    ] = "osc"
+    avatar: Annotated[str, says("the avatar's .vrm, for vmc: where its bones are at rest")] = ""
+
+
 class Sink(Section, frozen=True, kw_only=True):
     """Where poses go: every sink with a destination runs; with none, JSON lines go to standard output."""
 
@@ -354,6 +364,7 @@ class Sink(Section, frozen=True, kw_only=True):
     jsonl: Jsonl = Jsonl()
     overlay: Overlay = Overlay()
     record: Record = Record()
+    osc: Osc = Osc()
 
 
 class Control(Section, frozen=True, kw_only=True):

@@ -38,6 +38,12 @@ def _overlay(config: Config, live: bool, _on_sent: OnSent) -> Sink:
     return OverlaySink(overlay.path, live=live, fps=config.source.fps, codec=overlay.codec.removeprefix("auto"))
 
 
+def _osc(config: Config, _live: bool, _on_sent: OnSent) -> Sink:
+    from edgepose.sink.osc import OscSink
+
+    return OscSink(config.sink.osc, config.camera)
+
+
 def _memory(_config: Config, _live: bool, _on_sent: OnSent) -> Sink:
     return MemorySink()
 
@@ -46,6 +52,7 @@ SINKS: dict[str, Callable[[Config, bool, OnSent], Sink]] = {
     "mqtt": _mqtt,
     "jsonl": _jsonl,
     "overlay": _overlay,
+    "osc": _osc,
     "memory": _memory,
 }
 """Name -> open(config, live, on_sent)."""
@@ -65,6 +72,7 @@ def open_sinks(config: Config, live: bool, on_sent: OnSent = untold) -> list[Sin
         "mqtt": config.sink.mqtt.broker,
         "jsonl": config.sink.jsonl.path,
         "overlay": config.sink.overlay.path,
+        "osc": config.sink.osc.to,
     }
     names = [name for name, destination in where.items() if destination]
     if not names and not config.sink.record.path:  # a recording is a destination too, though no sink
