@@ -53,6 +53,10 @@ def gif(frames: int) -> bytes:
     return b"GIF89a" + struct.pack("<HHBBB", 2, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff" + picture * frames + b"\x3b"
 
 
+READS_GIF = cv2.imdecode(np.frombuffer(gif(1), np.uint8), cv2.IMREAD_COLOR) is not None
+"""Whether this OpenCV does: 4.11 and before do not."""
+
+
 def on_its_side(suffix: str = ".jpg") -> bytes:
     """80x60, its left half white, with EXIF orientation 6: to be turned a quarter clockwise."""
     stored = np.zeros((60, 80, 3), np.uint8)
@@ -121,8 +125,12 @@ def test_a_gif_is_a_picture_unless_it_moves(tmp_path: Path) -> None:
     (tmp_path / "moving").write_bytes(gif(3))
 
     assert (kind_of(str(tmp_path / "still")), kind_of(str(tmp_path / "moving"))) == ("image", "video")
-    (frame,) = frames_of(tmp_path / "still")
-    assert frame.size_wh == (2, 1)
+    if READS_GIF:
+        (frame,) = frames_of(tmp_path / "still")
+        assert frame.size_wh == (2, 1)
+    else:
+        with pytest.raises(SourceError, match="GIF picture, which OpenCV"):
+            frames_of(tmp_path / "still")
     assert len(frames_of(tmp_path / "moving")) == 3
 
 
@@ -147,9 +155,9 @@ def test_a_folder_reads_pictures_of_any_name_and_tells_by_name_what_it_left_out(
     with caplog.at_level(logging.INFO), open_source(config.Source(uri=str(tmp_path))) as source:
         frames = list(source)
 
-    assert [frame.name for frame in frames] == ["1.jpg", "2.jfif", "3", "4.gif"]
-    assert source.counts["unreadable"] == 3
-    told = {record.levelname: record.message for record in caplog.records}
+    assert [frame.name for frame in frames] == [*["1.jpg", "2.jfif", "3"], *["4.gif"] * READS_GIF]
+    assert source.counts["unreadable"] == (3 if READS_GIF else 4)
+    told = {record.levelname: record.message for record in caplog.records if "left out" in record.message}
     assert told["WARNING"].endswith("left out, as OpenCV does not read them: 5.heic, 6.mp4, 7.cr3")
     assert told["INFO"].endswith("left out, as they are no pictures: notes.txt, pipe.jpg, sub, walk.mp4")
 
