@@ -84,13 +84,13 @@ def send(boards: Subscriber, seq: int, people: int = 2, root: str = HELLO, **fie
     return wire.decode(payload)
 
 
-def status(device: str, camera: str, bones: list[tuple[int, int]], state: str = "running") -> bytes:
+def status(device: str, camera: str, bones: list[tuple[int, int]], state: str = "running", **also: str) -> bytes:
     made: dict[str, Any] = {
         "schema": "edgepose.status/1", "version": "0", "device": device, "camera": camera, "run": "r",
         "since": "2026-01-01T00:00:00.000000Z", "state": state, "source": "0", "model": "light", "engines": ["cpu"],
         "skeleton": "coco17", "joints": list(COCO17.joints), "bones": bones, "format": "json", "smoothing": "light",
     }  # fmt: skip
-    return wire.encode_struct(wire.Status(**made))
+    return wire.encode_struct(wire.Status(**made, **also))
 
 
 def drawn(browser: Chromium, seq: int, root: str = HELLO) -> dict[str, Any]:
@@ -148,6 +148,13 @@ def test_three_devices_are_three_tiles_that_say_how_they_are(tmp_path: Path, bro
         browser.wait(f"return (() => {{{told}}})() === {json.dumps(wanted)}", f"tiles that say {wanted}")
         boards.publish("edgepose/b/cam/status", b"", retain=True)
         browser.wait("return document.querySelectorAll('.tile').length === 2", "the one that was cleared to go")
+
+
+def test_how_much_the_camera_is_looked_at_is_said(tmp_path: Path, browser: Chromium) -> None:
+    with watched(tmp_path, browser) as boards:
+        boards.publish(f"{HELLO}/status", status("hall", "door", [], power="calm", limited="temperature"), retain=True)
+        said = browser.wait("return document.querySelector('.numbers .power dd')?.textContent", "the power to be said")
+        assert said == "calm, held down by temperature"
 
 
 def test_names_are_text_and_never_markup(tmp_path: Path, browser: Chromium) -> None:

@@ -201,7 +201,7 @@ export class Tile {
       frames: health ? number(health.fps, 1, "/s") : "",
       latency: latency ? `${number(latency.p50, 0)} / ${number(latency.p95, 0, "ms")}` : "",
       "runs on": health?.delegate || status?.engines?.[0] || this.message?.ran_on || "",
-      power: status?.power ?? "",
+      power: powerText(status, health?.power),
       heat: Number.isFinite(health?.temperature_c) ? number(health.temperature_c, 0, "°C") + (health.throttled ? ", throttled" : "") : "",
       trouble: (status?.troubles ?? []).join("; "),
     };
@@ -244,6 +244,13 @@ const round = (value) => (Number.isFinite(value) ? String(Math.round(value * 100
 
 const UNSAID = new Set(["kind", "people", "station", "id", "on", "safety_rated", "unknown"]);
 const UNITS = { s: "s", m: "m", deg: "°", px: "px", min: "/min", hz: "Hz" };
+
+/** How much the camera is looked at, and what holds it down. */
+function powerText(status, power) {
+  const limited = status?.limited && status.limited !== "nothing" ? `held down by ${status.limited}` : "";
+  const volts = power?.under_voltage ? "supply too weak" : "";
+  return [status?.power ?? power?.state, limited, volts].filter(Boolean).join(", ");
+}
 
 /** "distance_m", 0.62 is "distance 0.62 m"; nothing is said of what is not so, or not yet. */
 export function fact([key, value]) {
