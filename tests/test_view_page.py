@@ -84,7 +84,7 @@ def send(boards: Subscriber, seq: int, people: int = 2, root: str = HELLO, **fie
     return wire.decode(payload)
 
 
-def status(device: str, camera: str, bones: list[tuple[int, int]], state: str = "running", **also: str) -> bytes:
+def status(device: str, camera: str, bones: list[tuple[int, int]], state: str = "running", **also: Any) -> bytes:
     made: dict[str, Any] = {
         "schema": "edgepose.status/1", "version": "0", "device": device, "camera": camera, "run": "r",
         "since": "2026-01-01T00:00:00.000000Z", "state": state, "source": "0", "model": "light", "engines": ["cpu"],

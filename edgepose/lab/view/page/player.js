@@ -14,6 +14,7 @@ export class Player {
     this.reels = reels.map((reel, index) => ({ ...reel, index, blocks: [], cached: new Map(), tile: tileOf(reel.root), at: -1 }));
     [this.t, this.speed, this.playing, this.before] = [0, 1, false, null];
     this.overlay = false;
+    this.stepping = Promise.resolve();
     for (const reel of this.reels) reel.tile.take({ shown: reel.name, status: reel.status }, 0);
     this.build();
     this.poll();
@@ -91,16 +92,20 @@ export class Player {
 
   seek(t) {
     this.t = Math.min(this.seconds, Math.max(0, t));
-    for (const reel of this.reels) this.show(reel);
+    return Promise.all(this.reels.map((reel) => this.show(reel)));
   }
 
   /** To the next frame of the first recording, or the one before. */
-  async step(by) {
+  step(by) {
     this.play(false);
+    this.stepping = this.stepping.then(() => this.stepped(by)); // keys may come faster than frames
+  }
+
+  async stepped(by) {
     const reel = this.reels[0];
     const at = Math.min(reel.frames - 1, Math.max(0, reel.at + by));
     const frame = await this.frame(reel, at);
-    if (frame) this.seek(frame.at_s);
+    if (frame) await this.seek(frame.at_s);
   }
 
   tick(now) {
