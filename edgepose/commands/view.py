@@ -149,7 +149,11 @@ def _announce(server: Server, browse: bool) -> None:
         from edgepose.lab.view import qr
 
         url = server.url_at(reached_at(host))
-        say(f"{url}\n\n{qr.shown(url)}\nwho has this address sees the poses, unencrypted; Ctrl-C ends")
+        try:
+            shown = f"\n{qr.shown(url)}"
+        except ValueError:  # longer than a code holds: it is typed
+            shown = ""
+        say(f"{url}\n{shown}\nwho has this address sees the poses, unencrypted; Ctrl-C ends")
     if browse:
         import webbrowser
 
