@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -181,12 +182,12 @@ def test_four_real_videos_played_as_four_devices_become_the_people_in_them(broke
     assert node.returncode == 0, said
     peopled = [message for message in found if message.people]
     assert len(peopled) > FRAMES // 3
-    first = {person.id for message in peopled for person in message.people}
-    assert 1 in first
-    assert len(first) <= 2  # who walks, and who looks on
+    seen_of = Counter(person.id for message in peopled for person in message.people)
+    assert len(seen_of) <= 2  # who walks, and who looks on
+    ((walker, times),) = seen_of.most_common(1)
+    assert times > 0.8 * len(peopled)
     off = []
-    for message in peopled[3:]:
-        person = next(one for one in message.people if one.id == 1)
+    for person, message in ((one, message) for message in peopled[3:] for one in message.people if one.id == walker):
         assert person.xyz is not None
         assert person.root is not None
         places = np.array([joint or [np.nan] * 3 for joint in person.xyz]) + person.root[:3]
