@@ -187,13 +187,13 @@ def test_four_real_videos_played_as_four_devices_become_the_people_in_them(broke
     ((walker, times),) = seen_of.most_common(1)
     assert times > 0.8 * len(peopled)
     off = []
-    for person, message in ((one, message) for message in peopled[3:] for one in message.people if one.id == walker):
+    for person, seq in ((one, each.seq) for each in peopled[3:] for one in each.people if one.id == walker):
         assert person.xyz is not None
         assert person.root is not None
         places = np.array([joint or [np.nan] * 3 for joint in person.xyz]) + person.root[:3]
         assert 0.6 < places[[11, 12], 2].mean() < 1.2  # hips, metres above the floor
         for camera, film in zip(cameras, films, strict=True):
-            seen_there = film[min(message.seq, FRAMES - 1)].xy
+            seen_there = film[min(seq, FRAMES - 1)].xy
             if len(seen_there):
                 apart = np.linalg.norm(camera.project(places) - seen_there, axis=-1)
                 off.append(float(np.nanmin(np.nanmedian(apart, axis=1))))
