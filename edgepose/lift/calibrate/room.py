@@ -129,14 +129,23 @@ def _report(stands: Stands, names: tuple[str, ...], seen: Walk, judged: NDArray[
     off = np.where((weight > 0) & ~np.isnan(met.xyz[:, 0]), off, np.nan)
     depth = np.stack([met.xyz @ stand.rotation[2] + stand.shift[2] for stand in stands])
     people = _people(stands, *_flat(seen, np.ones(len(judged), bool)))
-    middle = np.nanmedian(people, axis=1)
+    middle = _medians(people, 1)
     middle = middle[~np.isnan(middle[:, 0])]
     way = np.linalg.norm(np.quantile(middle, 0.95, axis=0) - np.quantile(middle, 0.05, axis=0))
     return Report(
         moments=seen.weight.shape[1],
         seen=dict(zip(names, (seen.weight > 0).any(axis=2).sum(axis=1).tolist(), strict=True)),
-        miss_px=dict(zip(names, np.nanmedian(off * focal[:, None], axis=1).tolist(), strict=True)),
-        miss_m=dict(zip(names, np.nanmedian(off * depth, axis=1).tolist(), strict=True)),
-        gap_m=float(np.nanmedian(gap)),
+        miss_px=dict(zip(names, _medians(off * focal[:, None], 1).tolist(), strict=True)),
+        miss_m=dict(zip(names, _medians(off * depth, 1).tolist(), strict=True)),
+        gap_m=float(_medians(gap, 0)),
         way_m=float(way),
     )
+
+
+def _medians(values: Array, axis: int) -> Array:
+    """Along an axis, of what is known; NaN where nothing is."""
+    known = ~np.isnan(values).all(axis=axis)
+    spread = np.expand_dims(known, axis)
+    middle = np.nanmedian(np.where(spread, values, 0.0), axis=axis)
+    medians: Array = np.where(known, middle, np.nan)
+    return medians
