@@ -31,7 +31,7 @@ class CsvFile(FileSink):
         captured = ""
         if poses.taken_wall is not None:
             captured = datetime.fromtimestamp(poses.taken_wall, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        name = poses.name.encode(errors="replace").decode()
+        name = poses.name.encode(errors="replace").decode().replace("\0", "?")
         for person in range(len(poses)):
             track_id = int(poses.track_id[person])
             head = (
