@@ -161,7 +161,7 @@ def test_a_read_only_home_does_not_keep_kernels_from_loading(tmp_path: Any, monk
     blocked.write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
-    folder = kernels._cache_dir()
+    folder = kernels.cache_dir()
     assert folder.is_dir()
     assert str(blocked) not in str(folder)
 

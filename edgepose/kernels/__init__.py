@@ -10,6 +10,7 @@ numpy  the plain twin, which runs anywhere
 
 from __future__ import annotations
 
+import glob
 import importlib
 import importlib.util
 import logging
@@ -91,13 +92,13 @@ def _has_numba() -> bool:
 
 
 def _compiled_now(name: str) -> ModuleType:
-    cache = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache_dir())))
-    if not any(cache.rglob(f"{name}.*.nbi")):
+    cache = os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir()))
+    if not glob.glob(f"{glob.escape(cache)}/*/{name}.*.nbi"):  # unlike Path.glob, it lives with folders that vanish
         log.info("compiling the %s kernels for this machine, once: seconds here, up to a minute on a small board", name)
     return importlib.import_module(f"edgepose.kernels.{name}")
 
 
-def _cache_dir() -> Path:
+def cache_dir() -> Path:
     """A writable folder for what numba compiled; it refuses to import a cached kernel without one.
 
     systemd's CacheDirectory, else the user's cache, else a private folder that lives as long as the process.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +12,9 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
-os.environ["NUMBA_CACHE_DIR"] = tempfile.gettempdir()  # numba insists on one; nothing is put there
+from edgepose import kernels
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(kernels.cache_dir()))  # numba insists on one before it is imported
 
 from edgepose.kernels.aot import library
 from tools.kernels_build import compile as compiler
