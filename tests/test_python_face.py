@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -397,6 +398,16 @@ def test_a_message_of_either_form_is_the_same_record(form: str) -> None:
     assert heard.taken_wall == pytest.approx(wall - 0.25, abs=1e-6)
     assert heard.t == heard.taken_wall
     assert heard.age_s(0.0, wall) == pytest.approx(0.25, abs=1e-6)
+
+
+def test_an_id_too_large_for_poses_is_the_largest_there_is() -> None:
+    (one,) = json.loads(wire.encode(poses(1), "pi", "door"))["people"]
+    message = json.loads(wire.encode(poses(1), "pi", "door")) | {"people": [one | {"id": 2**80}]}
+    assert read(json.dumps(message).encode()).track_id.tolist() == [2**31 - 1]
+    data = bytearray(binary.encode(poses(1)))
+    start = int.from_bytes(data[4:6], "little")
+    data[start : start + 4] = (2**32 - 1).to_bytes(4, "little")
+    assert read(bytes(data)).track_id.tolist() == [2**31 - 1]
 
 
 def test_a_skeleton_of_its_own_has_the_joints_that_are_said() -> None:

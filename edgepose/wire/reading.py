@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import cast, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgepose.core.poses import SKELETONS, Axes, Kind, Poses, Skeleton, Space
 from edgepose.wire import binary, poses_json
 
 F = np.float32
+MOST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -52,7 +54,7 @@ def poses_of(message: poses_json.Message) -> Heard:
         xy=joints[..., :2],
         score=joints[..., 2],
         person_score=np.array([person.score for person in message.people], F),
-        track_id=np.array([-1 if person.id is None else person.id for person in message.people], np.int32),
+        track_id=_ids(-1 if person.id is None else person.id for person in message.people),
         xyz=solid,
         entered=tuple(message.entered),
         left=tuple(message.left),
@@ -84,7 +86,7 @@ def poses_of_binary(message: binary.BinaryMessage, device: str = "", camera: str
         xy=message.xy,
         score=np.where(np.isfinite(message.xy).all(axis=2), message.score, 0).astype(F),
         person_score=message.person_score,
-        track_id=np.where(message.id == 0, -1, message.id.astype(np.int64)).astype(np.int32),
+        track_id=_ids(identity or -1 for identity in message.id.tolist()),
         xyz=message.xyz,
         entered=message.entered,
         left=message.left,
@@ -95,6 +97,11 @@ def poses_of_binary(message: binary.BinaryMessage, device: str = "", camera: str
         device=device,
         camera=camera,
     )
+
+
+def _ids(given: Iterable[int]) -> NDArray[np.int32]:
+    """(N,) as Poses has them; no message's number is too large to be read."""
+    return np.array([min(max(identity, -1), MOST_ID) for identity in given], np.int32)
 
 
 def _space_of(message: poses_json.Message) -> Space | None:
