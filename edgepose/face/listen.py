@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from edgepose.core.errors import SourceError
 from edgepose.face.settings import made
 from edgepose.face.stream import Stream
 from edgepose.sink.mqtt.target import Target, target
@@ -59,25 +58,15 @@ class Listen(Stream[Heard]):
     """Poses that a broker hands on; see `edgepose.listen`."""
 
     def __init__(self, broker: Target, pattern: str) -> None:
-        from paho.mqtt import client as paho
-        from paho.mqtt.enums import CallbackAPIVersion
+        from edgepose.sink.mqtt.subscription import LONGEST_BYTES, Subscription
 
         self.unreadable = 0
         """Messages that were no poses."""
-        self._broker, self._topic = broker, pattern if pattern.endswith(("#", SUFFIX)) else pattern + SUFFIX
         self._newest = Newest()
-        self._ready = threading.Event()
-        self._refused = ""
+        topic = pattern if pattern.endswith(("#", SUFFIX)) else pattern + SUFFIX
         name = f"edgepose-listen-{secrets.token_hex(4)}"
-        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv311)
-        client.connect_timeout = CONNECT_S
-        if broker.username:
-            client.username_pw_set(broker.username, broker.password or None)
-        if broker.tls:
-            client.tls_set_context(broker.tls)
-        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
-        client.on_message = self._on_message
-        self._connect()
+        self._broker = Subscription(broker, topic, {topic: 0}, self._took, name=name, longest_bytes=LONGEST_BYTES)
+        self._broker.open(CONNECT_S)
 
     @property
     def dropped(self) -> int:
@@ -91,44 +80,19 @@ class Listen(Stream[Heard]):
     def close(self) -> None:
         """As Stream."""
         self._newest.close()
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._broker.close()
 
-    def _connect(self) -> None:
-        url = self._broker.url
-        try:
-            self._client.connect(self._broker.host, self._broker.port)
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{url}: cannot be reached: {error}") from None
-        self._client.loop_start()
-        if not self._ready.wait(CONNECT_S) or self._refused:
-            self.close()
-            raise SourceError(f"{url}: {self._refused or 'does not answer'}; check the login and what it allows")
-
-    # ------------------------------------------------------------------------------------------- called by paho
-
-    def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.is_failure:
-            self._refused = f"refused the login: {reason}"
-            self._ready.set()
-        else:
-            client.subscribe(self._topic, 0)
-
-    def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
-        if all(reason.is_failure for reason in reasons):
-            self._refused = f"lets nobody subscribe to {self._topic}"
-        self._ready.set()
-
-    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
-        if not message.topic.endswith(SUFFIX):
+    def _took(self, topic: str, payload: bytes, _kept: bool) -> None:
+        """Called by the connection, in its thread."""
+        if not topic.endswith(SUFFIX):
             return
-        names = ["", "", *message.topic.removesuffix(SUFFIX).split("/")][-2:]
+        names = ["", "", *topic.removesuffix(SUFFIX).split("/")][-2:]
         try:
-            self._newest.put(message.topic, read(bytes(message.payload), names))
+            self._newest.put(topic, read(payload, names))
         except ValueError as error:
             self.unreadable += 1
             level = logging.WARNING if self.unreadable == 1 else logging.DEBUG
-            log.log(level, "%s: %s; such messages are counted and left out", message.topic, error)
+            log.log(level, "%s: %s; such messages are counted and left out", topic, error)
 
 
 def listen(url: str, **settings: Any) -> Listen:

@@ -11,17 +11,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
 
 import msgspec
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from edgepose import wire
 from edgepose.core import config
-from edgepose.core.errors import ConfigError, EdgeposeError, one_line
+from edgepose.core.errors import ConfigError, one_line
 from edgepose.service.homeassistant import discovery_topic
-from edgepose.sink.mqtt.client import SturdyClient
+from edgepose.sink.mqtt.subscription import Subscription
 from edgepose.sink.mqtt.target import target
 
 CONNECT_S = 5.0
@@ -103,41 +100,20 @@ class Fleet:
     def __init__(self, cfg: config.Config) -> None:
         if not cfg.sink.mqtt.broker:
             raise ConfigError("sink.mqtt.broker is not set; add --broker mqtt://HOST")
-        self._target = there = target(cfg.sink.mqtt, cfg.device_name, cfg.camera)
-        self._template, self._pattern = cfg.sink.mqtt.topic.rstrip("/"), pattern(cfg.sink.mqtt.topic)
+        there, self._template = target(cfg.sink.mqtt, cfg.device_name, cfg.camera), cfg.sink.mqtt.topic.rstrip("/")
         self._prefix = cfg.home_assistant.prefix.rstrip("/")
         self._devices: dict[str, Device] = {}
         self._changed = threading.Condition()
-        self._ready = threading.Event()
-        self._refused = ""
         self._kept_t = time.monotonic()
-        self._client = client = SturdyClient(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
-        client.connect_timeout = CONNECT_S
-        if there.username:
-            client.username_pw_set(there.username, there.password or None)
-        if there.tls:
-            client.tls_set_context(there.tls)
-        client.on_connect, client.on_subscribe, client.on_message = (
-            self._on_connect,
-            self._on_subscribe,
-            self._on_message,
-        )
+        below = pattern(cfg.sink.mqtt.topic)
+        self._broker = Subscription(there, below, {f"{below}/{suffix}": 1 for suffix in HEARD}, self._took)
 
     def __enter__(self) -> Fleet:
-        url = self._target.url
-        try:
-            self._client.connect(self._target.host, self._target.port)
-        except (OSError, ValueError) as error:
-            raise EdgeposeError(f"{url}: cannot be reached: {error}; check --broker") from None
-        self._client.loop_start()
-        if not self._ready.wait(CONNECT_S) or self._refused:
-            self._client.loop_stop()
-            raise EdgeposeError(f"{url}: {self._refused or 'does not answer'}; check the login and what it allows")
+        self._broker.open(CONNECT_S, "; check --broker")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._broker.close()
 
     def devices(self, names: Iterable[str] = ()) -> list[Device]:
         """Those known by now, by name; only those called so: a device, device/camera, or the root of the topics."""
@@ -158,7 +134,7 @@ class Fleet:
         id_ = f"cli-{secrets.token_hex(6)}"
         asked = [device for device in devices if device.online]
         for device in asked:
-            self._client.publish(f"{device.root}/control/status", msgspec.json.encode({"id": id_}), 1)
+            self._broker.client.publish(f"{device.root}/control/status", msgspec.json.encode({"id": id_}), 1)
         self._wait(lambda: all(id_ in device.answered for device in asked), timeout_s)
 
     def forget(self, device: Device) -> None:
@@ -174,45 +150,28 @@ class Fleet:
         for names in filter(all, named):  # before the rest: its entities would complain of empty messages
             topics.insert(0, discovery_topic(self._prefix, *names))
         topics = list(dict.fromkeys(topics))
-        for sent in [self._client.publish(topic, b"", 1, True) for topic in topics]:
+        for sent in [self._broker.client.publish(topic, b"", 1, True) for topic in topics]:
             sent.wait_for_publish(CONNECT_S)
 
     def _wait(self, done: Callable[[], bool], timeout_s: float) -> None:
         with self._changed:
             self._changed.wait_for(done, timeout_s)
 
-    # ------------------------------------------------------------------------------------------- called by paho
-
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.is_failure:
-            self._refused = f"refused the login: {reason}"
-            self._ready.set()
-        else:
-            client.subscribe([(f"{self._pattern}/{suffix}", 1) for suffix in HEARD])
-
-    def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
-        if all(reason.is_failure for reason in reasons):
-            self._refused = f"lets nobody subscribe to {self._pattern}"
-        self._ready.set()
-
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            return
+    def _took(self, topic: str, payload: bytes, kept: bool) -> None:
+        """Called by the connection, in its thread."""
         suffix = next((suffix for suffix in HEARD if topic.endswith(f"/{suffix}")), "")
         root = topic.removesuffix(f"/{suffix}")
         now = time.monotonic()
-        if message.retain:
+        if kept:
             self._kept_t = now
         with self._changed:
-            if not message.payload and suffix in KEPT:
+            if not payload and suffix in KEPT:
                 self._devices.pop(root, None)
             elif suffix and (root in self._devices or len(self._devices) < MOST_DEVICES):
                 device = self._devices.setdefault(root, Device(root, template=self._template))
                 device.heard_t = now
                 with contextlib.suppress(ValueError):  # of another version, or somebody else's
-                    _take(device, suffix, bytes(message.payload))
+                    _take(device, suffix, payload)
             self._changed.notify_all()
 
 

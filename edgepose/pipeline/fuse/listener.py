@@ -47,16 +47,13 @@ class Listener:
         Raises:
             SourceError: the broker cannot be reached.
         """
-        from paho.mqtt import client as paho
-        from paho.mqtt.enums import CallbackAPIVersion
+        from edgepose.sink.mqtt.client import client_of
+        from edgepose.sink.mqtt.subscription import LONGEST_BYTES
 
         there = self._target
-        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+        self._client = client = client_of(there)
         client.connect_timeout = CONNECT_S
-        if there.username:
-            client.username_pw_set(there.username, there.password or None)
-        if there.tls:
-            client.tls_set_context(there.tls)
+        client.receive_bytes = LONGEST_BYTES
         client.on_connect, client.on_message = self._on_connect, self._on_message
         try:
             client.connect(there.host, there.port, there.keepalive_s)

@@ -9,9 +9,11 @@ import struct
 
 from paho.mqtt import MQTTException
 from paho.mqtt.client import Client
-from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
+
+from edgepose.sink.mqtt.target import Target
 
 RECEIVE_BYTES = 1 << 17
 """Of one packet that comes in; more is read and thrown away. Commands are short."""
@@ -79,6 +81,22 @@ class SturdyClient(Client):
             if qos == 1 and len(content) >= at + 2:
                 return self._send_puback(int.from_bytes(content[at : at + 2], "big"))
             return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+def client_of(
+    target: Target,
+    client_id: str = "",
+    protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+    *,
+    reconnects: bool = True,
+) -> SturdyClient:
+    """Not connected yet; it knows how to log in at `target`."""
+    client = SturdyClient(CallbackAPIVersion.VERSION2, client_id, protocol=protocol, reconnect_on_failure=reconnects)
+    if target.username:
+        client.username_pw_set(target.username, target.password or None)
+    if target.tls:
+        client.tls_set_context(target.tls)
+    return client
 
 
 def _named(kind: int, code: int) -> bool:

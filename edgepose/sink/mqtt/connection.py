@@ -17,13 +17,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, topic_matches_sub
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgepose.sink.mqtt.client import MALFORMED, RECEIVE_BYTES, SturdyClient
+from edgepose.sink.mqtt.client import MALFORMED, RECEIVE_BYTES, client_of
 from edgepose.sink.mqtt.lanes import MessageProperties, Outgoing
 from edgepose.sink.mqtt.limits import Limits, Will, limits_of, packet_bytes, weaker
 from edgepose.sink.mqtt.reasons import ENDED, HOPELESS, REFUSED, ConnectionDown, hung_up, no_connection
@@ -94,9 +94,7 @@ class Connection:
         self._settled: list[Settled] = []
         self._received: list[Received] = []
         self._ear = _Ear("paho")
-        self._client = client = SturdyClient(
-            CallbackAPIVersion.VERSION2, target.client_id, protocol=PROTOCOLS[version], reconnect_on_failure=False
-        )
+        self._client = client = client_of(target, target.client_id, PROTOCOLS[version], reconnects=False)
         client.suppress_exceptions = True
         client.connect_timeout = answer_s
         client.enable_logger(self._ear)
@@ -104,10 +102,6 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
-        if target.username:
-            client.username_pw_set(target.username, target.password or None)
-        if target.tls:
-            client.tls_set_context(target.tls)
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         if will is not None:
