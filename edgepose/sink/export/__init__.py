@@ -9,7 +9,7 @@ from edgepose.sink.export.bvh import BvhFolder
 from edgepose.sink.export.c3d import C3dFile
 from edgepose.sink.export.coco import CocoFile, CocoResults
 from edgepose.sink.export.gltf import GltfFile
-from edgepose.sink.export.motionfile import MotionFile
+from edgepose.sink.export.motionfile import MotionSink
 from edgepose.sink.export.openpose import OpenPoseFolder
 from edgepose.sink.export.output import FileSink
 from edgepose.sink.export.table import CsvFile
@@ -27,7 +27,7 @@ __all__ = [
     "TrcFile",
 ]
 
-FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder | BvhFolder | MotionFile]] = {
+FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder | MotionSink]] = {
     "coco": CocoFile,
     "coco-results": CocoResults,
     "csv": CsvFile,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edgepose.core.errors import ConfigError, SinkError
 from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.core.secret import private
-from edgepose.sink import Sink
 from edgepose.sink.export.motion import Gathered, Motion
+from edgepose.sink.export.motionfile import MotionSink
 from edgepose.sink.export.rig import BONES, Rigged, rigged
 
 Array = NDArray[np.float64]
@@ -21,46 +21,27 @@ END_CM = 10.0
 """Of a hand, a foot, a head: BVH wants an end."""
 
 
-class BvhFolder(Sink):
+class BvhFolder(MotionSink):
     """NAME/person_ID.bvh, written when the recording ends."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._gathered, self._sent, self._closed = path, Gathered(), 0, False
+        super().__init__(path)
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise ConfigError(f"{path}: is there already; give a folder that is new or empty")
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """sent: frames taken."""
-        return {"sent": self._sent}
-
-    def write(self, poses: Poses, frame: Frame) -> None:  # noqa: ARG002 (every sink gets the frame)
-        """Raises SinkError: what cannot be a rig."""
+    def write(self, poses: Poses, frame: Frame) -> None:
+        """As MotionSink; raises SinkError: what cannot be a rig."""
         if poses.skeleton != COCO17:
             raise SinkError(f"{self.path}: a rig is made of skeleton {COCO17.name}, this is {poses.skeleton.name}")
-        try:
-            self._gathered.add(poses)
-        except ValueError as error:
-            raise SinkError(f"{self.path}: {error}") from None
-        self._sent += 1
+        super().write(poses, frame)
 
-    def abandon(self) -> None:
-        """Close without writing."""
-        self._closed = True
-
-    def close(self) -> None:
-        """Write the files."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            for motion in self._gathered.motions():
-                path = self.path / f"person_{motion.identity}.bvh"
-                with open(path, "w", encoding="ascii", newline="\n", opener=private) as file:
-                    file.write(bvh(motion, self._gathered))
-        except OSError as error:
-            raise SinkError(f"{self.path}: {error.strerror}; free some space") from None
+    def save(self, gathered: Gathered) -> None:
+        """As MotionSink."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for motion in gathered.motions():
+            path = self.path / f"person_{motion.identity}.bvh"
+            with open(path, "w", encoding="ascii", newline="\n", opener=private) as file:
+                file.write(bvh(motion, gathered))
 
 
 def bvh(motion: Motion, gathered: Gathered) -> str:

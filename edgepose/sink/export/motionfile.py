@@ -1,4 +1,4 @@
-"""A file of bytes that is made of a whole recording."""
+"""What is made of a whole recording when it ends: a file of bytes, or something of another shape."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from edgepose.sink.export.motion import Gathered
 from edgepose.sink.whole import beside
 
 
-class MotionFile(Sink):
-    """Written when the recording ends."""
+class MotionSink(Sink):
+    """Keeps a recording until it ends."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._gathered, self._sent, self._closed = path, Gathered(), 0, False
-        if not path.parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}; give a file that can be written")
 
-    def content(self, gathered: Gathered) -> bytes:
-        """The file.
+    def save(self, gathered: Gathered) -> None:
+        """Write it.
 
         Raises:
-            ValueError: the format cannot hold it.
+            OSError: the disk takes no more.
         """
         raise NotImplementedError
 
@@ -46,17 +44,39 @@ class MotionFile(Sink):
         self._closed = True
 
     def close(self) -> None:
-        """Write it beside its place and put it there."""
+        """Write what was kept; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
-        part = beside(self.path)
         try:
-            content = self.content(self._gathered)
-            with open(part, "wb", opener=private) as file:
-                file.write(content)
-            part.replace(self.path)
-        except ValueError as error:
-            raise SinkError(f"{self.path}: {error}") from None
+            self.save(self._gathered)
         except OSError as error:
             raise SinkError(f"{self.path}: {error.strerror}; free some space") from None
+
+
+class MotionFile(MotionSink):
+    """A file, written beside its place and put there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        if not path.parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}; give a file that can be written")
+
+    def content(self, gathered: Gathered) -> bytes:
+        """The file.
+
+        Raises:
+            ValueError: the format cannot hold it.
+        """
+        raise NotImplementedError
+
+    def save(self, gathered: Gathered) -> None:
+        """As MotionSink; raises SinkError: the format cannot hold it."""
+        try:
+            content = self.content(gathered)
+        except ValueError as error:
+            raise SinkError(f"{self.path}: {error}") from None
+        part = beside(self.path)
+        with open(part, "wb", opener=private) as file:
+            file.write(content)
+        part.replace(self.path)
