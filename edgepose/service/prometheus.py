@@ -9,12 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from edgepose.core.errors import ConfigError
 from edgepose.core.timing import STAGES, Histogram
+from edgepose.service.few_clients import FewClients
 from edgepose.service.numbers import COUNTERS, Gauges
 from edgepose.service.state import State
 
@@ -242,47 +243,26 @@ def _address(listen: str) -> tuple[str, int]:
     return host, int(port)
 
 
-class _Server(HTTPServer):
-    """A thread for each of a few clients, each with little time."""
+class _Server(FewClients):
+    """Each of its clients has little time."""
 
     request_queue_size = BACKLOG
-    allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], metrics: Metrics) -> None:
         self.metrics = metrics
-        self._room = threading.BoundedSemaphore(MOST_CLIENTS)
         found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler, MOST_CLIENTS)
 
-    def server_bind(self) -> None:
-        """Without HTTPServer's question to the name server."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own, or hang up where there are too many."""
-        if not self._room.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        threading.Thread(
-            target=self._answer, args=(request, client_address), name="edgepose-metrics-client", daemon=True
-        ).start()
-
-    def _answer(self, request: Any, client_address: Any) -> None:
-        ends = threading.Timer(2 * TIMEOUT_S, _hang_up, [request])  # who sends a byte now and then is not waited for
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """As the base, but who sends a byte now and then is not waited for."""
+        ends = threading.Timer(2 * TIMEOUT_S, _hang_up, [request])
         ends.daemon = True
         ends.start()
         try:
-            self.finish_request(request, client_address)
-        except Exception as error:  # noqa: BLE001  a client that left, above all
-            log.debug("metrics: %s: %r", client_address[0], error)
+            super().process_request_thread(request, client_address)
         finally:
             ends.cancel()
-            self.shutdown_request(request)
-            self._room.release()
 
 
 def _hang_up(request: Any) -> None:

@@ -11,13 +11,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from edgepose.core.errors import ConfigError
 from edgepose.core.skeletons import SKELETONS
+from edgepose.service.few_clients import FewClients
 
 log = logging.getLogger("edgepose.view")
 
@@ -61,14 +62,13 @@ def as_json(content: Any, code: int = 200) -> Answer:
     return code, JSON, content if isinstance(content, bytes) else json.dumps(content).encode()
 
 
-class Server(ThreadingHTTPServer):
+class Server(FewClients):
     """Answers on one address; a context manager, in threads of its own.
 
     listen  HOST:PORT; port 0 takes a free one
     gets    name below the secret -> what it answers; `posts` the same for what does something
     """
 
-    daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, listen: str, gets: Mapping[str, Route], posts: Mapping[str, Route]) -> None:
@@ -77,9 +77,8 @@ class Server(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(18)
         self.gets = {**_files(), "skeletons": _skeletons, **gets}
         self.posts = dict(posts)
-        self._open = threading.BoundedSemaphore(MOST_CONNECTIONS)
         try:
-            super().__init__((host, port), Handler)
+            super().__init__((host, port), Handler, MOST_CONNECTIONS)
         except OSError as error:
             raise ConfigError(f"--listen {listen}: {error.strerror}; take another port, or 0 for a free one") from None
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="edgepose-view", daemon=True)
@@ -96,31 +95,6 @@ class Server(ThreadingHTTPServer):
     def allows(self, token: str) -> bool:
         """Whether it is the secret of the address."""
         return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
-
-    def server_bind(self) -> None:
-        """Without asking for the machine's name, which may take long."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for each connection, and too many are turned away."""
-        if not self._open.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """As the base, counted."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._open.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A viewer that is gone is no error of ours."""
-        log.debug("a viewer is gone", exc_info=True)
 
     def __enter__(self) -> Server:
         self._thread.start()
