@@ -304,9 +304,9 @@ def decode_event(data: bytes) -> Event:
 
 def event_of(
     poses: Poses, type_: Literal["entered", "left"], id_: int, number: int, run: str, device: str, camera: str,
-    captured_wall: float,
+    captured_wall: float, **fields: Any,
 ) -> Event:  # fmt: skip
-    """The event of one identity of `poses`; captured_wall is seconds since 1970 of the frame."""
+    """The event of one identity of `poses`; captured_wall is seconds since 1970 of the frame, `fields` are more."""
     return Event(
         schema=EVENT,
         number=number,
@@ -319,6 +319,7 @@ def event_of(
         captured=iso_utc(captured_wall),
         source=utf8(poses.name),
         media_s=None if poses.t == poses.taken_t else round(poses.t, 6),
+        **fields,
     )
 
 
@@ -331,18 +332,8 @@ def event_of_rule(
     age_s  between capture and now; what is about distances to keep says it, for it counts there
     """
     aged = {"age_ms": round(1e3 * max(age_s, 0.0), 1)} if age_s is not None and "safety_rated" in told.facts else {}
-    return Event(
-        schema=EVENT,
-        number=number,
-        type=told.kind,
-        id=told.id,
-        run=run,
-        device=device,
-        camera=camera,
-        seq=poses.seq,
-        captured=iso_utc(captured_wall),
-        source=utf8(poses.name),
-        media_s=None if poses.t == poses.taken_t else round(poses.t, 6),
+    return event_of(
+        poses, told.kind, told.id, number, run, device, camera, captured_wall,
         rule=told.rule,
         what=told.what,
         phase=told.phase,
@@ -352,7 +343,7 @@ def event_of_rule(
         confidence=told.confidence,
         evidence={name: (_number(value), limit) for name, (value, limit) in told.evidence.items()},
         facts={**told.facts, **aged},
-    )
+    )  # fmt: skip
 
 
 def _number(value: float) -> float | None:
