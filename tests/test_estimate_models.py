@@ -16,8 +16,8 @@ from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Frame
 from edgepose.estimate import Estimate, open_estimate
 from edgepose.estimate.pairs import PAIRS
-from edgepose.follow.track import Tracker
 from edgepose.lab.demo import scene
+from edgepose.pipeline.stages import tracker_of
 from samples.shared import shared
 
 pytestmark = pytest.mark.slow
@@ -106,13 +106,7 @@ def test_a_pair_that_cannot_work_is_refused(model: str, says: str) -> None:
 def test_three_dancers_cost_four_inferences_a_frame_at_most_and_keep_their_ids() -> None:
     clip = cv2.VideoCapture(str(shared("data/video/three_dancers.avi")))
     with closing(opened("default")) as estimate:
-        tracker = Tracker(
-            config.Track(),
-            estimate.skeleton,
-            enter=estimate.enter_score,
-            stay=estimate.stay_score,
-            believe=estimate.believe_score,
-        )
+        tracker = tracker_of(config.Config(), estimate)
         told, frames = [], 60
         for step in range(frames):
             image = np.asarray(clip.read()[1], np.uint8)
@@ -127,13 +121,7 @@ def test_three_dancers_cost_four_inferences_a_frame_at_most_and_keep_their_ids()
 def test_one_person_followed_costs_one_inference_a_frame() -> None:
     clip = cv2.VideoCapture(str(shared("data/video/tfjs_pose_1.mp4")))
     with closing(opened("movenet_lightning_192", people=1)) as estimate:
-        tracker = Tracker(
-            config.Track(),
-            estimate.skeleton,
-            enter=estimate.enter_score,
-            stay=estimate.stay_score,
-            believe=estimate.believe_score,
-        )
+        tracker = tracker_of(config.Config(), estimate)
         told = []
         for step in range(30):
             now = frame(np.asarray(clip.read()[1], np.uint8), step / 30)

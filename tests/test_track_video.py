@@ -10,7 +10,7 @@ import pytest
 from edgepose.core import config
 from edgepose.core.poses import Poses
 from edgepose.estimate import open_estimate
-from edgepose.follow.track import Tracker
+from edgepose.pipeline.stages import tracker_of
 from edgepose.source import open_source
 from samples.shared import shared
 from tests.test_track import watch
@@ -22,13 +22,7 @@ def tracked(video: str, model: str, every: int = 1) -> list[Poses]:
     """What is told of every so manieth frame."""
     cfg = config.load(None, {"source.uri": str(shared(f"data/video/{video}")), "engine.model": model})
     estimate = open_estimate(cfg)
-    tracker = Tracker(
-        cfg.track,
-        estimate.skeleton,
-        enter=estimate.enter_score,
-        stay=estimate.stay_score,
-        believe=estimate.believe_score,
-    )
+    tracker = tracker_of(cfg, estimate)
 
     def film() -> Iterator[tuple[Poses, list[int]]]:
         for index, frame in enumerate(open_source(cfg.source)):

@@ -120,10 +120,11 @@ def _lifter(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Li
     return open_lifter(cfg.lift, estimate.skeleton)
 
 
-def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Tracker:
+def tracker_of(cfg: config.Config, estimate: Estimate) -> Tracker:
+    """A tracker as sure of people as those are that `estimate` finds."""
     from edgepose.follow.track import Tracker
 
-    tracker = Tracker(
+    return Tracker(
         cfg.track,
         estimate.skeleton,
         enter=estimate.enter_score,
@@ -131,6 +132,10 @@ def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None) -> T
         believe=estimate.believe_score,
         kernels=cfg.decode.kernels,
     )
+
+
+def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Tracker:
+    tracker = tracker_of(cfg, estimate)
     if before is not None and before.tracker is not None:
         tracker.goes_on_from(before.tracker)
     return tracker

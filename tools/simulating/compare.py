@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from edgepose.core import config
 from edgepose.core.poses import Frame, Poses
 from edgepose.estimate import Estimate
-from edgepose.follow.track import Tracker
 from edgepose.pipeline.power.governor import Governor
+from edgepose.pipeline.stages import tracker_of
 
 
 @dataclass
@@ -34,13 +34,7 @@ class Side:
 
     def __init__(self, estimate: Estimate, cfg: config.Config, governor: Governor | None) -> None:
         self.estimate, self.governor, self.run = estimate, governor, Run()
-        self.tracker = Tracker(
-            cfg.track,
-            estimate.skeleton,
-            enter=estimate.enter_score,
-            stay=estimate.stay_score,
-            believe=estimate.believe_score,
-        )
+        self.tracker = tracker_of(cfg, estimate)
 
     def take(self, frame: Frame) -> None:
         """One frame."""
