@@ -72,8 +72,8 @@ make_env() {
     apt_install python3 || true
     python=$(find_python) || die "needs Python 3.10 or newer; sudo apt install python3, or PYTHON=/path/to/python $0"
   }
-  decides="$root/pyproject.toml $constraints"
-  stamp="$("$python" --version) $extras $without $(cat $decides | sha256sum | cut -d' ' -f1) $root"
+  decides=$(cat "$root/pyproject.toml" ${constraints:+"$constraints"} | sha256sum | cut -d' ' -f1)
+  stamp="$("$python" --version) $extras $without $decides $root"
   [ "$(cat "$env_dir/.stamp" 2>/dev/null)" = "$stamp" ] && return
   say "setting up $env_dir with $("$python" --version) (once, about a minute)"
   # what was made otherwise may hold what is not asked for any more, what was moved does not run
@@ -86,7 +86,7 @@ make_env() {
       "$python" -m venv "$env_dir" || die "cannot make a virtual environment with $python"
     }
   fi
-  "$env_dir/bin/pip" install -q --disable-pip-version-check ${constraints:+-c "$constraints"} -e "$root[$extras]" ||
+  "$env_dir/bin/pip" install -qq --disable-pip-version-check ${constraints:+-c "$constraints"} -e "$root[$extras]" ||
     die "pip could not install what edgepose needs; its message is above"
   "$env_dir/bin/pip" check --disable-pip-version-check >"$env_dir/check" ||
     die "what pip installed does not fit together: $(cat "$env_dir/check")"
