@@ -93,7 +93,7 @@ def _has_numba() -> bool:
 
 def _compiled_now(name: str) -> ModuleType:
     cache = os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir()))
-    if not glob.glob(f"{glob.escape(cache)}/*/{name}.*.nbi"):  # unlike Path.glob, it lives with folders that vanish
+    if not glob.glob(f"{glob.escape(cache)}/*/{name}.*.nbi"):  # noqa: PTH207 - Path's fails where a folder vanishes
         log.info("compiling the %s kernels for this machine, once: seconds here, up to a minute on a small board", name)
     return importlib.import_module(f"edgepose.kernels.{name}")
 
