@@ -49,45 +49,28 @@ SEGMENTS = {
 """Segment -> from, to."""
 SEGMENT_ANGLES = ("trunk", *SEGMENTS)
 
-_TRIPLES = np.array([(a + s, b + s, c + s) for a, b, c, _, _ in _HINGES.values() for s in (0, 1)])
-_A, _B, _C = (_TRIPLES[:, column].copy() for column in range(3))
-_BONES = np.array([(p + s, q + s) for *_, p, q in _HINGES.values() for s in (0, 1)])
-_P, _Q = _BONES[:, 0].copy(), _BONES[:, 1].copy()
-_OFFSET = np.array([_STRAIGHT[name] for name in _HINGES for _ in j.SIDES])
-_SIGN = np.where(_OFFSET > 0, -1.0, 1.0)
-_FROM, _TO = (np.array([pair[end] for pair in SEGMENTS.values()]) for end in (0, 1))
+_BOTH = [(name, tuple(place + side for place in hinge)) for name, hinge in _HINGES.items() for side in (0, 1)]
+_PLACES = np.array([hinge for _, hinge in _BOTH])
+_OFFSET = np.array([_STRAIGHT[name] for name, _ in _BOTH])
+_ENDS = np.array(list(SEGMENTS.values()))
+MEANS = ("knee", "hip", "elbow", "shoulder")
+"""Angles of both sides in one: the mean, each side as far as it lies in the picture's plane."""
 
 
-def joint_angles(xy: Floats) -> Floats:
-    """(N, 8) degrees, 0..180, in the order of JOINT_ANGLES; NaN where a joint is missing."""
-    hinge = xy[:, _B]
-    first, second = xy[:, _A] - hinge, xy[:, _C] - hinge
-    cross = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
-    dot = first[..., 0] * second[..., 0] + first[..., 1] * second[..., 1]
-    return np.asarray(_OFFSET + _SIGN * np.degrees(np.arctan2(np.abs(cross), dot)), np.float64)
+def joint_angles(body: Body, in_plane: Floats) -> Floats:
+    """(N, 28) of JOINT_ANGLES the degrees, 0..180, and how much of each lies in the picture's plane; of MEANS the same.
 
+    And MEANS as if seen from the side: a guess from lengths.
 
-def planes(in_plane: Floats) -> Floats:
-    """(N, 8) of the joint angles, from (N, 10) of the bones: the worse of its two."""
-    return np.asarray(np.minimum(in_plane[:, _P], in_plane[:, _Q]), np.float64)
-
-
-def bends(xy: Floats, in_plane: Floats) -> Floats:
-    """(N, 8) degrees of the joint angles as if seen from the side, from (N, 10) of the bones: a guess from lengths.
-
-    What of a bone is not seen points at the camera or away; a hinge that bends lies before or behind both its ends.
+    in_plane  (N, 10) of the bones, as `Scale.in_plane` gives it
     """
-    hinge = xy[:, _B]
-    first, second = xy[:, _A] - hinge, xy[:, _C] - hinge
-    lengths = np.sqrt(np.einsum("nad,nad->na", first, first) * np.einsum("nad,nad->na", second, second))
-    flat = np.einsum("nad,nad->na", first, second) / np.maximum(lengths, 1e-9)
-    one, other = np.minimum(in_plane[:, _P] / NEARLY, 1.0), np.minimum(in_plane[:, _Q] / NEARLY, 1.0)
-    cosine = flat * one * other + np.sqrt((1 - one * one) * (1 - other * other))
-    return np.asarray(_OFFSET + _SIGN * np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.float64)
+    made = np.empty((len(body), 2 * len(JOINT_ANGLES) + 3 * len(MEANS)))
+    body.loops.angles(body.xy, in_plane, _PLACES, _OFFSET, NEARLY, made)
+    return made
 
 
 def segment_angles(body: Body) -> Floats:
     """(N, 9) degrees, -180..180, in the order of SEGMENT_ANGLES."""
-    span = body.xy[:, _TO] - body.xy[:, _FROM]
-    span = np.concatenate((body.trunk[:, None], span), axis=1)
-    return np.asarray(np.degrees(np.arctan2(-span[..., 1], span[..., 0])), np.float64)
+    made = np.empty((len(body), len(SEGMENT_ANGLES)))
+    body.loops.segments(body.xy, body.middles, _ENDS, made)
+    return made

@@ -31,7 +31,7 @@ class Moment:
     seq: int
     body: Body
     ids: list[int]
-    slots: NDArray[np.intp]
+    slots: NDArray[np.int64]
     values: Floats
     """(N, columns)."""
     columns: dict[str, int]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose import kernels
 from edgepose.meaning import joints as j
 
 Floats = NDArray[np.float64]
 
-LEFTS = np.array((j.LEFT_SHOULDER, j.LEFT_HIP, j.LEFT_KNEE, j.LEFT_ANKLE))
-RIGHTS = LEFTS + 1
 SHOULDER, HIP, KNEE, ANKLE = range(4)
 """Rows of `middles`."""
 
@@ -24,61 +26,49 @@ BONES = np.array((
 """Pairs of joints whose distance stays."""
 PROPORTION = np.array((1.0, 1.0, 0.85, 0.85, 0.85, 0.85, 0.63, 0.63, 0.52, 0.52))
 """Length of each in torso lengths: Drillis and Contini 1966, in Winter; a torso is 0.288 of the height."""
-BONE_A, BONE_B = BONES[:, 0].copy(), BONES[:, 1].copy()
-
 GROW_S, SHRINK_S = 0.4, 6.0
 """How fast a body's scale follows one that looks larger, and one that looks smaller: turned away, bent forward."""
 BONE_FADE_S = 20.0
 """How fast the longest a bone was ever seen is forgotten."""
 
 
+LEAST = 0.9 * PROPORTION
+"""In torso lengths, what each bone is at least."""
+
+
 class Body:
-    """Everybody of one frame; what few rules need is made when it is first asked for."""
+    """Everybody of one frame."""
 
-    __slots__ = ("bone_px", "dt", "hip", "kept", "middles", "shoulder", "size", "size_wh", "slots", "t", "trunk", "xy")
+    __slots__ = (
+        "centre", "dt", "hip", "kept", "length", "looks", "loops", "middles", "shoulder", "size", "size_wh", "slots",
+        "t", "trunk", "xy",
+    )  # fmt: skip
 
-    def __init__(self, xy: Floats, size_wh: tuple[int, int], t: float) -> None:
-        self.xy, self.size_wh, self.t, self.dt = xy, size_wh, t, 0.0
-        left, right = xy[:, LEFTS], xy[:, RIGHTS]
-        middles = (left + right) * 0.5
-        if np.isnan(middles).any():
-            middles = np.where(np.isnan(middles), np.where(np.isnan(left), right, left), middles)
-        self.middles = middles
+    def __init__(self, xy: Floats, size_wh: tuple[int, int], t: float, loops: ModuleType | None = None) -> None:
+        """Take (N, 17, 2) pixels; `loops` are the kernels that measure it."""
+        self.xy, self.size_wh, self.t, self.dt = np.ascontiguousarray(xy), size_wh, t, 0.0
+        self.loops = loops or kernels.family("bodies")
+        count = len(xy)
+        self.middles = np.empty((count, 4, 2))
         """(N, 4, 2) pixels, between left and right; where one is missing, the other."""
-        self.shoulder, self.hip = middles[:, SHOULDER], middles[:, HIP]
+        self.centre = np.empty((count, 2))
+        """(N, 2) pixels: the hips, else the shoulders, else the middle of what is there."""
+        self.length = np.empty((count, len(BONES)))
+        """(N, 10) pixels, length of each bone as seen."""
+        self.looks = np.empty(count)
+        """(N,) torso length, pixels, this frame alone would say: the second largest that bones ask for."""
+        self.loops.look(self.xy, BONES, PROPORTION, self.middles, self.centre, self.length, self.looks)
+        self.shoulder, self.hip = self.middles[:, SHOULDER], self.middles[:, HIP]
         self.trunk = self.shoulder - self.hip
         """(N, 2) pixels, upwards when upright."""
-        span = xy[:, BONE_A] - xy[:, BONE_B]
-        self.bone_px = np.sqrt(np.einsum("nbd,nbd->nb", span, span))
-        """(N, 10) pixels, length of each bone as seen."""
-        self.size = np.full(len(xy), np.nan)
+        self.size = np.full(count, np.nan)
         """(N,) torso length, pixels, as it would be seen from the side; `Scale` fills it in."""
-        self.slots = np.zeros(0, np.intp)
+        self.slots = np.zeros(0, np.int64)
         self.kept: dict[str, Floats] = {}
         """What was made of it and is asked for again."""
 
     def __len__(self) -> int:
         return len(self.xy)
-
-    @property
-    def centre(self) -> Floats:
-        """(N, 2) pixels: the hips, else the shoulders, else the middle of what is there."""
-        centre = np.where(np.isnan(self.hip), self.shoulder, self.hip)
-        if np.isnan(centre).any():
-            known = np.isfinite(self.xy[:, :, :1])
-            count = np.maximum(known.sum(1), 1)
-            spread = np.where(known, self.xy, 0.0).sum(1) / count
-            spread[~known[:, :, 0].any(1)] = np.nan
-            centre = np.where(np.isnan(centre), spread, centre)
-        return centre
-
-    @property
-    def looks(self) -> Floats:
-        """(N,) torso length, pixels, this frame alone would say: the second largest that bones ask for."""
-        asked = np.where(np.isnan(self.bone_px), 0.0, self.bone_px) / PROPORTION
-        second = np.partition(asked, -2, axis=1)[:, -2:]
-        looks = np.where(second[:, 0] > 0, second[:, 0], second[:, 1])
-        return np.asarray(np.where(looks > 0, looks, np.nan), np.float64)
 
 
 class Scale:
@@ -99,23 +89,18 @@ class Scale:
         """Somebody new."""
         self.size[slot], self.longest[slot] = np.nan, 0.0
 
-    def update(self, body: Body, looks: Floats, slots: NDArray[np.intp], dt: float) -> None:
-        """Fill in the body's `size`; `looks` is `body.looks`."""
+    def update(self, body: Body, slots: NDArray[np.int64], dt: float) -> None:
+        """Fill in the body's `size`, from what it looks like."""
         body.slots, body.dt = slots, dt
-        old = self.size[slots]
-        share = np.where(looks > old, 1 - np.exp(-dt / GROW_S), 1 - np.exp(-dt / SHRINK_S))
-        new = old + (looks - old) * share
-        new = np.where(np.isnan(new), np.where(np.isnan(old), looks, old), new)
-        self.size[slots] = body.size = new
+        grow, shrink = 1 - math.exp(-dt / GROW_S), 1 - math.exp(-dt / SHRINK_S)
+        body.loops.scale(body.looks, slots, grow, shrink, self.size, body.size)
 
     def in_plane(self, body: Body) -> Floats:
         """(N, 10) how much of each bone's length is seen, 0..1: 1 lies in the picture's plane.
 
         Length as seen over the longest it was seen lately, at least what the body's size lets one expect.
         """
-        ratio = body.bone_px / body.size[:, None]
-        faded = self.longest[body.slots] * np.exp(-body.dt / BONE_FADE_S)
-        longest = np.fmax(faded, ratio)
-        longest = np.where(np.isnan(longest), faded, longest)
-        self.longest[body.slots] = longest
-        return np.asarray(np.minimum(ratio / np.maximum(longest, 0.9 * PROPORTION), 1.0), np.float64)
+        made = np.empty(body.length.shape)
+        fade = math.exp(-body.dt / BONE_FADE_S)
+        body.loops.in_plane(body.length, body.size, body.slots, fade, LEAST, self.longest, made)
+        return made

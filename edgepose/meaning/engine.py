@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose import kernels
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Poses, Skeleton
 from edgepose.meaning import joints
@@ -38,8 +39,15 @@ LEAP_S = 60.0
 class Meaning:
     """All rules of one picture. `update` takes every frame's poses, also those without people."""
 
-    def __init__(self, rules: Rules, skeleton: Skeleton, size_wh: tuple[int, int]) -> None:
-        """Raises ConfigError where a rule asks for what skeleton, picture or settings do not have."""
+    def __init__(
+        self, rules: Rules, skeleton: Skeleton, size_wh: tuple[int, int], *, loops: kernels.Choice = "auto"
+    ) -> None:
+        """Take the rules of a picture; `loops` as `decode.kernels`.
+
+        Raises:
+            ConfigError: a rule asks for what skeleton, picture or settings do not have.
+        """
+        self._loops = kernels.family("bodies", loops)
         for index, zone in enumerate(rules.zones):
             wrong = outside(zone, size_wh)
             if wrong:
@@ -128,13 +136,13 @@ class Meaning:
         if len(ids) and min(ids) < 0:  # not followed: no state to go on with
             kept = poses.track_id >= 0
             xy, ids = xy[kept], poses.track_id[kept].tolist()
-        body = Body(joints.taken(xy, self._joints), poses.size_wh, poses.t)
+        body = Body(joints.taken(xy, self._joints), poses.size_wh, poses.t, self._loops)
         inside = self._zones.inside(body) if len(ids) and self._zones.zones else np.zeros((len(ids), 0))
         anchors, looks = np.concatenate((body.shoulder, body.hip), axis=1), body.looks
         slots = self.stations.slots(poses.t, ids, anchors, looks, lambda: self._places(inside, len(ids)))
         if len(ids) > 1 and self.stations.swapped(anchors, looks):
             slots = self.stations.slots(poses.t, ids, anchors, looks, lambda: self._places(inside, len(ids)))
-        values = self._values(body, looks, slots, dt, inside)
+        values = self._values(body, slots, dt, inside)
         if poses.t - self._noted_t >= NOTE_S or dt > NOTE_S:
             self._noted_t = poses.t
             self.stations.seen(poses.t, anchors, body.size)
@@ -149,11 +157,11 @@ class Meaning:
     def _places(self, inside: Floats, people: int) -> list[str]:
         return self._zones.names(inside) if inside.shape[1] else [""] * people
 
-    def _values(self, body: Body, looks: Floats, slots: NDArray[np.intp], dt: float, inside: Floats) -> Floats:
+    def _values(self, body: Body, slots: NDArray[np.int64], dt: float, inside: Floats) -> Floats:
         values = np.empty((len(body), len(self.columns)))
         if not len(body):
             return values
-        self._scale.update(body, looks, slots, dt)
+        self._scale.update(body, slots, dt)
         ready = len(self._table.names)
         values[:, :ready] = self._table.values(body)
         values[:, ready : ready + inside.shape[1]] = inside

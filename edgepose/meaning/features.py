@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgepose.meaning import angles, hands, head, posture
 from edgepose.meaning import joints as j
-from edgepose.meaning.body import HIP, KNEE, SHOULDER, Body, Scale
+from edgepose.meaning.body import Body, Scale
 from edgepose.meaning.motion import MOTION, Motion
 from edgepose.meaning.waves import WAVES, Waves
 
@@ -46,27 +46,21 @@ HEIGHTS = {
     "wrist_height": "wrists above the shoulders: negative while they hang",
     "feet_apart": "between the ankles, across the picture",
 }
-MEANS = ("knee", "hip", "elbow", "shoulder")
-"""Angles of both sides in one: the mean, each side as far as it lies in the picture's plane."""
 
 
 def _heights(body: Body) -> Floats:
-    xy, y, size = body.xy, body.middles[:, :, 1], body.size
-    ground = np.fmax(xy[:, j.LEFT_ANKLE, 1], xy[:, j.RIGHT_ANKLE, 1])
-    arm = xy[:, 7:11, 1]
-    elbow, wrist = np.fmax(arm[:, 0], arm[:, 1]), np.fmax(arm[:, 2], arm[:, 3])
-    highest = np.fmin(arm[:, 2], arm[:, 3])
-    heights = (
-        ground - y[:, HIP],
-        ground - y[:, SHOULDER],
-        ground - y[:, KNEE],
-        wrist - y[:, SHOULDER],
-        elbow - y[:, SHOULDER],
-        wrist - xy[:, j.NOSE, 1],
-        y[:, SHOULDER] - highest,
-        np.abs(xy[:, j.LEFT_ANKLE, 0] - xy[:, j.RIGHT_ANKLE, 0]),
-    )
-    return np.asarray(np.stack(heights, axis=1) / size[:, None], np.float64)
+    """(N, 8) in the order of HEIGHTS."""
+    made = np.empty((len(body), len(HEIGHTS)))
+    body.loops.heights(body.xy, body.middles, body.size, made)
+    return made
+
+
+def _there(body: Body) -> Floats:
+    """(N, 2) share of the limbs' joints that are there; 1 where one lies at the picture's border."""
+    made = np.empty((len(body), 2))
+    width, height = body.size_wh
+    body.loops.there(body.xy, float(width), float(height), made)
+    return made
 
 
 class Table:
@@ -87,7 +81,7 @@ class Table:
             for group, pairs in groups.items()
         ]
         self._makers: dict[str, Callable[[Body], Floats]] = {
-            "posture": self._postures,
+            "posture": posture.postures,
             "angles": self._angles,
             "segments": angles.segment_angles,
             "heights": _heights,
@@ -95,7 +89,7 @@ class Table:
             "head": head.heads,
             "motion": self._motion.update,
             "waves": self._waves.update,
-            "seen": _seen,
+            "seen": _there,
         }
 
     def grow(self, room: int) -> None:
@@ -115,38 +109,8 @@ class Table:
             made[:, to] = self._makers[group](body)[:, columns]
         return made
 
-    def _postures(self, body: Body) -> Floats:
-        told = posture.postures(body)
-        code = told[:, 3:]
-        hot = np.where(np.isnan(code), np.nan, code == _CODES)
-        return np.concatenate((told, hot), axis=1)
-
     def _angles(self, body: Body) -> Floats:
-        bent = angles.joint_angles(body.xy)
-        bones = self._scale.in_plane(body)
-        plane = angles.planes(bones)
-        bend = angles.bends(body.xy, bones)
-        bend = np.where(np.isnan(bend), np.roll(bend.reshape(-1, 4, 2), 1, axis=2).reshape(bend.shape), bend)
-        weight = np.where(np.isnan(bent), 0.0, np.maximum(plane, 0.05) ** 4)
-        pairs = (np.where(np.isnan(bent), 0.0, bent) * weight).reshape(len(bent), 4, 2).sum(2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = pairs / weight.reshape(len(bent), 4, 2).sum(2)
-        best = np.fmax(plane[:, 0::2], plane[:, 1::2])
-        return np.concatenate((bent, plane, means, best, (bend[:, 0::2] + bend[:, 1::2]) / 2), axis=1)
-
-
-_CODES = np.arange(len(posture.POSTURES), dtype=np.float64)
-
-
-def _seen(body: Body) -> Floats:
-    """(N, 2) share of the limbs' joints that are there; 1 where one lies at the picture's border."""
-    limbs = body.xy[:, j.LIMBS]
-    known = np.isfinite(limbs[:, :, 0])
-    width, height = body.size_wh
-    margin = 0.01 * max(width, height)
-    filled = np.where(known[:, :, None], limbs, np.array((width / 2, height / 2)))
-    near = (filled.min(1) < margin).any(1) | (filled.max(1) > np.array((width, height)) - margin).any(1)
-    return np.stack((known.mean(1), near.astype(np.float64)), axis=1)
+        return angles.joint_angles(body, self._scale.in_plane(body))
 
 
 def _features() -> dict[str, Feature]:
@@ -164,7 +128,7 @@ def _features() -> dict[str, Feature]:
         hinge = name.partition("_")[0]
         made[name] = Feature("angles", column, "deg", f"{name.replace('_', ', ')}", needs[hinge])
         made[f"{name}_plane"] = Feature("angles", 8 + column, "1", f"how much of {name} lies in the picture's plane")
-    for column, name in enumerate(MEANS):
+    for column, name in enumerate(angles.MEANS):
         made[name] = Feature("angles", 16 + column, "deg", f"{name} of both sides", needs[name])
         made[f"{name}_plane"] = Feature("angles", 20 + column, "1", f"how much of {name} lies in the picture's plane")
         made[f"{name}_bend"] = Feature("angles", 24 + column, "deg", f"{name} as if seen from the side", needs[name])

@@ -107,7 +107,7 @@ class Gates:
         self.on[slot] = False
         self.onset_t[slot] = self._since[slot] = self._dark[slot] = np.nan
 
-    def update(self, slots: NDArray[np.intp], t: float, values: Floats) -> Edges | None:
+    def update(self, slots: NDArray[np.int64], t: float, values: Floats) -> Edges | None:
         """What changes with the values (N, columns) of a frame; None: nothing."""
         on = self.on[slots]
         limit = np.where(on[:, self._owner], self._exit, self._enter)

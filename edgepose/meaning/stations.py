@@ -50,7 +50,7 @@ class Stations:
         self.by_slot: dict[int, Station] = {}
         self._of_id: dict[int, Station] = {}
         self._ids: list[int] = []
-        self._slots = np.zeros(0, np.intp)
+        self._slots = np.zeros(0, np.int64)
         self._anchors = np.zeros((0, 4))
         """(S, 4) where each station was in the last frame, pixels."""
         self._free: list[int] = []
@@ -73,7 +73,7 @@ class Stations:
         anchors: NDArray[np.float64],
         sizes: NDArray[np.float64],
         places: Callable[[], Sequence[str]],
-    ) -> NDArray[np.intp]:
+    ) -> NDArray[np.int64]:
         """(N,) the slot of each person; `places` is called only where somebody came or went.
 
         anchors  (N, 4) as Anchor
@@ -90,7 +90,7 @@ class Stations:
         if any(identity not in self._of_id for identity in ids):
             self._welcome(t, ids, anchors, sizes, places())
         self._merge(t)
-        self._slots = np.array([self._of_id[identity].slot for identity in ids], np.intp)
+        self._slots = np.array([self._of_id[identity].slot for identity in ids], np.int64)
         self._ids = list(ids)
         return self._slots
 
@@ -138,7 +138,7 @@ class Stations:
         for station in list(self.by_slot.values()):
             self._end(station, t)
         self._of_id.clear()
-        self._ids, self._slots = [], np.zeros(0, np.intp)
+        self._ids, self._slots = [], np.zeros(0, np.int64)
 
     def _welcome(
         self,

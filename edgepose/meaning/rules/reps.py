@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.config import says
+from edgepose.meaning.angles import MEANS
 from edgepose.meaning.base import Moment, Rule, Setting
-from edgepose.meaning.features import FEATURES, MEANS
+from edgepose.meaning.features import FEATURES
 from edgepose.meaning.gates import Gate, beyond
 from edgepose.meaning.periodic import Periods
 from edgepose.meaning.reasons import reason
