@@ -204,6 +204,7 @@ def test_a_second_signal_ends_the_process_at_once_without_a_crash(tmp_path: Path
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_a_recording_of_which_nothing_reached_the_broker_is_a_failure() -> None:
     done = subprocess.run(
         [*EDGEPOSE, "run", "--source", str(PICTURES), "--broker", "mqtt://127.0.0.1:1"],

@@ -357,6 +357,7 @@ def test_files_that_were_refused_or_misread_are_imported(name: str, decoder: str
 # ------------------------------------------------------------------------------------------------ measured on pictures
 
 
+@pytest.mark.slow
 def test_what_a_file_cannot_say_is_measured_on_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Mirrored sides: a model whose left joints are our right ones, made of a manifest with its channels exchanged."""
     pictures = shared("data/sets/mmpose_mix/images")

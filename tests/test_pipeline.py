@@ -116,6 +116,7 @@ def test_no_source_is_told() -> None:
         build(config.Config())
 
 
+@pytest.mark.slow
 def test_three_people_in_a_real_video_are_found() -> None:
     """The three dancers are in view in nearly every frame; the many-people model sees at least two of them."""
     path = shared("data/video/three_dancers.avi")

@@ -22,6 +22,8 @@ from tools.simulating.compare import Run, agreement, both, delays_s
 from tools.simulating.cutouts import backgrounds, cutouts
 from tools.simulating.scene import Scene, Visit, walk
 
+pytestmark = pytest.mark.slow
+
 FPS = 15.0
 LATEST_S = 0.3
 CLIPS = ("three_dancers.avi", "walk_sagittal.mp4", "tfjs_pose_1.mp4", "tfjs_pose_squats.mp4")
