@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_nonsense_typed_for_a_number_is_told() -> None:
 
 
 def test_the_device_name_is_the_hosts_and_fits_a_topic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socket.gethostname", lambda: "pi/+#4")
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename="pi/+#4"))
     assert config.Config().device_name == "pi---4"
     assert config.Config(device="kitchen").device_name == "kitchen"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -80,7 +81,7 @@ def test_every_setting_of_a_file_or_folder_is_one_whose_name_need_not_be_text() 
 
 
 def test_a_host_name_that_is_no_text_becomes_a_device_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socket.gethostname", lambda: CAFE + "/\x1b[31m")
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(nodename=CAFE + "/\x1b[31m"))
 
     assert Config().device_name == "caf?--[31m"
 

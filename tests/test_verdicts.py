@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgepose.core import config
 from edgepose.core.errors import ModelError
-from edgepose.engine import open_engine, verdicts
+from edgepose.engine import open_engine, sound, verdicts
+from edgepose.engine.manifest import read_manifest, read_model
 from edgepose.engine.runtime import load_runtime
 from samples import tiny_models
 from tests.helpers import accelerator
@@ -95,3 +99,54 @@ def test_it_can_be_switched_off(models: Path, cache: Path, monkeypatch: pytest.M
     monkeypatch.setenv("EDGEPOSE_REMEMBER_TRIALS", "no")
     open_once(accelerator.model(models))
     assert not cache.exists()
+
+
+def hashes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each file that is hashed from now on, by its length."""
+    made: list[int] = []
+    sha256 = hashlib.sha256
+
+    def counted(content: bytes) -> Any:
+        made.append(len(content))
+        return sha256(content)
+
+    monkeypatch.setattr("hashlib.sha256", counted)
+    return made
+
+
+def test_a_file_found_sound_is_hashed_again_only_when_it_changed(
+    models: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_models.write(models)
+    manifest = read_manifest(path)
+    file = path.with_name(manifest.file)
+    hashed = hashes(monkeypatch)
+    for _ in range(3):
+        assert read_model(path, manifest, noted=True) == file.read_bytes()
+    assert len(hashed) == 1
+    read_model(path, manifest)
+    assert len(hashed) == 2, "who verifies a model wants to know how it is now"
+    status, content = file.stat(), bytearray(file.read_bytes())
+    content[-1] ^= 1
+    with file.open("r+b") as same:  # the same file, as long and as old as before
+        same.write(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(ModelError, match="damaged or another"):
+        read_model(path, manifest, noted=True)
+
+
+def test_notes_of_the_last_start_are_forgotten(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"model")
+    folder = cache.with_name("sound")
+    names = []
+    for boot in ("11111111-2222-0000", "99999999-2222-0000"):
+        (tmp_path / "boot").write_text(boot)
+        monkeypatch.setattr(sound, "BOOT", tmp_path / "boot")
+        names.append(sound.note(file.stat(), "ab" * 32))
+        assert not sound.known(names[-1])
+        sound.remember(names[-1])
+        assert sound.known(names[-1])
+    assert [path.name for path in folder.iterdir()] == names[1:]
+    monkeypatch.setattr(sound, "BOOT", tmp_path / "nothing")
+    assert not sound.known(sound.note(file.stat(), "ab" * 32))

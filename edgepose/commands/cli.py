@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import io
 import pkgutil
@@ -57,6 +56,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2 and one line."""
+        import difflib
+
         wrong = message.removeprefix("unrecognized arguments: ").split("=")[0].split(" ")[0]
         known = [flag for action in self._actions for flag in action.option_strings]
         near = difflib.get_close_matches(wrong, known, n=1) if wrong.startswith("--") else []

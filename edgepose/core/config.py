@@ -3,11 +3,9 @@
 The same keys work in `edgepose.toml` and as flags: `[engine] threads = 2` is `--engine.threads 2`.
 """
 
-from __future__ import annotations
-
-import difflib
 import functools
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -486,9 +484,7 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def device_name(self) -> str:
         """The device's name: as set, or the host's."""
-        import socket
-
-        named = re.sub(r"[+#/\x00-\x1f\x7f]", "-", socket.gethostname())
+        named = re.sub(r"[+#/\x00-\x1f\x7f]", "-", os.uname().nodename)
         return places.utf8(self.device or named) or "edgepose"
 
 
@@ -530,6 +526,8 @@ def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
 
 def unknown_key(key: str, known: list[str]) -> str:
     """Say that `key` is not a setting, and which one was probably meant."""
+    import difflib
+
     names = {name.rpartition(".")[2]: name for name in known}
     near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
     hint = f"did you mean {names[near[0]]}?" if near else "`edgepose config` prints every setting"

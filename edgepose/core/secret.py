@@ -18,32 +18,32 @@ MAX_BYTES = 1 << 20
 
 
 SCHEMES = "rtsps?|rtspu|https?|rtmps?|rtmpe|srt|udp|tcp|rtp|rist|mqtts?|wss?|ftps?"
-LOGIN = re.compile(rf"(?is)((?:(?<![^\s=(\"'\[,])(?:{SCHEMES}):?[\\/]+)|://).*@")
+LOGIN = rf"(?is)((?:(?<![^\s=(\"'\[,])(?:{SCHEMES}):?[\\/]+)|://).*@"
 """From an address's start to its last @: the password may hold spaces, quotes, / and @; slashes may be mistyped."""
 
 HIDDEN = "pas|psw|pwd|pw|pin|token|key|auth|secret|sig|cred|cookie|session|access|header|passcode"
 NAME = "user|usr|login|account"
-NAMED = re.compile(
+NAMED = (
     rf"(?is)([\w-]{{0,32}}(?:{HIDDEN}|{NAME})[\w-]{{0,32}}\s{{0,4}}(?:=|%3d)\s{{0,4}}(?:\([\w/-]{{1,32}}\)\s{{0,4}})?)"
     r"(\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?|(?:\\.|[^&\s\\])+)"
 )
 """NAME=VALUE where the name says that the value is nobody's business; it may be quoted, or have a GStreamer type."""
 
-HARMLESS_NAME = re.compile(
+HARMLESS_NAME = (
     "(?i)action|bitrate|cam|camera|camid|ch|channel|codec|compression|format|fps|framerate|height|latency|mode|profile|"
     "proto|protocol|quality|rate|res|resolution|size|stream|streamtype|subtype|transport|type|unicast|videocodec|width"
 )
-HARMLESS = re.compile(r"(?i)\d{0,4}|\d+x\d+|true|false|on|off|yes|no")
+HARMLESS = r"(?i)\d{0,4}|\d+x\d+|true|false|on|off|yes|no"
 """Names and values of a query that cannot be a secret."""
 
-WORD = re.compile(
+WORD = (
     "av|axis|cam|camera|cgi|channels?|ch|h|hls|index|jpe?g|live|main|media|mjpe?g|mp|mpeg|onvif|picture|preview|profile|"
     "rtsp|snapshot|stream|streaming|sub|track|unicast|video|vod|x"
 )
 """What paths of cameras are made of, besides numbers."""
 TOKEN_LENGTH = 8
 """Characters from which on letters with digits may be a key."""
-FILE = re.compile(r"(?i).{1,60}\.(?:mp4|mkv|avi|mov|webm|ts|m4v|mpe?g|jpe?g|png)")
+FILE = r"(?i).{1,60}\.(?:mp4|mkv|avi|mov|webm|ts|m4v|mpe?g|jpe?g|png)"
 
 
 def masked(text: str) -> str:
@@ -55,7 +55,7 @@ def masked(text: str) -> str:
 
 
 def _masked(text: str) -> str:
-    text = NAMED.sub(r"\1***", LOGIN.sub(r"\1***@", text))
+    text = re.sub(NAMED, r"\1***", re.sub(LOGIN, r"\1***@", text))
     return re.sub(r"(?<=://)([^\s/?\"']*)(/[^\s?\"']*)?(\?[^\s\"']*)?", _address, text)
 
 
@@ -70,14 +70,14 @@ def _part(part: str, secret: bool) -> str:
     """A part of a path; `secret` where cameras of that port have nothing but a key there."""
     if not part or "***" in part:
         return part
-    key = secret or (not FILE.fullmatch(part) and any(map(_looks_like_a_key, re.split(r"[-_.,;:=]", part))))
+    key = secret or (not re.fullmatch(FILE, part) and any(map(_looks_like_a_key, re.split(r"[-_.,;:=]", part))))
     return "***" if key else part
 
 
 def _looks_like_a_key(piece: str) -> bool:
     words = [word for word in re.split(r"\d+", piece.lower()) if word]
     digits = len(piece) - sum(map(len, words))
-    plain = digits < TOKEN_LENGTH and all(map(WORD.fullmatch, words))
+    plain = digits < TOKEN_LENGTH and all(re.fullmatch(WORD, word) for word in words)
     return len(piece) >= TOKEN_LENGTH and 0 < digits < len(piece) and not plain
 
 
@@ -86,7 +86,7 @@ def _parameter(found: re.Match[str]) -> str:
     if not equals:
         name, colon, rest = name.partition(":")
         return mark + _part(name, secret=False) + colon + "***" * bool(rest)
-    shown = HARMLESS_NAME.fullmatch(name) or HARMLESS.fullmatch(value) or value == "***"
+    shown = re.fullmatch(HARMLESS_NAME, name) or re.fullmatch(HARMLESS, value) or value == "***"
     return f"{mark}{name}={value if shown else '***'}"
 
 
@@ -94,7 +94,7 @@ def holds_password(text: str) -> bool:
     """Whether an address or pipeline holds a password or token; a user name alone is none."""
     if re.search(rf"(?is)(?:(?:\A|[\s=\"'])(?:{SCHEMES}):?[\\/]+|://)[^/@]*:.*@", text):
         return True
-    return any(re.search(rf"(?i)(?:{HIDDEN})[\w-]*\s*(?:=|%3d)", found[0]) for found in NAMED.finditer(text))
+    return any(re.search(rf"(?i)(?:{HIDDEN})[\w-]*\s*(?:=|%3d)", found[0]) for found in re.finditer(NAMED, text))
 
 
 def place(key: str, name: str) -> Path:

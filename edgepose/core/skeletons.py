@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 
@@ -27,6 +26,8 @@ class Skeleton:
         try:
             return self.joints.index(joint)
         except ValueError:
+            import difflib
+
             near = difflib.get_close_matches(joint, self.joints, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.joints)}"
             raise KeyError(f"{joint}: {self.name} has no such joint; {hint}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -86,6 +85,8 @@ def bundled(content: bytes, where: str) -> dict[str, bytes]:
     """
     if content[4:8] == TFLITE or not content.startswith(ZIP):
         return {}
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [member for member in archive.infolist() if member.filename.endswith(".tflite")]
@@ -97,6 +98,8 @@ def bundled(content: bytes, where: str) -> dict[str, bytes]:
 
 
 def _zip(content: bytes) -> Format:
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()

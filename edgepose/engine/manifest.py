@@ -1,8 +1,6 @@
 """NAME.toml beside NAME.tflite: what the graph cannot say, checked before anything relies on it."""
 
-from __future__ import annotations
-
-import hashlib
+import os
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +11,7 @@ from edgepose.core import config
 from edgepose.core.config import Section
 from edgepose.core.errors import ConfigError, ModelError, passes
 from edgepose.core.poses import SKELETONS, Skeleton
+from edgepose.engine import sound
 
 USUAL_SIGMA = 0.08
 """Spread of a joint whose manifest gives none: that of COCO's shoulders."""
@@ -190,20 +189,28 @@ def _check_skeleton(skeleton: str | OwnSkeleton, where: str) -> None:
         raise ModelError(f"{where}: skeleton.sigmas has {len(skeleton.sigmas)} numbers, expected {count}")
 
 
-def read_model(manifest_path: Path, manifest: Manifest | Build) -> bytes:
+def read_model(manifest_path: Path, manifest: Manifest | Build, *, noted: bool = False) -> bytes:
     """The bytes of the model beside its manifest, equal to the manifest's sha256; or of a build of it.
+
+    noted  True: a file that was found so since this machine started is not hashed again
 
     Raises:
         ModelError: missing, unreadable or different.
     """
     path = manifest_path.with_name(manifest.file)
-    content = read_file(path, manifest_path.name)
+    content, status = _read(path, manifest_path.name)
+    note = sound.note(status, manifest.sha256) if noted else ""
+    if sound.known(note):
+        return content
+    import hashlib
+
     found = hashlib.sha256(content).hexdigest()
     if found != manifest.sha256:
         raise ModelError(
             f"{path}: sha256 is {found[:12]}..., {manifest_path.name} says {manifest.sha256[:12]}...; "
             "the file is damaged or another one, fetch it again"
         )
+    sound.remember(note)
     return content
 
 
@@ -215,6 +222,11 @@ def read_file(path: Path, manifest: str = "") -> bytes:
     Raises:
         ModelError: missing, unreadable, empty, too large or no file at all.
     """
+    return _read(path, manifest)[0]
+
+
+def _read(path: Path, manifest: str) -> tuple[bytes, os.stat_result]:
+    """The bytes of a file, and what it was before they were read."""
     missing = "no such file" + (f", but {manifest} names it; restore it or remove both" if manifest else "")
     try:
         status = path.stat()
@@ -224,7 +236,9 @@ def read_file(path: Path, manifest: str = "") -> bytes:
             raise ModelError(
                 f"{path}: has {status.st_size >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20}; fetch it again"
             )
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read()
     except FileNotFoundError:
         raise ModelError(f"{path}: {missing}") from None
     except OSError as error:
@@ -235,4 +249,4 @@ def read_file(path: Path, manifest: str = "") -> bytes:
         raise ModelError(f"{str(path)!r}: {missing}") from None
     if not content:
         raise ModelError(f"{path}: is empty; fetch it again")
-    return content
+    return content, status

@@ -6,7 +6,7 @@ candidate runs a model of one operator before it is trusted, once per process.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import functools
 import importlib
 import importlib.util
@@ -19,7 +19,7 @@ import numpy as np
 
 from edgepose.core.errors import ConfigError
 
-NEGATE = base64.b64decode(
+NEGATE = binascii.a2b_base64(
     "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAAAcAAAA2AAAAAMAAAABAAAACAAAAAQABAAEAAAAAQAAABAAAAAMABQAEAAMAAgABAAMAAAAEAAAADwA"
     "AABAAAAARAAAAAEAAAAQAAAAAAAKAAwAAAAIAAQACgAAAAgAAAAMAAAAAQAAAAEAAAABAAAAAAAAAAEAAAABAAAAAQAAAAAAAAACAAAANAAAAAQAAADg////"
     "CAAAAAwAAAABAAAAeQAAAAIAAAABAAAABAAAAAwADAAIAAAAAAAEAAwAAAAIAAAADAAAAAEAAAB4AAAAAgAAAAEAAAAEAAAAAQAAABAAAAAMAAwACwAAAAAA"

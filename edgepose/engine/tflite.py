@@ -125,7 +125,7 @@ def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
     """
     path = find_model(cfg.model, cfg.models_dir)
     shipped = path.parent.resolve() == shipped_dir()
-    manifest, graph, content = verify_model(path, here=cfg.delegate == "cpu", known=shipped)
+    manifest, graph, content = verify_model(path, here=cfg.delegate == "cpu", known=shipped, noted=True)
     runtime = load_runtime(cfg.runtime)
     threads = cfg.threads or tuned.threads(manifest.name) or default_threads()
     where = str(path.with_name(manifest.file))

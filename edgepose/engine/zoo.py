@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
@@ -68,6 +67,8 @@ def find_model(name_or_path: str, models_dir: str = "") -> Path:
     models = {path.stem: path for path in list_models(models_dir)}
     if name_or_path in models:
         return models[name_or_path]
+    import difflib
+
     near = difflib.get_close_matches(name_or_path, models, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ModelError(
@@ -96,11 +97,14 @@ def _manifest_at(path: Path) -> Path:
     return manifest
 
 
-def verify_model(manifest_path: Path, *, here: bool = True, known: bool = False) -> tuple[Manifest, Graph, bytes]:
+def verify_model(
+    manifest_path: Path, *, here: bool = True, known: bool = False, noted: bool = False
+) -> tuple[Manifest, Graph, bytes]:
     """Read a model and check everything that can be checked without running it.
 
     here   False: a model that only runs on hardware this machine may not have is sound too
     known  True: the file is one of ours, which its hash proves; its inside was checked before it came
+    noted  as `read_model`
 
     The bytes returned are the ones that were checked: hand them to the interpreter, do not read the file again.
 
@@ -108,7 +112,7 @@ def verify_model(manifest_path: Path, *, here: bool = True, known: bool = False)
         ModelError: missing, damaged, or manifest and graph disagree.
     """
     manifest = read_manifest(manifest_path)
-    content = read_model(manifest_path, manifest)
+    content = read_model(manifest_path, manifest, noted=noted)
     path = str(manifest_path.with_name(manifest.file))
     graph = read_ends(content, path) if known else read_graph(content, path)
     _check_ops(graph, path, here)

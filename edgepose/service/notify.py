@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 MOST_BYTES = 4096
 """Of one datagram; what a STATUS line may have is far less."""
@@ -24,6 +27,8 @@ class Notify:
         self._status = ""
         self._socket: socket.socket | None = None
         if self.on:
+            import socket
+
             try:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
                 self._socket.setblocking(False)  # a supervisor that does not read must not stop us

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -148,7 +148,7 @@ def _telling(service: Service, mqtt: Topics | None) -> list[Part]:
 
     cfg = service.cfg
     gauges = Gauges(service.pipeline, mqtt)
-    reporter = Reporter(service, gauges, secrets.token_hex(4) if mqtt is None else mqtt.run)
+    reporter = Reporter(service, gauges, os.urandom(4).hex() if mqtt is None else mqtt.run)
     parts: list[Part] = [gauges]
     if mqtt is not None:
         parts.append(Broadcast(service, mqtt, reporter))

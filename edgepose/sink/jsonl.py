@@ -6,7 +6,6 @@ import errno
 import json
 import logging
 import os
-import secrets
 import select
 import stat
 import sys
@@ -48,7 +47,7 @@ class JsonlSink(Sink):
         self._out = _stdout() if self._is_stdout else _append(path, overwrite)
         self._closed = False
         self._sent = self._number = 0
-        self._run = secrets.token_hex(4) if live else ""
+        self._run = os.urandom(4).hex() if live else ""
 
     @property
     def counts(self) -> dict[str, int]:

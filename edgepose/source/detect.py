@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -71,6 +70,8 @@ def existing(uri: str) -> Path:
         raise ConfigError(f"{masked(uri)}: cannot be looked up: {error}") from None
     if not path.parent.is_dir():
         raise ConfigError(f"{uri}: no such file or folder; there is no folder {path.parent} either")
+    import difflib
+
     near = difflib.get_close_matches(path.name, [*beside, *CAMERAS], n=1)
     hint = f"did you mean {_beside(path, near[0])}?" if near else f"pass {READABLE}"
     raise ConfigError(f"{uri}: no such file or folder; {hint}")

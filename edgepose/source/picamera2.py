@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from concurrent import futures
 from functools import partial
 from typing import Any
 
@@ -110,6 +109,8 @@ class Picamera2Grabber:
 
     def grab(self) -> Grab | None:
         """As Grabber.grab; the time is when the sensor began to read the frame out."""
+        from concurrent import futures
+
         from picamera2 import MappedArray
 
         layout, unpadded = LAYOUTS[self._format]

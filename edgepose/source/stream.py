@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -65,6 +64,8 @@ def pipeline_of(cfg: config.Source) -> str | None:
 
 def csi_pipeline(number: int, size_wh: tuple[int, int], fps: float) -> str:
     """What gives the pictures of a Jetson's ribbon camera, scaled by its image processor, the newest only."""
+    from fractions import Fraction
+
     rate = Fraction(fps).limit_denominator(1001)
     width, height = (length // 2 * 2 for length in size_wh)  # chroma comes in pairs
     return (
