@@ -42,6 +42,7 @@ def scenes() -> dict[str, Poses]:
     placed[2], sigma[2], sigma[:, 4] = np.nan, np.nan, np.nan
     root = np.array([[0.25, -1.5, 4.125], [-30.0, 2.0, 0.0], [np.nan] * 3], np.float32)
     guessed = chance.random((3, 17)) < 0.2
+    mixed = Space("lifted", "world", root, np.full(3, 0.2, np.float32), sigma, guessed, np.array([True, False, True]))
     space = Space("triangulated", "world", root, np.array([0.24, 1.5, np.nan], np.float32), sigma, guessed)
     return {
         "people": poses(3, xy=xy, score=score, track_id=ids, seq=70_000, entered=(7,), left=(3, 2**31 - 1)),
@@ -49,6 +50,7 @@ def scenes() -> dict[str, Poses]:
         "before its start": poses(1, t=-1.5),
         "third coordinate": poses(3, xy=xy, score=score, xyz=xyz, track_id=ids),
         "metres": poses(3, xy=xy, score=score, xyz=placed, track_id=ids, space=space),
+        "some metres of one camera": poses(3, xy=xy, score=score, xyz=placed, track_id=ids, space=mixed),
         "nobody": poses(0),
     }
 
@@ -212,6 +214,8 @@ def assert_same(theirs: Any, own: BinaryMessage) -> None:
             assert close(told[:, :3], np.tile(own.space.root[at], (len(told), 1)))
             assert close(told[:, 3:5], own.space.sigma[at])
             assert told[:, 5].astype(bool).tolist() == own.space.guessed[at].tolist()
+            alone = own.space.kind == "lifted" and (own.space.measured is None or not own.space.measured[at])
+            assert person["measured"] != alone
 
 
 def test_cpp_reads_real_messages_as_ours_does(cpp: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepose.commands.flags import add_settings, load_settings, read_settings
+from edgepose.commands.flags import add_settings, given_keys, load_settings, read_settings
 
 if TYPE_CHECKING:
     from edgepose.service.notify import Notify
@@ -20,7 +20,8 @@ EXAMPLES = """  edgepose fuse --calibration Calib.toml --broker mqtt://localhost
   edgepose fuse --calibration room.qca.txt --broker mqtt://localhost --jsonl -
 
 a camera of the calibration is called as its device, as DEVICE/CAMERA or as CAMERA of edgepose/DEVICE/CAMERA/poses;
-the room is published like any device, on edgepose/NAME/room/poses"""
+the room is published like any device, on edgepose/NAME/room/poses; whom one camera alone sees is lifted, marked so,
+and put where lift.height_m says (--lift.kind none leaves them out)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,8 @@ def _run(args: argparse.Namespace, notify: Notify) -> int:
         raise ConfigError("sink.mqtt.broker: a room hears its cameras over a broker; add --broker mqtt://HOST")
     if cfg.camera == type(cfg)().camera:
         cfg = msgspec.structs.replace(cfg, camera="room")
+    if "lift.kind" not in given_keys(args):
+        cfg = msgspec.structs.replace(cfg, lift=msgspec.structs.replace(cfg.lift, kind="auto"))
     pipeline = room_pipeline(cfg, FuseSource(cfg, Path(args.calibration)), Fused())
 
     def stop() -> None:

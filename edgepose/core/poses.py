@@ -141,11 +141,13 @@ class Space:
     """(N, K, 2) metres, one standard deviation of each joint across and along the view, from the root."""
     guessed: NDArray[np.bool_]
     """(N, K) joints that no picture shows: where they usually are in such a pose."""
+    measured: NDArray[np.bool_] | None = None
+    """(N,) people who are triangulated although `kind`, the least that holds of everybody, is lifted; None: nobody."""
 
     def of(self, rows: Any) -> Space:
         """Of some people: an index of numpy's."""
         parts = (self.root[rows], self.root_sigma[rows], self.sigma[rows], self.guessed[rows])
-        return Space(self.kind, self.frame, *parts)
+        return Space(self.kind, self.frame, *parts, None if self.measured is None else self.measured[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

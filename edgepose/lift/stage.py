@@ -13,7 +13,7 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import COCO17, Poses, Skeleton, Space
 from edgepose.lift.camera import Camera
-from edgepose.lift.rays import Facing, facing, normalised
+from edgepose.lift.rays import facing, normalised
 from edgepose.lift.root import SIGMA, place
 
 F = np.float32
@@ -45,6 +45,43 @@ class Lifts(Protocol):
         ...
 
 
+class Solid(NamedTuple):
+    """People in metres, in the axes of the camera that saw them; who is not seen well enough has NaN everywhere."""
+
+    xyz: NDArray[np.float64]
+    """(N, 17, 3) from the root."""
+    sigma: NDArray[np.float64]
+    """(N, 17, 2) across and along the view."""
+    root: NDArray[np.float64]
+    """(N, 3) the mid hip."""
+    guessed: NDArray[np.bool_]
+    """(N, 17) not seen."""
+
+
+def solid(
+    lifts: Lifts, rays: NDArray[np.float64], score: NDArray[np.float32], down: NDArray[np.float64], height_m: float
+) -> Solid:
+    """Lift what one camera saw.
+
+    rays      (N, 17, 2) x / z, y / z
+    score     (N, 17) 0 where a joint is missing
+    down      (3,) where down is in the camera's axes; 0, 0, 0: unknown
+    height_m  how tall people are
+    """
+    seen = facing(rays, score)
+    weight = np.where(seen.found, score, F(0)).astype(F)
+    lifted = lifts(*normalised(seen.xy, weight), np.einsum("nij,j->ni", seen.turn, down).astype(F))
+    scale = height_m * PER_HEIGHT / CANONICAL_M
+    centred = lifted.xyz - lifted.xyz[:, HIPS].mean(axis=1, keepdims=True)
+    xyz = np.einsum("nji,nkj->nki", seen.turn, centred) * scale
+    sigma = lifted.sigma.astype(np.float64) * scale
+    root = place(xyz, rays, weight.astype(np.float64))
+    enough = _enough(seen.found) & ~np.isnan(root).any(axis=1)
+    for part in (xyz, sigma, root):
+        part[~enough] = np.nan
+    return Solid(xyz, sigma, root, ~seen.found)
+
+
 class Lifter:
     """Poses -> Poses with xyz in metres."""
 
@@ -59,7 +96,7 @@ class Lifter:
                 f"lift.kind: only poses of skeleton coco17 are lifted, the model's is {skeleton.name}; set it to none"
             )
         self._lifts = lifts
-        self._fov_deg, self._scale = cfg.fov_deg, cfg.height_m * PER_HEIGHT / CANONICAL_M
+        self._fov_deg, self._height_m = cfg.fov_deg, cfg.height_m
         self._down = _down(cfg)
         self._camera = Camera.with_view((1, 1), cfg.fov_deg)
 
@@ -69,24 +106,11 @@ class Lifter:
             return poses
         if poses.size_wh != self._camera.size_wh:
             self._camera = Camera.with_view(poses.size_wh, self._fov_deg)
-        rays = self._camera.rays(poses.xy)
-        seen = facing(rays, poses.score)
-        score = np.where(seen.found, poses.score, F(0))
-        down = np.einsum("nij,j->ni", seen.turn, self._down).astype(F)
-        lifted = self._lifts(*normalised(seen.xy, score), down)
-        xyz, sigma = self._in_camera(lifted, seen)
-        root = place(xyz, rays, score.astype(np.float64))
-        enough = _enough(seen.found) & ~np.isnan(root).any(axis=1)
-        for part in (xyz, sigma, root):
-            part[~enough] = np.nan
-        distance = np.linalg.norm(root, axis=1)
-        space = Space("lifted", "camera", root.astype(F), (SIGMA * distance).astype(F), sigma.astype(F), ~seen.found)
-        return replace(poses, xyz=xyz.astype(F), space=space)
-
-    def _in_camera(self, lifted: Lifted, seen: Facing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Places from the root and sigmas, metres of a person of the height set, in the camera's own axes."""
-        xyz = lifted.xyz - lifted.xyz[:, HIPS].mean(axis=1, keepdims=True)
-        return np.einsum("nji,nkj->nki", seen.turn, xyz) * self._scale, lifted.sigma.astype(np.float64) * self._scale
+        found = solid(self._lifts, self._camera.rays(poses.xy), poses.score, self._down, self._height_m)
+        xyz, sigma, root = (part.astype(F) for part in found[:3])
+        distance = np.linalg.norm(found.root, axis=1)
+        space = Space("lifted", "camera", root, (SIGMA * distance).astype(F), sigma, found.guessed)
+        return replace(poses, xyz=xyz, space=space)
 
 
 def _down(cfg: config.Lift) -> NDArray[np.float64]:

@@ -30,15 +30,22 @@ class Recorder:
     """Writes `sink.record.path`; closes it."""
 
     def __init__(
-        self, cfg: config.Config, live: bool, still: bool, estimate: Estimate, *, patient: bool = False
+        self,
+        cfg: config.Config,
+        live: bool,
+        still: bool,
+        estimate: Estimate,
+        *,
+        followed: bool = False,
+        patient: bool = False,
     ) -> None:
-        """Open the file; `patient`: as Writer.
+        """Open the file; `followed`: as Source, `patient`: as Writer.
 
         Raises:
             SinkError: it cannot be written now.
             ConfigError: it can never be; or raw heads are asked for, and the model is a pair or has too many.
         """
-        self._cfg, self._live, self._still = cfg, live, still
+        self._cfg, self._live, self._still, self._followed = cfg, live, still, followed
         if cfg.sink.record.heads and not _heads(estimate):
             raise ConfigError(
                 "sink.record.heads: only the heads of a single model can be decoded anew, of up to 32 MB a frame; "
@@ -82,6 +89,7 @@ class Recorder:
             camera=cfg.camera,
             live=self._live,
             still=self._still,
+            followed=self._followed,
             continues=self._estimate is not None,
             started=time.time(),
             edgepose=edgepose.__version__,

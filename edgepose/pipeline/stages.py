@@ -74,6 +74,8 @@ def stages_of(cfg: config.Config, source: Source, estimate: Estimate, before: St
     Raises:
         ConfigError: poses of that skeleton cannot be lifted, and are to be.
     """
+    if source.followed:
+        return Stages(estimate, meaning=_meaning(cfg, before), cfg=cfg, still=source.still)
     lift = _lifter(cfg, estimate, before)
     if cfg.track.mode == "off" or (cfg.track.mode == "auto" and source.still):
         if cfg.meaning.rules:

@@ -29,6 +29,8 @@ class Source(Protocol):
     """A camera that does not wait: the newest frame wins. False: a recording, nothing is dropped."""
     still: bool
     """Pictures that have nothing to do with each other: nobody is followed from one to the next."""
+    followed: bool
+    """Whoever is in its frames has an identity already, and metres: a room's."""
     total: int | None
     """Number of frames, where it is known beforehand."""
     counts: dict[str, int]
@@ -61,6 +63,7 @@ class BaseSource:
 
     live: bool = False
     still: bool = False
+    followed: bool = False
 
     def __init__(self) -> None:
         self.total: int | None = None

@@ -18,6 +18,7 @@
                     1 skeleton's name, UTF-8       2 ids that entered, 4 bytes each      3 ids that left
                     4 ran_on      5 source      6 media_s, microseconds, signed, 8 bytes
                     7 with flag 2: 1 lifted or 2 triangulated (1), axes 1 of the camera or 2 of the world (1)
+                    8 where 7 says lifted: a bit for each person, lowest first, in whole bytes; 1 is triangulated
          H        the people, highest score first, P bytes each:
                     id (4), 0 none; score (2), 65535 is 1; K joints of x (2), y (2), score (1), 255 is 1;
                     with flag 1 then a step (4, float) and K times x, y, z (2 each, signed) in steps, -32768 missing
@@ -49,7 +50,7 @@ SOLID = 1
 """Flag: there is a third coordinate."""
 METRES = 2
 """Flag: it is metres, and what it is worth follows."""
-SKELETON, ENTERED, LEFT, RAN_ON, SOURCE, MEDIA, SPACE = range(1, 8)
+SKELETON, ENTERED, LEFT, RAN_ON, SOURCE, MEDIA, SPACE, MEASURED = range(1, 9)
 KINDS: tuple[Kind, ...] = ("lifted", "triangulated")
 FRAMES: tuple[Axes, ...] = ("camera", "world")
 """Counted from 1 in the field SPACE."""
@@ -213,6 +214,9 @@ def _fields(poses: Poses) -> bytes:
     if poses.space is not None:
         kind, frame = KINDS.index(poses.space.kind) + 1, FRAMES.index(poses.space.frame) + 1
         fields.append(bytes((SPACE, 2, kind, frame)))
+        if poses.space.measured is not None and poses.space.measured.any():
+            bits = np.packbits(poses.space.measured[:MOST_PEOPLE], bitorder="little").tobytes()
+            fields.append(bytes((MEASURED, len(bits))) + bits)
     return b"".join(fields)
 
 
@@ -312,6 +316,10 @@ def _read_space(rows: NDArray[np.uint8], joints: int, fields: dict[int, bytes]) 
     far = np.ascontiguousarray(rows[:, 12:16]).view("<u4")[:, 0].astype(np.float64)
     raw = np.ascontiguousarray(rows[:, 16 : 16 + 4 * joints]).view("<u2").reshape(len(rows), joints, 2)
     unknown = (place == NO_ROOT).any(axis=1)
+    bits = np.zeros(-(-len(rows) // 8), np.uint8)
+    told_bits = np.frombuffer(fields.get(MEASURED, b"")[: len(bits)], np.uint8)
+    bits[: len(told_bits)] = told_bits
+    measured = np.unpackbits(bits, count=len(rows), bitorder="little").astype(bool)
     place[unknown], far[unknown] = np.nan, np.nan
     return Space(
         KINDS[told[0] - 1],
@@ -320,6 +328,7 @@ def _read_space(rows: NDArray[np.uint8], joints: int, fields: dict[int, bytes]) 
         (far / 1000).astype(np.float32),
         np.where((raw == MISSING).any(axis=2, keepdims=True), np.nan, raw / 1000).astype(np.float32),
         np.unpackbits(rows[:, 16 + 4 * joints :], axis=1, count=joints, bitorder="little").astype(bool),
+        measured if told[0] == 1 and measured.any() else None,
     )
 
 

@@ -59,6 +59,9 @@ class Person(Struct, frozen=True, omit_defaults=True):
     """How sure each joint's xyz is, seen from the root."""
     guessed: list[int] | None = None
     """Joints, counted from 0, that no picture shows: where they usually are in such a pose. Left out: none."""
+    space: str = ""
+    """How this person's xyz came about where it is better than the message's `space` says: "triangulated" among people
+    of whom some are "lifted". Left out: as the message says."""
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,7 +104,8 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What computed them where it is not the CPU as asked: "edgetpu", "cpu instead of edgetpu"; else left out."""
     space: str = ""
     """How xyz came about: "lifted" from one camera by what people look like, "triangulated" from several by geometry,
-    "model" by a model that brings a third coordinate in its own unit. Left out where there is no xyz."""
+    "model" by a model that brings a third coordinate in its own unit. Left out where there is no xyz. Of people
+    of several kinds it is the least, "lifted"; a person's own `space` says who is better than that."""
     frame: str = ""
     """Axes of xyz where it is metres: "camera", x right, y down, z away; "world", as the calibration says, z up."""
 
@@ -235,6 +239,7 @@ def _people_in(
                 root,
                 sigmas[row],
                 np.flatnonzero(space.guessed[row]).tolist() or None,
+                "triangulated" if space.measured is not None and space.measured[row] else "",
             )
         )
     return people

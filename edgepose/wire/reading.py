@@ -117,7 +117,9 @@ def _space_of(message: poses_json.Message) -> Space | None:
     for row, person in enumerate(message.people):
         guessed[row, [joint for joint in person.guessed or () if 0 <= joint < joints]] = True
     spread = np.array(sigma, F).reshape(-1, joints, 2)
-    return Space(cast("Kind", kind), cast("Axes", frame), roots[:, :3], roots[:, 3], spread, guessed)
+    measured = np.array([person.space == "triangulated" for person in message.people], bool)
+    known = measured if kind == "lifted" and measured.any() else None
+    return Space(cast("Kind", kind), cast("Axes", frame), roots[:, :3], roots[:, 3], spread, guessed, known)
 
 
 def read(data: bytes, names: Sequence[str] = ("", "")) -> Heard:

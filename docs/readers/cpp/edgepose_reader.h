@@ -70,7 +70,7 @@ class Message {
   float predicted_ms = 0;       // how far after captured the joints are meant for
   bool solid = false;           // there are points
   bool metres = false;          // they are metres from root(i)
-  bool triangulated = false;    // by several cameras; else lifted from one
+  bool triangulated = false;    // everybody by several cameras; else somebody is lifted from one: see measured(i)
   bool world = false;           // along the calibration's axes, z up; else the camera's: x right, y down, z away
   Text skeleton, ran_on, source;
   Ids entered, left;
@@ -88,12 +88,15 @@ class Message {
   inline float root_sigma(int i) const;
   inline Sigma sigma(int i, int joint) const;
   inline bool guessed(int i, int joint) const;
+  // Triangulated by several cameras; false: lifted from one, by what people look like.
+  inline bool measured(int i) const;
 
  private:
   static const size_t kHeader = 32;
   const uint8_t* first_ = nullptr;  // the first person
   size_t size_ = 0;                 // bytes of each
   bool told_ = false;               // whose metres they are
+  Text measured_ = {"", 0};         // a bit for each person where not all are triangulated
 
   inline bool fields(const uint8_t* at, const uint8_t* end);
   const uint8_t* person(int i) const { return first_ + size_t(i) * size_; }
@@ -159,6 +162,7 @@ inline bool Message::fields(const uint8_t* at, const uint8_t* end) {
         triangulated = told_ && at[0] == 2;
         world = told_ && at[1] == 2;
         break;
+      case 8: measured_ = text; break;
       default: break;  // of a newer edgepose
     }
     at += length;
@@ -217,6 +221,11 @@ inline Sigma Message::sigma(int i, int joint) const {
 
 inline bool Message::guessed(int i, int joint) const {
   return metres && there(i, joint) && (space(i)[16 + 4 * joints + joint / 8] >> (joint % 8) & 1);
+}
+
+inline bool Message::measured(int i) const {
+  if (!metres || !there(i)) return false;
+  return triangulated || (i / 8 < measured_.length && (uint8_t(measured_.data[i / 8]) >> (i % 8) & 1));
 }
 
 }  // namespace edgepose

@@ -44,7 +44,7 @@ static void print(const edgepose::Message& message) {
       printf("%s[", j ? "," : "");
       print(joint.x), printf(","), print(joint.y), printf(","), print(joint.score), printf("]");
     }
-    printf("],\"xyz\":[");
+    printf("],\"measured\":%s,\"xyz\":[", message.measured(i) ? "true" : "false");
     for (int j = 0; message.solid && j < message.joints; ++j) {
       const edgepose::Point point = message.point(i, j);
       printf("%s[", j ? "," : "");

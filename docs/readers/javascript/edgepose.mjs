@@ -43,6 +43,7 @@ function readBinary(bytes) {
 
   const ids = (at, length) => Array.from({ length: length >> 2 }, (_, i) => view.getUint32(at + 4 * i, true));
   const text = (at, length) => new TextDecoder().decode(bytes.subarray(at, at + length));
+  let measured = []; // a bit for each person who is triangulated where the message says lifted
   for (let at = HEADER; at + 2 <= start; at += 2 + bytes[at + 1]) {
     const [tag, value, length] = [bytes[at], at + 2, bytes[at + 1]];
     if (value + length > start) throw new Error("cut off");
@@ -55,7 +56,7 @@ function readBinary(bytes) {
     else if (tag === 7 && length >= 2 && metres) {
       message.space = [, "lifted", "triangulated"][bytes[value]];
       message.frame = [, "camera", "world"][bytes[value + 1]];
-    }
+    } else if (tag === 8 && metres) measured = bytes.subarray(value, value + length);
   }
 
   for (let at = start; at < start + count * size; at += size) {
@@ -76,6 +77,8 @@ function readBinary(bytes) {
       });
       if (count && !metres) message.space = "model";
       if (metres && message.space && message.frame) readSpace(view, first + 4 + 6 * joints, joints, person);
+      const who = message.people.length;
+      if (message.space === "lifted" && (measured[who >> 3] >> (who & 7)) & 1) person.space = "triangulated";
     }
     message.people.push(person);
   }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.lift.fuse.people import Track
+
 Array = NDArray[np.float64]
 GAP_M = 0.12
 """Median gap between the rays of one person's joints in two cameras."""
 REACH_M = 0.25
 """Median distance of a known person's joints from the rays of a pose that is theirs."""
+OTHER_M = 0.8
+"""The same of a person who is lifted, and of the rays of another camera than the one that saw them."""
 LEAST_JOINTS = 5
 NEAREST_M = 0.3
 FAR = np.inf
@@ -58,6 +63,36 @@ def match(known: Array, sights: Sights, trusted: NDArray[np.bool_] | None = None
     taken = {index for group in of_known.values() for index in group}
     left = [index for index in np.flatnonzero(usable).tolist() if index not in taken]
     return Matched(of_known, _new(left, sights), distance)
+
+
+def singles(matched: Matched, trusted: NDArray[np.bool_]) -> list[Group]:
+    """Sights that are nobody's: of one camera alone."""
+    taken = {index for group in (*matched.known.values(), *matched.new) for index in group}
+    return [[index] for index in np.flatnonzero(trusted).tolist() if index not in taken]
+
+
+def claims(
+    tracks: Sequence[Track], groups: Sequence[Group], sights: Sights, t: float
+) -> list[tuple[int | None, Group]]:
+    """Whose each group is among people who were not measured lately; None: somebody new.
+
+    The camera that saw somebody last says it best; another one may be as far off as a lifted pose is.
+    """
+    known = np.array([track.expected(t) for track in tracks]).reshape(len(tracks), *sights.direction.shape[1:])
+    distance = _distances(known, sights)
+    near: list[tuple[float, int, int]] = []
+    for person, track in enumerate(tracks):
+        for number, group in enumerate(groups):
+            own = [index for index in group if sights.camera[index] == track.alone]
+            reach = REACH_M if own else OTHER_M
+            away = float(distance[person, own or group].min())
+            if away <= reach:
+                near.append((away / reach, person, number))
+    whose: dict[int, int] = {}
+    for _, person, number in sorted(near):
+        if number not in whose and person not in whose.values():
+            whose[number] = person
+    return [(whose.get(number), group) for number, group in enumerate(groups)]
 
 
 def _known(distance: Array, sights: Sights) -> dict[int, Group]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.poses import Poses, Skeleton, Space
+from edgepose.lift.fuse.alone import Alone
 from edgepose.lift.fuse.calibration import PlacedCamera
 from edgepose.lift.fuse.clock import Ring
-from edgepose.lift.fuse.match import Group, Sights, match
+from edgepose.lift.fuse.match import Group, Matched, Sights, claims, match, singles
+from edgepose.lift.fuse.people import FORGET_S, JOINT_S, Sighting, Track, middle, root_of
 from edgepose.lift.fuse.triangulate import Points, triangulate_people
 from edgepose.lift.fuse.trust import Trust
 
@@ -22,48 +24,17 @@ MOST_WAIT_S = 0.1
 """Behind the newest camera; who lags more is not waited for."""
 SILENT_S = 0.2
 """A camera that says nothing for so long is not waited for at all."""
-FORGET_S, JOINT_S = 1.0, 0.3
-"""A person out of sight is given up; a joint's last place says where it is."""
-KEEP = 0.7
-"""Of the speed, from moment to moment."""
+BELIEVE_S, APART_M = 0.5, 0.5
+"""Somebody new whom one camera alone sees is believed after that time, and that far from the rays of who is known."""
 SIZE_ERROR = 0.01
-HIPS = [11, 12]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Track:
-    """One known person."""
-
-    identity: int
-    t: float
-    xyz: Array
-    """(K, 3) metres, NaN where never or long not seen."""
-    seen_t: Array
-    """(K,) when each joint was seen last."""
-    velocity: Array
-    """(3,) metres a second, of the whole body."""
-
-    def expected(self, t: float) -> Array:
-        """(K, 3) where the joints are at a time."""
-        places = self.xyz + self.velocity * (t - self.t)
-        return np.where((t - self.seen_t < JOINT_S)[:, None], places, np.nan)
-
-    def with_points(self, t: float, xyz: Array) -> Track:
-        """The same person seen again."""
-        step = xyz - self.xyz
-        fresh = ~np.isnan(step[:, 0]) & (t - self.seen_t < JOINT_S)
-        velocity = self.velocity
-        if fresh.any() and t > self.t:
-            velocity = KEEP * velocity + (1 - KEEP) * np.median(step[fresh], axis=0) / (t - self.t)
-        seen = ~np.isnan(xyz[:, 0])
-        places = np.where(seen[:, None], xyz, self.xyz + velocity * (t - self.t))
-        return replace(self, t=t, xyz=places, seen_t=np.where(seen, t, self.seen_t), velocity=velocity)
 
 
 class Room:
     """Fuses the poses of several cameras; pure: it reads no clock."""
 
-    def __init__(self, cameras: Sequence[PlacedCamera], skeleton: Skeleton) -> None:
+    def __init__(self, cameras: Sequence[PlacedCamera], skeleton: Skeleton, alone: Alone | None = None) -> None:
+        """alone: lifts whom one camera alone sees; None: they are left out."""
+        self._cameras, self._alone = tuple(cameras), alone
         self.cameras: Mapping[str, PlacedCamera] = {camera.name: camera for camera in cameras}
         self.skeleton = skeleton
         self._index = {name: place for place, name in enumerate(self.cameras)}
@@ -111,26 +82,73 @@ class Room:
 
     def _people(self, moment: float) -> Poses:
         sights = self._sights(moment)
-        known = np.array([track.expected(moment) for track in self._tracks]).reshape(-1, len(self.skeleton.joints), 3)
+        sure = [track for track in self._tracks if track.sure(moment)]
+        known = np.array([track.expected(moment) for track in sure]).reshape(-1, len(self.skeleton.joints), 3)
         trusted = ~np.isin(sights.camera, tuple(self.trust.left_out))
         matched = match(known, sights, trusted)
         if len(sights.camera) and len(known) and self.trust.asks(moment):
             self.trust.saw(moment, matched.distance, sights.camera, self._shown(known))
-        points = self._points([*matched.known.values(), *matched.new], sights)
-        found: list[tuple[Track, Points]] = []
-        seen: set[int] = set()
-        for person, own in zip(matched.known, points, strict=False):
-            if own:
-                found.append((self._tracks[person].with_points(moment, own.xyz), own))
-                seen.add(person)
-        found.extend((self._begun(moment, own.xyz), own) for own in points[len(matched.known) :] if own)
-        found.sort(key=lambda one: one[0].identity)
-        waiting = [track for person, track in enumerate(self._tracks) if person not in seen]
-        left = [track.identity for track in waiting if moment - track.t > FORGET_S]
-        entered = [track.identity for track, _ in found if track.identity not in {old.identity for old in self._tracks}]
-        self._tracks = (*(track for track, _ in found), *(track for track in waiting if track.identity not in left))
+        rest = [track for track in self._tracks if not track.sure(moment)]
+        of_rest = claims(rest, [*matched.new, *singles(matched, trusted)], sights, moment)
+        pairs: list[tuple[Track | None, Group]] = [
+            *((sure[person], group) for person, group in matched.known.items()),
+            *((rest[person] if person is not None else None, group) for person, group in of_rest),
+        ]
+        points = self._points([group for _, group in pairs], sights)
+        seen = [
+            (track, sighting)
+            for (track, group), own in zip(pairs, points, strict=True)
+            if (sighting := self._sighting(track, group, own, sights, matched, moment))
+        ]
+        return self._told(moment, seen)
+
+    def _sighting(
+        self, track: Track | None, group: Group, own: Points | None, sights: Sights, matched: Matched, moment: float
+    ) -> Sighting | None:
+        """A person as several cameras measured them, else lifted from one that sees them; None: nothing to go by."""
+        if own:
+            missing = np.isnan(own.xyz[:, 0])
+            return Sighting(own.xyz, own.sigma, root_of(own.xyz), float(np.nanmean(own.sigma)), missing)
+        if self._alone is None or (track is None and len(group) > 1):
+            return None
+        index = group[0]
+        if track is None and matched.distance.size and matched.distance[:, index].min() < APART_M:
+            return None  # somebody known once more, or a part of them
+        number = int(sights.camera[index])
+        camera = self._cameras[number]
+        return self._alone(number, camera, sights.direction[index], sights.weight[index], moment, track)
+
+    def _told(self, moment: float, seen: list[tuple[Track | None, Sighting]]) -> Poses:
+        """Everybody seen, with who came and who is gone."""
+        before = {track.identity for track in self._tracks}
+        again = {id(track) for track, _ in seen}
+        found = [
+            self._named(track.seen(moment, own) if track else Track.begun(0, moment, own), own) for track, own in seen
+        ]
+        told = sorted(((track, own) for track, own in found if track.identity), key=lambda one: one[0].identity)
+        waiting = [track for track in self._tracks if id(track) not in again]
+        kept = [track for track in waiting if moment - track.t <= (FORGET_S if track.identity else JOINT_S)]
+        left = tuple(track.identity for track in waiting if track not in kept and track.identity)
+        entered = tuple(track.identity for track, _ in told if track.identity not in before)
+        self._tracks = (*(track for track, _ in found), *kept)
         self._seq += 1
-        return self._poses(moment, found, tuple(entered), tuple(left))
+        return self._poses(moment, told, entered, left)
+
+    def _named(self, track: Track, own: Sighting) -> tuple[Track, Sighting]:
+        """With an identity, once somebody is believed: measured, or for some time where others hardly can see them."""
+        lasting = track.t - track.begun_t >= BELIEVE_S
+        if track.identity or (own.alone >= 0 and not (lasting and self._hidden(own))):
+            return track, own
+        self._next += 1
+        return replace(track, identity=self._next - 1), own
+
+    def _hidden(self, own: Sighting) -> bool:
+        """Whether at most one other camera that speaks has them in its picture."""
+        shown = self._shown(own.xyz[None])[0]
+        speaking = [ring.newest_s > self._fused_s - SILENT_S for ring in self._rings.values()]
+        counting = np.array(speaking) & ~np.isin(np.arange(len(shown)), tuple(self.trust.left_out))
+        counting[own.alone] = False
+        return int((shown & counting).sum()) <= 1
 
     def _sights(self, moment: float) -> Sights:
         """What every camera saw then."""
@@ -149,55 +167,46 @@ class Room:
 
     def _shown(self, known: Array) -> NDArray[np.bool_]:
         """(P, C) whether the middle of a person is in a camera's picture."""
-        middle = np.array([_middle(xyz) for xyz in known])
+        centre = np.array([middle(xyz) for xyz in known])
         shown = [
-            ((xy := camera.project(middle)) > 0).all(axis=1) & (xy < camera.camera.size_wh).all(axis=1)
+            ((xy := camera.project(centre)) > 0).all(axis=1) & (xy < camera.camera.size_wh).all(axis=1)
             for camera in self.cameras.values()
         ]
         return np.stack(shown, axis=1)
 
     def _points(self, groups: list[Group], sights: Sights) -> list[Points | None]:
-        """Joints of each person; None: they are of one camera, or their rays do not meet."""
+        """Joints of each person; None: one camera alone saw them, or their rays do not meet."""
         several = [group for group in groups if len(group) > 1]
         points = iter(triangulate_people(several, sights, self._origin) if several else ())
         met = [next(points) if len(group) > 1 else None for group in groups]
         return [own if own and (~np.isnan(own.xyz[:, 0])).sum() >= LEAST_JOINTS else None for own in met]
 
-    def _begun(self, moment: float, xyz: Array) -> Track:
-        self._next += 1
-        seen_t = np.where(np.isnan(xyz[:, 0]), -np.inf, moment)
-        return Track(self._next - 1, moment, xyz, seen_t, np.zeros(3))
-
     def _poses(
-        self, moment: float, found: list[tuple[Track, Points]], entered: tuple[int, ...], left: tuple[int, ...]
+        self, moment: float, told: list[tuple[Track, Sighting]], entered: tuple[int, ...], left: tuple[int, ...]
     ) -> Poses:
-        count, joints = len(found), len(self.skeleton.joints)
-        xyz = np.array([points.xyz for _, points in found]).reshape(count, joints, 3)
-        sigma = np.array([points.sigma for _, points in found]).reshape(count, joints, 3)
+        count, joints = len(told), len(self.skeleton.joints)
+        xyz = np.array([own.xyz for _, own in told]).reshape(count, joints, 3)
+        sigma = np.array([own.sigma for _, own in told]).reshape(count, joints, 3)
         score = np.where(np.isnan(xyz[..., 0]), 0, 1 / (1 + (np.linalg.norm(sigma, axis=2) / 0.1) ** 2)).astype(F)
-        root = np.array([_root(points.xyz) for _, points in found]).reshape(count, 3)
-        view = next(iter(self.cameras.values()))
-        spread = np.stack([np.sqrt((sigma[..., :2] ** 2).mean(axis=-1)), sigma[..., 2]], axis=-1)
-        root_sigma = np.array([np.nanmean(points.sigma) for _, points in found]).reshape(count)
-        missing = np.isnan(xyz[..., 0])
+        root = np.array([own.root for _, own in told]).reshape(count, 3)
+        view = self._cameras[0]
         return Poses(
             t=moment, taken_t=moment, seq=self._seq, name="", size_wh=view.camera.size_wh, skeleton=self.skeleton,
             xy=view.project(xyz).astype(F).reshape(count, joints, 2), score=score,
             person_score=score.mean(axis=1) if count else np.zeros(0, F),
-            track_id=np.array([track.identity for track, _ in found], np.int32),
+            track_id=np.array([track.identity for track, _ in told], np.int32),
             xyz=(xyz - root[:, None]).astype(F), entered=entered, left=left, taken_wall=moment,
-            space=Space("triangulated", "world", root.astype(F), root_sigma.astype(F), spread.astype(F), missing),
+            space=_space([own for _, own in told], root, sigma),
         )  # fmt: skip
 
 
-def _root(xyz: Array) -> Array:
-    """(3,) the mid hip; where it is not seen the middle of what is."""
-    hips: Array = xyz[HIPS].mean(axis=0)
-    return _middle(xyz) if np.isnan(hips).any() else hips
-
-
-def _middle(xyz: Array) -> Array:
-    """(3,) the mean of the joints that are known; NaN where none is."""
-    known = xyz[~np.isnan(xyz[:, 0])]
-    middle: Array = known.mean(axis=0) if len(known) else np.full(3, np.nan)
-    return middle
+def _space(told: list[Sighting], root: Array, sigma: Array) -> Space:
+    """What everybody's metres are worth."""
+    spread = np.stack([np.sqrt((sigma[..., :2] ** 2).mean(axis=-1)), sigma[..., 2]], axis=-1)
+    root_sigma = np.array([own.root_sigma for own in told]).reshape(len(told))
+    guessed = np.array([own.guessed for own in told]).reshape(sigma.shape[:2])
+    measured = np.array([own.alone < 0 for own in told], bool)
+    parts = root.astype(F), root_sigma.astype(F), spread.astype(F), guessed
+    if measured.all():
+        return Space("triangulated", "world", *parts)
+    return Space("lifted", "world", *parts, measured if measured.any() else None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-import msgspec
-
 from edgepose.core import config
 from edgepose.core.timing import StageTimes
 from edgepose.pipeline.fuse.source import Fused, FuseSource
@@ -21,8 +19,6 @@ def room_pipeline(cfg: config.Config, source: FuseSource, estimate: Fused) -> Pi
     """
     from edgepose.sink import open_sinks
 
-    track = msgspec.structs.replace(cfg.track, mode="off")
-    cfg = msgspec.structs.replace(cfg, track=track, lift=config.Lift())
     times = StageTimes()
     with ExitStack() as opened:
         opened.enter_context(source)
@@ -31,7 +27,7 @@ def room_pipeline(cfg: config.Config, source: FuseSource, estimate: Fused) -> Pi
         if cfg.sink.record.path:
             from edgepose.pipeline.recorder import Recorder
 
-            recorder = Recorder(cfg, True, False, estimate, patient=bool(sinks))
+            recorder = Recorder(cfg, True, False, estimate, followed=True, patient=bool(sinks))
             opened.callback(recorder.close)
         pipeline = Pipeline(source, stages_of(cfg, source, estimate), sinks, recorder=recorder, times=times)
         opened.pop_all()

@@ -16,7 +16,7 @@ from edgepose.core.errors import ConfigError
 from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.engine import Engine
 from edgepose.estimate import Found
-from edgepose.lift.fuse import Room, read_calibration
+from edgepose.lift.fuse import Room, alone_of, read_calibration
 from edgepose.pipeline.fuse.clocks import Clocks
 from edgepose.pipeline.fuse.listener import Listener
 from edgepose.source.base import IDLE_S, BaseSource
@@ -39,6 +39,7 @@ class FuseSource(BaseSource):
     """Hears the room's cameras and hands out a frame for each moment that all of them have seen."""
 
     live = True
+    followed = True
 
     def __init__(self, cfg: config.Config, calibration: Path) -> None:
         """Read the calibration.
@@ -50,7 +51,7 @@ class FuseSource(BaseSource):
         cameras = read_calibration(calibration)
         if len(cameras) < 2:
             raise ConfigError(f"{calibration}: has one camera; a room needs two that see the same people")
-        self.room = Room(cameras, COCO17)
+        self.room = Room(cameras, COCO17, alone_of(cfg.lift))
         self.listener = Listener(cfg, self.room.cameras)
         self._clocks = Clocks(self.room.cameras)
         self._told: set[str] = set()

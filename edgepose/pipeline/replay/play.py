@@ -96,7 +96,9 @@ class Replay:
         self.sessions += 1
         cfg = as_recorded(self._cfg, session) if self._plan.as_recorded else self._cfg
         estimate = Redecoded(cfg, session, self._recording.name) if self._plan.decode else Replayed(session)
-        source = ReplaySource(_rest(first, frames), still=session.still, speed=self._plan.speed)
+        followed = session.followed and not self._plan.decode
+        placed = _rest(first, frames)
+        source = ReplaySource(placed, still=session.still, followed=followed, speed=self._plan.speed)
         stages = stages_of(cfg, source, estimate, before if session.continues else None)
         with source:
             self._pipeline = Pipeline(source, stages, self._sinks)

@@ -17,9 +17,11 @@ class ReplaySource(BaseSource):
     speed   1 as it happened, 2 twice as fast; 0 at once
     """
 
-    def __init__(self, frames: Iterable[tuple[float, Kept]], *, still: bool, speed: float = 0.0) -> None:
+    def __init__(
+        self, frames: Iterable[tuple[float, Kept]], *, still: bool, followed: bool = False, speed: float = 0.0
+    ) -> None:
         super().__init__()
-        self.still = still
+        self.still, self.followed = still, followed
         self._frames, self._speed = frames, speed
 
     def __iter__(self) -> Iterator[Frame]:

@@ -11,8 +11,9 @@ offset  size
                 flag HEADS: offset and scale of the crop (4 floats of 8)
   16+A     B  numbers (4, float) of each frame: person_score N; score N K; xy N K 2;
               flag XYZ: xyz N K 3; flag COARSE: coarse_xy N K 2; flag SPACE: 1 lifted or 2 triangulated, axes 1 of the
-              camera or 2 of the world, root N 3, its sigma N, sigma N K 2, guessed (0 or 1) N K. Of all of them first
-              every first byte, then every second, third and fourth, which deflates a fifth better.
+              camera or 2 of the world, root N 3, its sigma N, sigma N K 2, guessed (0 or 1) N K; flag MEASURED: N,
+              1 is triangulated though the frame is lifted. Of all of them first every first byte, then every second,
+              third and fourth, which deflates a fifth better.
 16+A+B        raw heads of the frames that have them, in the session's order
 """
 
@@ -34,7 +35,7 @@ BEGIN = struct.Struct("<dII")
 FACTS = struct.Struct("<HHddqIIHB")
 TELLING = struct.Struct("<dHH")
 CROP = struct.Struct("<4d")
-XYZ, COARSE, TOLD, HEADS, PART, UNEXPECTED, SPACE = 1, 2, 4, 8, 16, 32, 64
+XYZ, COARSE, TOLD, HEADS, PART, UNEXPECTED, SPACE, MEASURED = 1, 2, 4, 8, 16, 32, 64, 128
 """Flags: what a frame has; its crop is a part of the picture; nobody was expected when it was looked at."""
 KINDS: tuple[Kind, ...] = ("lifted", "triangulated")
 FRAMES: tuple[Axes, ...] = ("camera", "world")
@@ -122,6 +123,7 @@ def _facts(poses: Poses, raw: RawHeads | None) -> tuple[int, bytes]:
         (XYZ if poses.xyz is not None else 0)
         | (COARSE if poses.coarse_xy is not None else 0)
         | (SPACE if poses.space is not None else 0)
+        | (MEASURED if poses.space is not None and poses.space.measured is not None else 0)
         | (TOLD if told else 0)
         | (0 if raw is None else HEADS | (PART if raw.part else 0) | (UNEXPECTED if raw.nothing_expected else 0))
     )
@@ -144,7 +146,8 @@ def _facts(poses: Poses, raw: RawHeads | None) -> tuple[int, bytes]:
 
 def _space(space: Space) -> list[NDArray[Any]]:
     told = np.array([KINDS.index(space.kind) + 1, FRAMES.index(space.frame) + 1])
-    return [told, space.root, space.root_sigma, space.sigma, space.guessed]
+    numbers: list[NDArray[Any]] = [told, space.root, space.root_sigma, space.sigma, space.guessed]
+    return numbers if space.measured is None else [*numbers, space.measured]
 
 
 def _utf8(text: str, most: int) -> bytes:
@@ -218,7 +221,7 @@ def _frames(payload: bytes, session: Session, skeleton: Skeleton) -> Iterator[Ke
             xy=floats.take(people, joints, 2), track_id=ids,
             xyz=floats.take(people, joints, 3) if flags & XYZ else None,
             coarse_xy=floats.take(people, joints, 2) if flags & COARSE else None,
-            space=_read_space(floats, people, joints) if flags & SPACE else None,
+            space=_read_space(floats, people, joints, bool(flags & MEASURED)) if flags & SPACE else None,
             entered=entered, left=left, predicted_s=predicted_s, ran_on=ran_on.decode("utf-8", "surrogateescape"),
             taken_wall=taken_t + wall if math.isfinite(wall) else None,
         )  # fmt: skip
@@ -229,13 +232,13 @@ def _frames(payload: bytes, session: Session, skeleton: Skeleton) -> Iterator[Ke
         yield Kept(session, poses, raw)
 
 
-def _read_space(floats: _Floats, people: int, joints: int) -> Space:
+def _read_space(floats: _Floats, people: int, joints: int, mixed: bool) -> Space:
     kind, frame = floats.take(2).tolist()
     if kind not in (1, 2) or frame not in (1, 2):
         raise DamagedError("metres that cannot be")
     return Space(
         KINDS[int(kind) - 1], FRAMES[int(frame) - 1], floats.take(people, 3), floats.take(people),
-        floats.take(people, joints, 2), floats.take(people, joints) > 0,
+        floats.take(people, joints, 2), floats.take(people, joints) > 0, floats.take(people) > 0 if mixed else None,
     )  # fmt: skip
 
 

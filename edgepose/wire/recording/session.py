@@ -51,6 +51,8 @@ class Session(Struct, frozen=True, kw_only=True):
     """A camera: `t` is on the clock of the board that recorded, and frames carry the time of day."""
     still: bool
     """Pictures that have nothing to do with each other."""
+    followed: bool = False
+    """People have their identities already: a room's, fused from several cameras."""
     continues: bool = False
     """The same run as before, with another model."""
     started: float
