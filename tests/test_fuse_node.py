@@ -144,7 +144,7 @@ def test_four_devices_become_one_room(broker: Broker, tmp_path: Path) -> None:
     assert last.size_wh == RING[0].camera.size_wh
     assert last.skeleton == COCO17.name
     assert any(json.loads(payload)["people"] == 2 for payload in presence)
-    assert (tmp_path / "room.jsonl").read_text().count('"space":"triangulated"') >= 10
+    assert (tmp_path / "room.jsonl").read_text().count('"space":"triangulated"') >= 5  # the newest wins
 
 
 FRAMES = 24
