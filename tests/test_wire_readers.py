@@ -51,6 +51,7 @@ def scenes() -> dict[str, Poses]:
         "third coordinate": poses(3, xy=xy, score=score, xyz=xyz, track_id=ids),
         "metres": poses(3, xy=xy, score=score, xyz=placed, track_id=ids, space=space),
         "some metres of one camera": poses(3, xy=xy, score=score, xyz=placed, track_id=ids, space=mixed),
+        "held": poses(2, xy=xy[:2], score=score[:2], held=True),
         "nobody": poses(0),
     }
 
@@ -194,6 +195,7 @@ def assert_same(theirs: Any, own: BinaryMessage) -> None:
     assert (theirs["seq"], theirs["captured_us"], tuple(theirs["size_wh"])) == (own.seq, own.captured_us, own.size_wh)
     assert (theirs.get("age_us"), theirs.get("media_us")) == (own.age_us, own.media_us)
     assert theirs["predicted_ms"] == pytest.approx(own.predicted_ms)
+    assert theirs.get("held", False) == own.held
     for name in ("skeleton", "ran_on", "source"):
         assert bytes.fromhex(theirs[name]).decode(errors="replace") == getattr(own, name)
     assert (tuple(theirs["entered"]), tuple(theirs["left"])) == (own.entered, own.left)

@@ -406,6 +406,16 @@ class Power(Section, frozen=True, kw_only=True):
     calm_fps: Annotated[
         float, says("frames looked at in a second while everybody keeps still", "Hz", gt=0, le=1000)
     ] = 2.0
+    hold: Annotated[
+        float,
+        says(
+            "while everybody keeps still, their last poses are published again this often, marked `held`; "
+            "0: only when they were looked at",
+            "Hz",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0.0
     awake_s: Annotated[float, says("awake for at least so long", "s", ge=0.1, le=60)] = 2.0
     sensitivity: Annotated[
         float, says("above 1 a smaller change of the picture counts, below 1 only a larger one", ge=0.2, le=5)

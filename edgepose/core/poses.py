@@ -194,6 +194,8 @@ class Poses:
     """Seconds since 1970 of `taken_t` where a recording says so; None: whoever knows what time it is now can tell."""
     space: Space | None = None
     """What xyz means where it is metres."""
+    held: bool = False
+    """Published before: nobody was looked at since, for nothing moves. Times are those of when they were seen."""
 
     @classmethod
     def of(
@@ -317,6 +319,10 @@ class Poses:
         if not dropped.entered and not dropped.left:
             return self
         return replace(self, entered=dropped.entered + self.entered, left=dropped.left + self.left)
+
+    def again(self) -> Poses:
+        """The same, to be published once more."""
+        return replace(self, entered=(), left=(), held=True)
 
 
 PER_PERSON = ("xy", "score", "person_score", "track_id", "xyz", "coarse_xy")

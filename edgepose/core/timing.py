@@ -158,7 +158,8 @@ class StageTimes:
 
     def poses_sent(self, poses: Poses, sent_t: float) -> None:
         """The same, for a sink that knows when poses really went out."""
-        self.sent(poses.seq, poses.taken_t, sent_t)
+        if not poses.held:
+            self.sent(poses.seq, poses.taken_t, sent_t)
 
     def restart(self) -> None:
         """Count anew from here; any thread."""

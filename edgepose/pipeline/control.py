@@ -23,6 +23,8 @@ class Governor(Protocol):
 
     waiting: str
     """Why nothing at all is looked at; empty: it is, where something calls for it."""
+    held: bool
+    """The frame last left out shows the same people, and it is time to say so."""
 
     def wants(self, frame: Frame) -> bool:
         """Whether to look at this one, which neither a pause nor max_fps left out."""
@@ -41,7 +43,8 @@ class Control:
         self._stages, self._live, self._governor = stages, live, governor
         self._pace = Pace(stages.cfg.service.max_fps)
         self._asked: deque[Callable[[], object]] = deque()
-        self.paused = False
+        self.paused = self.holds = False
+        """`holds`: the frame last left out shows the people of the last look, and it is time to say so."""
         self._looked_t = time.monotonic()
         self.looked = self.skipped = 0
         """Frames looked at, and those left out, so far."""
@@ -90,7 +93,7 @@ class Control:
 
     def wants(self, frame: Frame) -> bool:
         """Whether to look at a frame; counts it."""
-        self.progress_t = time.monotonic()
+        self.progress_t, self.holds = time.monotonic(), False
         if self._live and not self._lets(frame):
             self.skipped += 1
             return False
@@ -111,6 +114,7 @@ class Control:
         if (self._governor is None or self._governor.wants(frame)) and self._pace.wants(frame.t):
             return True
         self.waiting = "" if self._governor is None else self._governor.waiting
+        self.holds = self._governor is not None and self._governor.held
         if not self.waiting and time.monotonic() - self._looked_t > SELDOM_S:
             self.waiting = "service.max_fps or power leaves out all frames for now"
         return False

@@ -75,6 +75,7 @@ class Pipeline:
             for frame in frames:
                 stages = self.control.stages()
                 if not self.control.wants(frame):
+                    self._hold(frame)
                     continue
                 try:
                     found = stages.estimate(frame, stages.expected(frame))
@@ -136,6 +137,11 @@ class Pipeline:
         if self.source.live:
             return nullcontext(self.source.each(self.control.idle, patient=self._patient))
         return read_ahead(self.source, "edgepose read", partial(self.control.idle, "waits for the recording"))
+
+    def _hold(self, frame: Frame) -> None:
+        """Publish the people of the last look again where they keep still and that is asked for."""
+        if self.control.holds and self._publisher is not None:
+            self._publisher.hold(frame)
 
     def _lose(self, error: FrameLostError) -> None:
         self._lost += 1

@@ -41,12 +41,23 @@ class Finished(NamedTuple):
     meaning: Any
 
 
+class Held(NamedTuple):
+    """A frame that nobody looked at, for those last seen keep still."""
+
+    frame: Frame
+
+
 T = TypeVar("T", Seen, Finished)
 
 
 def overtaken(dropped: T, following: T) -> T:
     """What follows, with who entered and left in those that never arrive."""
     return following._replace(poses=following.poses.after(dropped.poses))
+
+
+def _overtaken(dropped: Seen | Held, following: Seen | Held) -> Seen | Held:
+    """The same where nothing may have been dropped but a repetition."""
+    return following if isinstance(dropped, Held) or isinstance(following, Held) else overtaken(dropped, following)
 
 
 class Publisher:
@@ -76,7 +87,10 @@ class Publisher:
         # a sink that may keep its caller waiting gets a thread, so that no other waits with it
         slow = {sink: self._consumer(self._writing(sink), type(sink).__name__) for sink in sinks[1:] if sink.waits}
         self._writes = [slow[sink].put if sink in slow else self._writing(sink) for sink in sinks]
-        self._first = self._consumer(self._publish, "publish")
+        self._latest: Poses | None = None
+        """Published last; what is held."""
+        size, merge = (LIVE_AHEAD, _overtaken) if live else (AHEAD, None)
+        self._first: Consumer[Seen | Held] = Consumer(self._publish, failed, "edgepose publish", size, merge)
         self._consumers: list[Consumer[Any]] = [self._first, *slow.values()]  # in the order in which poses pass them
 
     @property
@@ -88,7 +102,18 @@ class Publisher:
         """Take one more; of a recording, wait for room."""
         self._first.put(seen, self._idle)
 
-    def _publish(self, seen: Seen) -> None:
+    def hold(self, frame: Frame) -> None:
+        """The people published last are in this frame too; left out where something newer is on its way."""
+        self._first.queue.put_if_empty(Held(frame))
+
+    def _publish(self, item: Seen | Held) -> None:
+        if isinstance(item, Seen):
+            self._publish_seen(item)
+        elif self._latest is not None:
+            for write in self._writes:
+                write(Finished(self._latest.again(), item.frame, None))
+
+    def _publish_seen(self, seen: Seen) -> None:
         if self._carried is not None:
             seen, self._carried = overtaken(self._carried, seen), None
         if self._live and self._stale(seen):
@@ -96,7 +121,7 @@ class Publisher:
             self._carried = seen
             return
         stages = seen.stages
-        poses = stages.finish(seen.poses)
+        poses = self._latest = stages.finish(seen.poses)
         finished = Finished(poses, seen.frame, None if stages.meaning is None else stages.meaning.update(poses))
         for write in self._writes:
             write(finished)
@@ -120,7 +145,7 @@ class Publisher:
             sink.write(finished.poses, finished.frame)
             if finished.meaning is not None:
                 sink.write_meaning(finished.meaning, finished.poses)
-            if sink is self._sinks[0] and not sink.tells_later:
+            if sink is self._sinks[0] and not sink.tells_later and not finished.poses.held:
                 self._times.sent(finished.frame.seq, finished.frame.taken_t, time.monotonic())
 
         return write

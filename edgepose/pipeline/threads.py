@@ -59,6 +59,13 @@ class BoundedQueue(Generic[T]):
             self._changed.notify()
             return True
 
+    def put_if_empty(self, item: T) -> None:
+        """Add what may as well get lost, where nothing waits."""
+        with self._changed:
+            if not self._held and not self._closed:
+                self._held.append(item)
+                self._changed.notify()
+
     def _has_room(self) -> bool:
         """Wait for it, but no longer than IDLE_S."""
         with self._changed:

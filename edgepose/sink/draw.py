@@ -89,6 +89,8 @@ def draw_on(image: Image, poses: Poses) -> None:
         _label(image, text, head_xy, colour, thick, taken)
     if poses.predicted_s:
         _caption(image, f"{poses.predicted_s * 1e3:+.0f} ms")
+    elif poses.held:
+        _caption(image, "held")
 
 
 @functools.lru_cache(maxsize=16)

@@ -3,7 +3,8 @@
     offset  size
          0     2  "EP"
          2     1  version, 1
-         3     1  flags: 1 there is a third coordinate, 2 it is metres; the others are 0 and to be ignored
+         3     1  flags: 1 there is a third coordinate, 2 it is metres, 4 it is the message before once more,
+                    for everybody keeps still; the others are 0 and to be ignored
          4     2  H, bytes before the first person
          6     2  P, bytes of one person
          8     1  N, people
@@ -50,6 +51,8 @@ SOLID = 1
 """Flag: there is a third coordinate."""
 METRES = 2
 """Flag: it is metres, and what it is worth follows."""
+HELD = 4
+"""Flag: nobody was looked at since the message before, which it repeats."""
 SKELETON, ENTERED, LEFT, RAN_ON, SOURCE, MEDIA, SPACE, MEASURED = range(1, 9)
 KINDS: tuple[Kind, ...] = ("lifted", "triangulated")
 FRAMES: tuple[Axes, ...] = ("camera", "world")
@@ -95,6 +98,8 @@ class BinaryMessage(NamedTuple):
     """(N, K, 3) as Poses.xyz."""
     space: Space | None = None
     """As Poses.space."""
+    held: bool = False
+    """As Poses.held."""
 
 
 def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = None) -> bytes:
@@ -117,9 +122,10 @@ def encode(poses: Poses, now_t: float | None = None, now_wall: float | None = No
     person = _person(joints)
     metres = solid and poses.space is not None
     size = person.size + (4 + 6 * joints if solid else 0) + (_space_size(joints) if metres else 0)
+    flags = SOLID * solid | METRES * metres | HELD * poses.held
     parts = [
         HEADER.pack(
-            MAGIC, VERSION, SOLID * solid | METRES * metres, HEADER.size + len(tail), size, people, joints,
+            MAGIC, VERSION, flags, HEADER.size + len(tail), size, people, joints,
             poses.seq & 0xFFFFFFFF, captured, age, *(min(side, LONGEST_SIDE) for side in poses.size_wh),
             min(max(0, round(poses.predicted_s * 1e4)), 65535),
         ),
@@ -283,6 +289,7 @@ def decode(data: bytes) -> BinaryMessage:
         score=(flat["score"] / np.float32(255)).astype(np.float32),
         xyz=_read_solid(rows[:, flat_end:solid_end], joints) if solid else None,
         space=_read_space(rows[:, solid_end : solid_end + _space_size(joints)], joints, fields) if metres else None,
+        held=bool(flags & HELD),
     )
 
 

@@ -108,6 +108,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     of several kinds it is the least, "lifted"; a person's own `space` says who is better than that."""
     frame: str = ""
     """Axes of xyz where it is metres: "camera", x right, y down, z away; "world", as the calibration says, z up."""
+    held: bool = False
+    """The message before once more, with its `seq` and `captured`: everybody keeps still, and nobody was looked at
+    since (power.hold). Left out where they were just seen."""
 
 
 _GRID = np.array((10.0, 10.0, 1000.0))
@@ -139,6 +142,7 @@ class _Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ran_on: str = ""
     space: str = ""
     frame: str = ""
+    held: bool = False
 
 
 def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, now_wall: float | None = None) -> bytes:
@@ -173,6 +177,7 @@ def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, n
             ran_on=poses.ran_on,
             space=_kind(poses),
             frame=poses.space.frame if poses.space else "",
+            held=poses.held,
         )
     )
 

@@ -62,6 +62,7 @@ def poses_of(message: poses_json.Message) -> Heard:
         ran_on=message.ran_on,
         taken_wall=captured,
         space=space,
+        held=message.held,
         device=message.device,
         camera=message.camera,
     )
@@ -94,6 +95,7 @@ def poses_of_binary(message: binary.BinaryMessage, device: str = "", camera: str
         ran_on=message.ran_on,
         taken_wall=captured,
         space=message.space,
+        held=message.held,
         device=device,
         camera=camera,
     )

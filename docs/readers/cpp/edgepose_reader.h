@@ -71,6 +71,7 @@ class Message {
   bool solid = false;           // there are points
   bool metres = false;          // they are metres from root(i)
   bool triangulated = false;    // everybody by several cameras; else somebody is lifted from one: see measured(i)
+  bool held = false;            // the message before once more: everybody keeps still
   bool world = false;           // along the calibration's axes, z up; else the camera's: x right, y down, z away
   Text skeleton, ran_on, source;
   Ids entered, left;
@@ -132,6 +133,7 @@ inline bool Message::read(const uint8_t* data, size_t length) {
   width = detail::u16(data + 26);
   height = detail::u16(data + 28);
   predicted_ms = detail::u16(data + 30) / 10.0f;
+  held = data[3] & 4;
   solid = has_points;
   metres = has_metres && told_;
   first_ = data + start;

@@ -27,6 +27,7 @@ static void print(const edgepose::Message& message) {
          static_cast<unsigned long>(message.seq), static_cast<unsigned long long>(message.captured_us), message.width,
          message.height);
   print(message.predicted_ms);
+  if (message.held) printf(",\"held\":true");
   if (message.has_age) printf(",\"age_us\":%lu", static_cast<unsigned long>(message.age_us));
   if (message.has_media) printf(",\"media_us\":%lld", static_cast<long long>(message.media_us));
   print_text("skeleton", message.skeleton);

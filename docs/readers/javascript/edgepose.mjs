@@ -40,6 +40,7 @@ function readBinary(bytes) {
   if (captured_us && !isNaN(captured)) message.captured = captured.toISOString();
   if (age_us !== NOT_TOLD) message.age_ms = age_us / 1000;
   if (view.getUint16(30, true)) message.predicted_ms = view.getUint16(30, true) / 10;
+  if (bytes[3] & 4) message.held = true;
 
   const ids = (at, length) => Array.from({ length: length >> 2 }, (_, i) => view.getUint32(at + 4 * i, true));
   const text = (at, length) => new TextDecoder().decode(bytes.subarray(at, at + length));

@@ -102,6 +102,8 @@ class Listener:
             if self.counts["refused"] == 1:
                 log.warning("%s: %s; more like it are counted", message.topic[:200], error)
             return
+        if heard.poses.held:  # says nothing new of where anybody is
+            return
         try:
             self._heard.put_nowait((name, heard))
         except queue.Full:

@@ -15,7 +15,7 @@ from edgepose.pipeline.power.gate import STILL, STUCK, Gate, Signal
 from edgepose.pipeline.power.ignore import polygons_of
 from edgepose.pipeline.power.limits import Board, Limits
 from edgepose.pipeline.power.schedule import Hours, hours_of, limit, now_in_force
-from edgepose.pipeline.power.states import Look, States
+from edgepose.pipeline.power.states import CALM, Look, States
 from edgepose.pipeline.power.stillness import Stillness
 
 log = logging.getLogger("edgepose.pipeline")
@@ -71,12 +71,14 @@ class Governor:
         self.skipped = 0
         self.waiting = ""
         """Why nothing at all is looked at now; empty: it is, where something calls for it."""
+        self.held = False
+        """The frame last left out shows the people of the last look, and it is time to say so."""
         self._schedule = hours_of(cfg.schedule)
         self._minute = minute or _minute
         self._hours: Hours | None = None
         self._hours_t = -math.inf
         self._camera, self._camera_fps = camera, 0.0
-        self._pace = Pace()
+        self._pace, self._hold_pace = Pace(), Pace(cfg.hold)
         self._stillness = Stillness()
         self._reason = ""
         self._signal = Signal(STILL)
@@ -90,6 +92,8 @@ class Governor:
         self._fault()
         wanted = bool(self._reason) and not self.waiting and self._pace.wants(frame.t)
         self.skipped += not wanted
+        due = bool(self.cfg.hold) and self._hold_pace.wants(frame.t)  # a look publishes too
+        self.held = due and not wanted and not self.waiting and self.states.state == CALM
         self._run_camera()
         return wanted
 
@@ -147,7 +151,10 @@ class Governor:
         self.waiting = STUCK_SAYS if stuck else f"quiet hours, {self._hours.text}" if paused and self._hours else ""
 
     def _run_camera(self) -> None:
-        fps = 0.0 if self.states.moves and not self.waiting else self.cfg.idle_fps
+        idle_fps = self.cfg.idle_fps
+        if idle_fps and self.states.state == CALM:
+            idle_fps = max(idle_fps, self.cfg.hold)
+        fps = 0.0 if self.states.moves and not self.waiting else idle_fps
         if fps != self._camera_fps:
             self._camera_fps = fps
             self._camera(fps)
