@@ -27,7 +27,7 @@ from edgepose.source import COUNTS, SOURCES, ListSource, Source, kind_of, open_s
 from edgepose.source.detect import masked
 from edgepose.source.files import natural
 from samples.shared import shared
-from tests.helpers import fake_picamera2
+from tests.helpers import fake_imx500, fake_picamera2
 from tests.helpers.fake_capture import plugged_in
 
 Image = NDArray[np.uint8]
@@ -87,6 +87,8 @@ def png_header(width: int, height: int) -> bytes:
         ("/dev/v4l/by-id/usb-cam-index0", "v4l2"),
         ("picamera2", "picamera2"),
         ("picamera2:1", "picamera2"),
+        ("imx500", "imx500"),
+        ("imx500:1a", "imx500"),
         ("csi", "stream"),
         ("csi:1", "stream"),
         ("rtsp://camera/stream", "stream"),
@@ -166,7 +168,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         return ListSource(pictures)
     if kind == "mp4":
         return opened(write_video(tmp_path / "clip.mp4"))
-    uri = {"picamera2": "picamera2", "stream": "rtsp://camera/1"}.get(kind, str(tmp_path / kind))
+    uri = {"picamera2": "picamera2", "imx500": "imx500", "stream": "rtsp://camera/1"}.get(kind, str(tmp_path / kind))
     if kind == "image":
         uri = str(write_picture(tmp_path / "a.png"))
     elif kind == "folder":
@@ -175,14 +177,16 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
             write_picture(tmp_path / kind / f"{index}.png", picture)
     elif kind == "video":
         uri = str(write_video(tmp_path / "clip.avi"))
-    elif kind == "picamera2":
+    elif kind in ("picamera2", "imx500"):
         planar = [np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8) for picture in pictures]
         monkeypatch.setattr(fake_picamera2, "hardware", fake_picamera2.Hardware(frames=planar))
         monkeypatch.setitem(sys.modules, "picamera2", fake_picamera2)
+        monkeypatch.setitem(sys.modules, "picamera2.devices.imx500", fake_imx500)
+        monkeypatch.setattr(fake_imx500, "sensor", fake_imx500.Sensor())
     else:
         (tmp_path / kind).touch()
         plugged_in(monkeypatch, pictures)
-    return opened(uri, kind=kind, size_wh=(64, 48), reconnect=False, stall_s=0.5)
+    return opened(uri, kind=kind, size_wh=(64, 48), reconnect=False, stall_s=0.5, network=__file__)
 
 
 def frames_until_lost(source: Source) -> Iterator[Frame]:

@@ -53,7 +53,7 @@ class Source(Section, frozen=True, kw_only=True):
     uri: Annotated[
         str,
         says(
-            "picture, pictures/*.jpg, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1), "
+            "picture, pictures/*.jpg, folder, video file, camera (0, /dev/video0, picamera2, picamera2:1, imx500), "
             "rtsp:// or http:// address, csi (Jetson), or a GStreamer pipeline ending in appsink"
         ),
     ] = ""
@@ -66,9 +66,12 @@ class Source(Section, frozen=True, kw_only=True):
         ),
     ] = ""
     kind: Annotated[
-        Literal["auto", "image", "folder", "video", "v4l2", "stream", "picamera2"],
+        Literal["auto", "image", "folder", "video", "v4l2", "stream", "picamera2", "imx500"],
         says("which source reads it; auto looks at uri"),
     ] = "auto"
+    network: Annotated[
+        str, says("the .rpk file that the AI Camera's sensor runs; it takes the place of engine.model", min_length=1)
+    ] = "/usr/share/imx500-models/imx500_network_higherhrnet_coco.rpk"
     size_wh: Annotated[Size, says("frame size asked of a camera", "pixels")] = (640, 480)
     fps: Annotated[float, says("frame rate asked of a camera", "Hz", ge=0.1, le=1000)] = 30.0
     loop: Annotated[bool, says("start a file or folder again when it ends")] = False
@@ -93,6 +96,11 @@ class Source(Section, frozen=True, kw_only=True):
     backoff_max_s: Annotated[
         float, says("longest pause between two attempts to reopen; they start at 0.5 s", "s", ge=0.5, le=3600)
     ] = 30.0
+
+    @property
+    def senses(self) -> bool:
+        """Whether a network in the camera looks at its frames."""
+        return self.kind == "imx500" or (self.kind == "auto" and self.uri.partition(":")[0] == "imx500")
 
 
 class Engine(Section, frozen=True, kw_only=True):
@@ -673,7 +681,7 @@ def _settings(section: type[Section], prefix: str) -> Iterator[Setting]:
 
 
 PLACES = (
-    "uri", "path", "model", "models_dir", "delegate_library", "spool",
+    "uri", "path", "model", "models_dir", "network", "delegate_library", "spool",
     "password_file", "ca_file", "cert_file", "key_file",
 )  # fmt: skip
 """Settings that name a file, whose name need not be text; all others go out in messages, where "?" stands for such."""

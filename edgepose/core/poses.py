@@ -25,8 +25,8 @@ from edgepose.core.skeletons import (
 
 __all__ = [
     "AIC14", "BLAZEPOSE4", "BLAZEPOSE33", "BODY13", "COCO17", "H36M17", "MPII16", "OPENPOSE18", "SKELETONS",
-    "Axes", "Crop", "Frame", "HeadSpec", "Heads", "InputSpec", "Kind", "Layout", "Person", "Poses", "Skeleton", "Space",
-    "wrong_image",
+    "Axes", "Crop", "Frame", "HeadSpec", "Heads", "InputSpec", "Kind", "Layout", "Person", "Poses", "Sensed",
+    "Skeleton", "Space", "wrong_image",
 ]  # fmt: skip
 
 Layout = Literal["bgr", "rgb", "gray", "i420", "nv12"]
@@ -34,6 +34,16 @@ Layout = Literal["bgr", "rgb", "gray", "i420", "nv12"]
 
 Heads = Mapping[str, NDArray[Any]]
 """Role -> raw head (H, W, C) exactly as the model returned it; valid until the engine's next run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sensed:
+    """What a network inside the camera answered to a frame."""
+
+    tensors: tuple[NDArray[np.float32], ...]
+    """Its outputs, without the batch axis, in the order of the camera; real values."""
+    seen_xywh: tuple[float, float, float, float]
+    """Part of the frame that it saw: left and top edge, width, height, pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +61,8 @@ class Frame:
     """Frame number at the source; gaps are dropped frames."""
     name: str = ""
     """What the source calls it: the file's name for pictures and videos, empty for a camera."""
+    sensed: Sensed | None = None
+    """None: no network of the camera's own looked at it, or it has no answer."""
 
     def __post_init__(self) -> None:
         if wrong := wrong_image(self.image, self.layout):

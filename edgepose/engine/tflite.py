@@ -41,13 +41,16 @@ class Engine:
         threads: int,
         memory: Memory,
         guard: Guard | None = None,
+        where: str = "",
     ) -> None:
+        """`where`: what runs it, if neither the CPU nor a delegate does."""
         self.manifest = manifest
         self.runtime = runtime
         self.threads = threads
         """Of one inference."""
         self.guard = guard
         """What keeps a delegate at work; None: the CPU runs the model, as asked."""
+        self._where = where
         self._memory: Memory | None = memory
         self.input = _input_spec(manifest, graph, memory.tensor[0])
         """What preprocess fills; its tensor is the model's own memory."""
@@ -64,7 +67,7 @@ class Engine:
     @property
     def ran_on(self) -> str:
         """What runs the model: "edgetpu", "cpu instead of edgetpu"; empty: the CPU as asked."""
-        return self.guard.ran_on if self.guard else ""
+        return self.guard.ran_on if self.guard else self._where
 
     @property
     def counts(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ import msgspec
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.engine import Engine, open_engine
+from edgepose.engine.sensor import open_sensor
 from edgepose.engine.zoo import find_model
 from edgepose.estimate.base import Estimate
 from edgepose.estimate.decode import sees_one
@@ -16,6 +17,7 @@ from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.pairs import Pair, pair_of
 from edgepose.estimate.predictor import Predictor, new_counts
 from edgepose.estimate.score import raw_of
+from edgepose.estimate.sensed import SensedPredictor
 from edgepose.estimate.single import SingleModel
 
 LEAST_RAW = 0.01
@@ -30,6 +32,8 @@ def open_estimate(cfg: config.Config) -> Estimate:
     Raises:
         ConfigError: a setting or a model is wrong.
     """
+    if cfg.source.senses:
+        return _sensed(cfg)
     pair = pair_of(cfg.engine.model)
     with ExitStack() as opened:
         estimate = _one(cfg, cfg.engine.model, opened) if pair is None else _two(cfg, pair, opened)
@@ -45,7 +49,17 @@ def _one(cfg: config.Config, name: str, opened: ExitStack) -> SingleModel:
     return single_model(cfg, _engine(cfg, name, opened))
 
 
-def single_model(cfg: config.Config, engine: Engine) -> SingleModel:
+def _sensed(cfg: config.Config) -> SingleModel:
+    """What reads the answers of a network in the camera."""
+    if cfg.engine.model != config.Engine().model:
+        raise ConfigError(
+            f"engine.model is {cfg.engine.model!r}, but the AI Camera's sensor runs source.network; leave it at "
+            "its default, or use source picamera2 to run a model on the processor"
+        )
+    return single_model(cfg, open_sensor(cfg.source.network), SensedPredictor)
+
+
+def single_model(cfg: config.Config, engine: Engine, predictor: type[Predictor] = Predictor) -> SingleModel:
     """What looks at each frame once with an opened model."""
     model, decode = engine.manifest, cfg.decode
     if model.score:
@@ -56,7 +70,7 @@ def single_model(cfg: config.Config, engine: Engine) -> SingleModel:
     elif not cfg.estimate.gate and decode.min_person_score is None:
         decode = msgspec.structs.replace(decode, min_person_score=LEAST_RAW)
     follow = cfg.estimate.crops and sees_one(model.decoder.name, model.decoder.options, cfg.decode.max_people)
-    return SingleModel(cfg, Predictor(engine, decode, new_counts()), follow)
+    return SingleModel(cfg, predictor(engine, decode, new_counts()), follow)
 
 
 def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:

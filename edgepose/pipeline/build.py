@@ -67,6 +67,8 @@ def described(engine: Engine) -> str:
     """The model and what runs it, for a person."""
     from edgepose.engine import tuned
 
+    if not engine.threads:
+        return f"{engine.manifest.name} on {engine.runtime.name}"
     best = " (as tuned)" if engine.threads == tuned.threads(engine.manifest.name) else ""
     where = f"{engine.runtime.name} {engine.runtime.version}, {engine.threads} thread(s){best}"
     return f"{engine.manifest.name} on {where}{f', {engine.ran_on}' if engine.ran_on else ''}"

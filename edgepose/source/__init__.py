@@ -9,6 +9,7 @@ from edgepose.core.errors import ConfigError
 from edgepose.core.places import utf8
 from edgepose.source.base import COUNTS, Source
 from edgepose.source.detect import address, kind_of, masked, require_address
+from edgepose.source.imx500 import imx500_source
 from edgepose.source.memory import ListSource
 from edgepose.source.paced import PacedSource
 from edgepose.source.picamera2 import picamera2_source
@@ -26,10 +27,11 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "v4l2": v4l2_source,
     "stream": stream_source,
     "picamera2": picamera2_source,
+    "imx500": imx500_source,
     "list": ListSource,
 }
 """Kind -> what opens it from its settings; a list is made from frames instead."""
-NEED_TEXT = ("stream", "picamera2")
+NEED_TEXT = ("stream", "picamera2", "imx500")
 """Kinds whose address is no file's name."""
 READ_ADDRESSES = ("stream", "video", "list")
 

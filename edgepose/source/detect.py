@@ -19,10 +19,12 @@ STREAMS = frozenset(("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "
 CSI = re.compile(r"csi(?::(.*))?")
 """A Jetson's ribbon camera, and which."""
 
-CAMERAS = ("picamera2", "csi")
+CAMERAS = ("picamera2", "imx500", "csi")
 """Addresses that are names."""
 
-READABLE = "a picture, a folder, a video file, a camera (0, /dev/video0, picamera2, csi) or a stream (rtsp://...)"
+READABLE = (
+    "a picture, a folder, a video file, a camera (0, /dev/video0, picamera2, imx500, csi) or a stream (rtsp://...)"
+)
 
 
 def require_address(uri: str) -> None:
@@ -44,8 +46,8 @@ def kind_of(uri: str) -> str:
         return "video" if is_file else "stream"
     if uri.startswith("/dev/") or (uri.isascii() and uri.isdigit() and not _is_a_name(uri)):
         return "v4l2"
-    if re.fullmatch(r"picamera2(:.*)?", uri):
-        return "picamera2"
+    if named := re.fullmatch(r"(picamera2|imx500)(:.*)?", uri):
+        return named[1]
     if matches(uri):
         return "folder"
     path = existing(uri)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgepose.core import config
 from edgepose.core.errors import SourceError
-from edgepose.core.poses import Frame, Layout
+from edgepose.core.poses import Frame, Layout, Sensed
 from edgepose.source.base import IDLE_S, BaseSource
 from edgepose.source.turn import turn_of
 
@@ -55,6 +55,8 @@ class Grab(NamedTuple):
     layout: Layout
     t: float
     """When the sensor saw it, seconds, monotonic clock."""
+    sensed: Sensed | None = None
+    """As Frame.sensed."""
 
 
 class Grabber(Protocol):
@@ -260,7 +262,7 @@ class LiveSource(BaseSource):
         self.counts["dropped"] += fresh - 1
         self._seq += fresh
         self._t = max(self._t, grab.t)
-        return Frame(grab.image, grab.layout, self._t, self._t, self._seq)
+        return Frame(grab.image, grab.layout, self._t, self._t, self._seq, sensed=grab.sensed)
 
     def _turned(self, frame: Frame) -> Frame:
         """As source.rotate and source.mirror say; by the thread that iterates, for frames that are handed out."""

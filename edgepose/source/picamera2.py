@@ -10,6 +10,7 @@ from typing import Any
 
 from edgepose.core import config
 from edgepose.core.errors import ConfigError, SourceError
+from edgepose.core.poses import Sensed
 from edgepose.source.live import Grab, LiveSource, capture_time
 from edgepose.source.yuv import LAYOUTS
 
@@ -54,17 +55,20 @@ class Picamera2Grabber:
 
     def open(self) -> None:
         """As Grabber.open."""
+        self._start(self._number)
+
+    def _start(self, number: int) -> None:
         from picamera2 import Picamera2
 
         found = Picamera2.global_camera_info()
-        if self._number >= len(found):
+        if number >= len(found):
             there = ", ".join(f"{each['Num']}: {each.get('Model', each['Id'])}" for each in found)
             raise SourceError(
                 f"{self._cfg.uri}: no such camera; "
                 + (f"there are {there}" if found else "none is connected: check the cable and `rpicam-hello --list`")
             )
         try:
-            self._camera = Picamera2(self._number)
+            self._camera = Picamera2(number)
             self._configure()
             self._camera.start()
         except (RuntimeError, OSError) as error:
@@ -116,14 +120,20 @@ class Picamera2Grabber:
         layout, unpadded = LAYOUTS[self._format]
         try:
             with self._camera.captured_request(wait=self._cfg.stall_s) as request:
-                stamp_ns = request.get_metadata().get("SensorTimestamp", 0)
+                metadata = request.get_metadata()
+                stamp_ns = metadata.get("SensorTimestamp", 0)
+                sensed = self._sensed(request, metadata)
                 with MappedArray(request, self._stream, write=False) as mapped:
                     image = unpadded(mapped.array, self._size_wh)
         except (futures.TimeoutError, futures.CancelledError):
             return None
         except (RuntimeError, OSError) as error:
             raise SourceError(f"{self._cfg.uri}: failed: {error}") from None
-        return Grab(image, layout, capture_time(stamp_ns / 1e9, time.monotonic()))
+        return Grab(image, layout, capture_time(stamp_ns / 1e9, time.monotonic()), sensed)
+
+    def _sensed(self, _request: Any, _metadata: dict[str, Any]) -> Sensed | None:
+        """What the camera's own network says; an ordinary camera has none."""
+        return None
 
     def close(self) -> None:
         """As Grabber.close."""

@@ -37,6 +37,8 @@ class Hardware:
     busy: bool = False
     frames: list[NDArray[np.uint8]] = field(default_factory=list)
     """Unpadded pictures in the format that is asked for; after the last one nothing comes."""
+    metadata: list[dict[str, Any]] = field(default_factory=list)
+    """What else is said of each frame, as long as there is some."""
     age_s: float = 0.02
     """How long ago the sensor saw a frame when it is fetched."""
     stamped: bool = True
@@ -147,10 +149,11 @@ class CompletedRequest:
         self.request = request
         self.picam2 = picam2
         self.config = picam2.camera_config
+        self._more = hardware.metadata.pop(0) if hardware.metadata else {}
 
     def get_metadata(self) -> dict[str, Any]:
         stamp_ns = time.monotonic_ns() - round(hardware.age_s * 1e9)
-        return {"ExposureTime": 10000, **({"SensorTimestamp": stamp_ns} if hardware.stamped else {})}
+        return {"ExposureTime": 10000, **self._more, **({"SensorTimestamp": stamp_ns} if hardware.stamped else {})}
 
     def release(self) -> None:
         hardware.outstanding -= 1

@@ -2,7 +2,9 @@
 
 Heads: `heatmap` (H, W, >= K) and `tag` (h, w, K), or (h, w, 1) where all joints share one map; the tag map may be
 smaller by a whole factor, each of its cells then holds for all heatmap cells it covers. HigherHRNet as it is exported
-gives heatmaps and tags in one head (h, w, 2K), as `tag` beside a finer `heatmap`, or as `heatmap` alone. Joints of one
+gives heatmaps and tags in one head (h, w, 2K), as `tag` beside a finer `heatmap`, or as `heatmap` alone; `average`
+takes the mean of both heatmaps, and tags between cells, as the paper does. Networks that find the joints themselves
+give `tag`, `index`, `score` (M, K), the M best cells of each joint on a grid `grid_wh`. Joints of one
 person have like tags, of different people tags a step apart. Joint after joint, torso outwards, the peaks are assigned
 to the people so far by tag distance, best in total. Cell to pixel: (cell + 0.5) * stride - 0.5.
 
@@ -19,13 +21,14 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from edgepose.core import config
 from edgepose.core.config import Section
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 from edgepose.estimate.decode import common
-from edgepose.estimate.decode.parts import Parts, People
+from edgepose.estimate.decode.parts import Given, Parts, People
 
 F = np.float32
 Score = Annotated[float, Meta(ge=0, le=1)]
@@ -47,6 +50,10 @@ class Options(Section, frozen=True, kw_only=True):
     """Cells: a joint is the highest within this distance each way."""
     joint_order: tuple[Annotated[int, Meta(ge=0, le=255)], ...] = ()
     """Each joint once, in the order they are grouped; empty: the paper's for COCO's 17, else as they come."""
+    average: bool = False
+    """Joints are found in the mean of the coarse and the fine heatmap: head `tag` (h, w, 2K) holds the coarse one."""
+    grid_wh: tuple[Annotated[int, Meta(ge=1, le=4096)], ...] = ()
+    """Columns and rows that `index` counts on; empty: there is none."""
 
 
 class AssociativeEmbedding:
@@ -63,15 +70,16 @@ class AssociativeEmbedding:
         self.options, self.skeleton, self.kernels = options, skeleton, kernels
         self.min_person, self.min_joint = common.least_scores(options, cfg)
         joints = len(skeleton.joints)
-        common.check_channels(heads, {"heatmap": joints})
-        self.shrink, self.tag_channel = _tag_layout(heads, joints)
-        self.tag_role = "tag" if "tag" in heads else "heatmap"
-        self.tag_quant = common.quant_of(heads[self.tag_role])
         order = options.joint_order or (COCO_ORDER if joints == len(COCO_ORDER) else tuple(range(joints)))
         if sorted(order) != list(range(joints)):
             raise ModelError(f"joint_order is {order}, expected each of 0 to {joints - 1} once")
         self.order = np.array(order, np.int32)
-        self.parts = Parts(heads["heatmap"], joints, options.peak_radius, self.min_joint, cfg)
+        self.finder: Found | Top = (
+            Top(options, heads, joints, self.min_joint)
+            if options.grid_wh
+            else Found(options, heads, joints, self.min_joint, cfg)
+        )
+        self.parts = self.finder.parts
         self.people = People(self.parts, 0, cfg.max_people)
         self.tag_sum = np.zeros(len(self.people.total), F)
         self.tag_terms = np.zeros(len(self.people.total), np.int32)
@@ -85,14 +93,104 @@ class AssociativeEmbedding:
     def _find(self, heads: Heads) -> int:
         """Fill xy (cells), score and person_score of `people`; returns how many there are."""
         parts, people = self.parts, self.people
-        parts.find(heads["heatmap"])
-        cell_yx = parts.cell_yx // self.shrink
-        tag = common.real(heads[self.tag_role][cell_yx[..., 0], cell_yx[..., 1], self.tag_channel], self.tag_quant)
+        tag = self.finder(heads)
         made = self.kernels.tag_people(
             self.order, parts.count, parts.score, tag, F(self.options.tag_limit), people.gain, people.tree, people.way,
             people.member, people.total, people.terms, self.tag_sum, self.tag_terms,
         )  # fmt: skip
         return people.best(self.kernels, made, 1, self.min_person, parts)
+
+
+class Found:
+    """Joints found in heatmaps, with their tags."""
+
+    def __init__(
+        self, options: Options, heads: dict[str, HeadSpec], joints: int, least: float, cfg: config.Decode
+    ) -> None:
+        common.check_channels(heads, {"heatmap": joints})
+        self.shrink, self.tag_channel = _tag_layout(heads, joints)
+        self.tag_role = "tag" if "tag" in heads else "heatmap"
+        self.tag_quant = common.quant_of(heads[self.tag_role])
+        self.mean = Mean(heads, joints) if options.average else None
+        spec = self.mean.spec if self.mean else heads["heatmap"]
+        self.parts = Parts(spec, joints, options.peak_radius, least, cfg)
+
+    def __call__(self, heads: Heads) -> NDArray[np.float32]:
+        """Fill `parts`; returns (K, M) tags of the peaks."""
+        tags = heads[self.tag_role]
+        if self.mean:
+            self.parts.find(self.mean(heads))
+            return _between(tags, self.parts.cell_yx, self.shrink, self.tag_channel, self.tag_quant)
+        self.parts.find(heads["heatmap"])
+        cell_yx = self.parts.cell_yx // self.shrink
+        return common.real(tags[cell_yx[..., 0], cell_yx[..., 1], self.tag_channel], self.tag_quant)
+
+
+class Mean:
+    """The mean of a fine heatmap and a coarse one that is made as fine."""
+
+    def __init__(self, heads: dict[str, HeadSpec], joints: int) -> None:
+        fine = heads["heatmap"]
+        if "tag" not in heads or heads["tag"].shape[2] != 2 * joints:
+            raise ModelError(f"decoder.options.average needs a head 'tag' of {2 * joints} channels, heatmaps first")
+        self.quants = common.quant_of(fine), common.quant_of(heads["tag"])
+        self.spec = HeadSpec("heatmap", (*fine.shape[:2], joints), np.dtype(F), 1.0, 0)
+        self.heat = np.zeros(self.spec.shape, F)
+
+    def __call__(self, heads: Heads) -> NDArray[np.float32]:
+        """(H, W, K), overwritten by the next."""
+        from edgepose.core.opencv import cv2
+
+        height, width, joints = self.heat.shape
+        fine = common.real(heads["heatmap"][..., :joints], self.quants[0])
+        coarse = common.real(heads["tag"][..., :joints], self.quants[1])
+        cv2.resize(coarse, (width, height), dst=self.heat, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.addWeighted(self.heat, 0.5, fine, 0.5, 0, dst=self.heat), F)
+
+
+class Top:
+    """Joints that the network found itself: its best cells of each, with scores and tags."""
+
+    def __init__(self, options: Options, heads: dict[str, HeadSpec], joints: int, least: float) -> None:
+        if len(options.grid_wh) != 2:
+            raise ModelError(f"decoder.options.grid_wh is {options.grid_wh}, expected columns and rows")
+        most = heads["score"].shape[0] if "score" in heads else 0
+        for role in ("score", "index", "tag"):
+            if role not in heads or heads[role].shape != (most, joints):
+                came = heads[role].shape if role in heads else "missing"
+                raise ModelError(f"head {role!r} is {came}, expected (people, {joints}), as all of score, index, tag")
+        self.quants = {role: common.quant_of(heads[role]) for role in ("score", "index", "tag")}
+        self.columns, self.least = options.grid_wh[0], max(least, 1e-6)
+        self.parts = Given(joints, most)
+
+    def __call__(self, heads: Heads) -> NDArray[np.float32]:
+        """Fill `parts`; returns (K, M) tags."""
+        score, index, tag = (common.real(heads[role], self.quants[role]).T for role in ("score", "index", "tag"))
+        strongest = np.argsort(-score, axis=1, kind="stable")
+        score, index, tag = (np.take_along_axis(each, strongest, axis=1) for each in (score, index, tag))
+        self.parts.put(score, np.rint(index).astype(np.int64), self.columns, self.least)
+        return np.ascontiguousarray(tag, F)
+
+
+def _between(
+    tags: NDArray[np.generic],
+    cell_yx: NDArray[np.int32],
+    shrink: int,
+    channel: NDArray[np.int64],
+    quant: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """(K, M) tags at cells of a grid `shrink` times finer, bilinear between the cells of their own."""
+    at = np.maximum((cell_yx.astype(F) + F(0.5)) / F(shrink) - F(0.5), 0)
+    low = np.minimum(at.astype(np.int64), np.array(tags.shape[:2]) - 1)
+    high = np.minimum(low + 1, np.array(tags.shape[:2]) - 1)
+    y, x = (at - low)[..., 0], (at - low)[..., 1]
+
+    def of(row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float32]:
+        return common.real(tags[row, column, channel], quant)
+
+    upper = of(low[..., 0], low[..., 1]) * (1 - x) + of(low[..., 0], high[..., 1]) * x
+    lower = of(high[..., 0], low[..., 1]) * (1 - x) + of(high[..., 0], high[..., 1]) * x
+    return np.ascontiguousarray(upper * (1 - y) + lower * y, F)
 
 
 def _tag_layout(heads: dict[str, HeadSpec], joints: int) -> tuple[int, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:

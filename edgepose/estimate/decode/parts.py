@@ -54,10 +54,27 @@ class Parts:
         return common.real(head[y.reshape(*y.shape, *extra), x.reshape(*x.shape, *extra), channels[:, None]], quant)
 
 
+class Given:
+    """Peaks of every part that something else found; as Parts."""
+
+    def __init__(self, parts: int, most: int) -> None:
+        self.count = np.zeros(parts, np.int32)
+        self.cell_yx = np.zeros((parts, most, 2), np.int32)
+        self.xy = np.zeros((parts, most, 2), F)
+        self.score = np.zeros((parts, most), F)
+
+    def put(self, score: NDArray[np.float32], index: NDArray[np.int64], columns: int, least: float) -> None:
+        """Take (K, M) scores, best first, and cells counted in rows of `columns`; those above `least` count."""
+        self.score[:] = score
+        self.count[:] = (score > least).sum(axis=1)
+        self.cell_yx[..., 0], self.cell_yx[..., 1] = index // columns, index % columns
+        self.xy[:] = self.cell_yx[..., ::-1]
+
+
 class People:
     """Room for peaks that become people."""
 
-    def __init__(self, parts: Parts, limbs: int, max_people: int) -> None:
+    def __init__(self, parts: Parts | Given, limbs: int, max_people: int) -> None:
         count, most = parts.score.shape
         people = 4 * most
         self.gain = np.zeros((most, people))
@@ -89,7 +106,7 @@ class People:
         )
         return people
 
-    def best(self, kernels: ModuleType, people: int, min_parts: int, least: float, parts: Parts) -> int:
+    def best(self, kernels: ModuleType, people: int, min_parts: int, least: float, parts: Parts | Given) -> int:
         """Fill xy, score and person_score with the best of the people made; returns how many."""
         found: int = kernels.best_people(
             self.member, self.total, self.terms, people, min_parts, F(least),

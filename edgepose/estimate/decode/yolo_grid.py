@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from edgepose.estimate.decode.common import least_raw, quant_of, real
 F = np.float32
 BINS = 16
 """Cells that a side's distribution is over."""
+STRIDES, ROLES = (8, 16, 32), ("boxes", "scores", "keypoints")
 PER_STRIDE = re.compile(r"boxes_([0-9]+)")
 
 
@@ -70,6 +72,35 @@ class Cells(Part):
             raise ModelError(f"head {spec.role!r} is {shape}, expected {channels} numbers at each of {cells} cells")
         super().__init__(spec, first if shape[0] == shape[-1] else lies, *span)
         self.width = channels
+
+
+class Split:
+    """Heads of all strides in one, (C, N) small strides first, as heads a stride: views, no copies."""
+
+    def __init__(self, heads: dict[str, HeadSpec], input_wh: tuple[int, int]) -> None:
+        """Check the heads.
+
+        Raises:
+            ModelError: one is missing, or has another number of cells.
+        """
+        cells = [-(-input_wh[0] // stride) * -(-input_wh[1] // stride) for stride in STRIDES]
+        ends = [sum(cells[: index + 1]) for index in range(len(cells))]
+        self.spans = {stride: slice(end - count, end) for stride, count, end in zip(STRIDES, cells, ends, strict=True)}
+        self.specs: dict[str, HeadSpec] = {}
+        for role in ROLES:
+            spec = heads.get(role)
+            if spec is None or len(spec.shape) != 2 or spec.shape[1] != ends[-1]:
+                came = "missing" if spec is None else spec.shape
+                raise ModelError(
+                    f"head {role!r} is {came}, expected (channels, {ends[-1]}), cells of strides {STRIDES}"
+                )
+            for stride, span in self.spans.items():
+                shape = (spec.shape[0], span.stop - span.start)
+                self.specs[f"{role}_{stride}"] = replace(spec, role=f"{role}_{stride}", shape=shape)
+
+    def __call__(self, heads: Heads) -> Heads:
+        """The heads of one frame."""
+        return {f"{role}_{stride}": heads[role][:, span] for role in ROLES for stride, span in self.spans.items()}
 
 
 class Grid(NamedTuple):

@@ -29,7 +29,7 @@ from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, Frame, Heads, HeadSpec, Poses, Skeleton
 from edgepose.estimate.decode import topdown
 from edgepose.estimate.decode.common import least_raw, real
-from edgepose.estimate.decode.yolo_grid import Grids, Part, strides_of
+from edgepose.estimate.decode.yolo_grid import Grids, Part, Split, strides_of
 
 F = np.float32
 Score = Annotated[float, Meta(ge=0, le=1)]
@@ -58,6 +58,8 @@ class Options(Section, frozen=True, kw_only=True):
     """Two people more alike than this are one."""
     score_logits: bool = True
     """Heads a stride: whether people's scores still need a sigmoid."""
+    cells: bool = False
+    """Heads `boxes`, `scores` and `keypoints` hold cells of strides 8, 16, 32 that nothing decoded: see yolo_grid."""
     candidates: Annotated[int, Meta(ge=1, le=10000)] = 300
     """Most anchors looked at, strongest first."""
 
@@ -137,14 +139,19 @@ class YoloPose:
         self.size = np.array(options.input_wh, F)
         joints, least = len(skeleton.joints), min(max(self.limits.person, 1e-6), 1 - 1e-6)
         self.reader: Reader
+        width, height = options.input_wh
+        self.split = Split(heads, (width, height)) if options.cells else None
+        if self.split:
+            heads = self.split.specs
         if strides_of(heads):
-            width, height = options.input_wh
             self.reader = Grids(heads, (width, height), joints, options.joint_values, options.score_logits, least)
         else:
             self.reader = Rows(options, heads, joints, max(self.limits.person, 1e-6))
 
     def __call__(self, heads: Heads, crop: Crop, frame: Frame) -> Poses:
         """Decode one frame's heads; `crop` maps model pixels to the frame's."""
+        if self.split:
+            heads = self.split(heads)
         anchors, score = self.reader.likely(heads, self.options.candidates)
         if not self.options.suppressed:
             box = self.reader.box(heads, anchors)
