@@ -228,3 +228,56 @@ def test_a_wrong_calibration_ends_in_one_line(change: dict[str, object], says: s
     assert done.returncode == 78
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------ as any device
+
+
+def test_a_room_has_rules_entities_and_recordings_as_any_device(broker: Broker, tmp_path: Path) -> None:
+    (tmp_path / "Calib.toml").write_text(pose2sim())
+    (tmp_path / "rules.toml").write_text(
+        '[[zone]]\nname = "desk"\npolygon_m = [[0.0, -1.0], [3.0, -1.0], [3.0, 1.0], [0.0, 1.0]]\n'
+        '[[rule]]\nkind = "zone"\nzone = "desk"\n[[rule]]\nkind = "near"\nwarn_m = 3.0\nstop_m = 0.5\n'
+    )
+    command = [
+        sys.executable, "-m", "edgepose", "fuse", "--calibration", "Calib.toml", "--broker", broker.url, "--device",
+        "yard", "--sink.mqtt.spool", str(tmp_path), "--meaning.rules", "rules.toml", "--home_assistant.on",
+        "--record", "yard.epr",
+    ]  # fmt: skip
+    people = [UPRIGHT + np.array((0.8, -0.2, 0)), UPRIGHT + np.array((-0.8, 0.9, 0))]
+    with Subscriber(broker.port) as there, subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path) as node:
+        try:
+            wait_until(lambda: there.payloads("yard/room/availability"), "the node is there", 30)
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline and len(there.payloads("yard/room/events")) < 3:
+                now_t, now_wall = time.monotonic(), time.time()
+                for place, camera in enumerate(RING):
+                    made = wire.encode(seen(camera, people, now_t), f"cam{place}", "camera", now_t, now_wall)
+                    there.publish(f"edgepose/cam{place}/camera/poses", made)
+                time.sleep(0.03)
+            node.send_signal(signal.SIGTERM)
+            said = node.communicate(timeout=20)[1].decode()
+        finally:
+            node.kill()
+        told = [json.loads(payload) for payload in there.payloads("yard/room/events")]
+        entities = [payload for payload in there.payloads("config") if b"yard" in payload]
+    assert node.returncode == 0, said
+    assert {event.get("rule") for event in told} >= {"zone", "near"}, told
+    assert entities, said
+    out = tmp_path / "again.jsonl"
+    replayed = subprocess.run(
+        [sys.executable, "-m", "edgepose", "replay", "yard.epr", "--jsonl", str(out)],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert replayed.returncode == 0, replayed.stderr
+    again = [wire.decode(line) for line in out.read_bytes().splitlines()]
+    assert {person.id for message in again for person in message.people} == {1, 2}
+    assert {message.frame for message in again} == {"world"}
+    exported = subprocess.run(
+        [sys.executable, "-m", "edgepose", "export", "yard.epr", "yard.trc"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert exported.returncode == 0, exported.stderr
+    assert "p2_nose" in (tmp_path / "yard.trc").read_text()

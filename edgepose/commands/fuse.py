@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, notify: Notify) -> int:
     import msgspec
 
-    from edgepose.commands.progress import FrameProgress
+    from edgepose.commands.progress import watched
     from edgepose.core.errors import ConfigError
     from edgepose.pipeline.fuse import Fused, FuseSource
     from edgepose.pipeline.fuse.opening import room_pipeline
@@ -65,11 +65,5 @@ def _run(args: argparse.Namespace, notify: Notify) -> int:
         pipeline.stop()
 
     with pipeline, Service(cfg, pipeline, lambda: load_settings(args), notify) as service, stops(stop):
-        progress = FrameProgress(None, live=True)
-        try:
-            with pipeline.publishing(progress.saw, service.saw) as publish:
-                for seen in pipeline:
-                    publish(seen)
-        finally:
-            progress.finish(pipeline.counts, pipeline.times.stages["latency"])
+        watched(pipeline, service.saw)
     return service.exit_code

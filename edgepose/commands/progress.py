@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from edgepose.service.journal import in_journal
@@ -13,6 +13,7 @@ from edgepose.service.journal import in_journal
 if TYPE_CHECKING:
     from edgepose.core.poses import Frame, Poses
     from edgepose.core.timing import Histogram
+    from edgepose.pipeline import Pipeline
 
 log = logging.getLogger("edgepose")
 
@@ -117,3 +118,12 @@ class FrameProgress(Progress):
     def line(self, now: float) -> str:
         """How far it is."""
         return f"{self.counted(now)}, {self.people} people"
+
+
+def watched(pipeline: Pipeline, *watchers: Callable[[Poses, Frame], object]) -> None:
+    """Take every frame to the sinks, and show how far it is."""
+    progress = FrameProgress(pipeline.source.total, live=pipeline.source.live)
+    try:
+        pipeline.run(progress.saw, *watchers)
+    finally:
+        progress.finish(pipeline.counts, pipeline.times.stages["latency"])

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_service(args: argparse.Namespace, notify: Notify) -> int:
     """The same, reported to whoever supervises it."""
-    from edgepose.commands.progress import FrameProgress
+    from edgepose.commands.progress import watched
     from edgepose.pipeline import build, described
     from edgepose.service.run import Service
     from edgepose.service.signals import handled, leave, stops
@@ -79,13 +79,7 @@ def run_service(args: argparse.Namespace, notify: Notify) -> int:
         gc.freeze()  # what is here now stays: no frame waits for it to be looked through
         for engine in pipeline.estimate.engines:
             log.info("model %s", described(engine))
-        progress = FrameProgress(pipeline.source.total, live=pipeline.source.live)
-        try:
-            with pipeline.publishing(progress.saw, service.saw) as publish:
-                for seen in pipeline:
-                    publish(seen)
-        finally:
-            progress.finish(pipeline.counts, pipeline.times.stages["latency"])
+        watched(pipeline, service.saw)
     if not pipeline.source.live and not pipeline.stopped:
         require_delivered(pipeline.sinks, pipeline.counts.get("unrecorded", 0))
     return service.exit_code

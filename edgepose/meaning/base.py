@@ -68,6 +68,8 @@ class Setting:
     floor: Floor | None
     path: str
     """Of the rule, for errors."""
+    room: bool = False
+    """People come with metres, of several cameras."""
     joints: frozenset[str] = field(default_factory=frozenset)
     """Those of the skeleton."""
 

@@ -40,12 +40,25 @@ class Body:
     """Everybody of one frame."""
 
     __slots__ = (
-        "centre", "dt", "hip", "kept", "length", "looks", "loops", "middles", "shoulder", "size", "size_wh", "slots",
-        "t", "trunk", "xy",
+        "centre", "dt", "error_m", "hip", "kept", "length", "looks", "loops", "middles", "place_m", "shoulder", "size",
+        "size_wh", "slots", "t", "trunk", "xy",
     )  # fmt: skip
 
-    def __init__(self, xy: Floats, size_wh: tuple[int, int], t: float, loops: ModuleType | None = None) -> None:
-        """Take (N, 17, 2) pixels; `loops` are the kernels that measure it."""
+    def __init__(
+        self,
+        xy: Floats,
+        size_wh: tuple[int, int],
+        t: float,
+        loops: ModuleType | None = None,
+        placed: tuple[Floats, Floats] | None = None,
+    ) -> None:
+        """Take (N, 17, 2) pixels.
+
+        loops   the kernels that measure it
+        placed  (N, 2) and (N,) metres: where people of a room stand, and how sure that is
+        """
+        self.place_m: Floats | None = placed[0] if placed else None
+        self.error_m: Floats | None = placed[1] if placed else None
         self.xy, self.size_wh, self.t, self.dt = np.ascontiguousarray(xy), size_wh, t, 0.0
         self.loops = loops or kernels.family("bodies")
         count = len(xy)

@@ -17,7 +17,7 @@ from edgepose.meaning.base import Moment, Rule, Setting
 from edgepose.meaning.body import Body, Scale
 from edgepose.meaning.features import FEATURES, Table
 from edgepose.meaning.gates import Gate, Gates
-from edgepose.meaning.ground import Floor
+from edgepose.meaning.ground import Floor, in_room
 from edgepose.meaning.records import Event, Gauge, Meant, Tally
 from edgepose.meaning.rules import KINDS
 from edgepose.meaning.settings import Rules, known, outside
@@ -40,9 +40,15 @@ class Meaning:
     """All rules of one picture. `update` takes every frame's poses, also those without people."""
 
     def __init__(
-        self, rules: Rules, skeleton: Skeleton, size_wh: tuple[int, int], *, loops: kernels.Choice = "auto"
+        self,
+        rules: Rules,
+        skeleton: Skeleton,
+        size_wh: tuple[int, int],
+        *,
+        room: bool = False,
+        loops: kernels.Choice = "auto",
     ) -> None:
-        """Take the rules of a picture; `loops` as `decode.kernels`.
+        """Take the rules of a picture, or of a `room` whose people come in metres; `loops` as `decode.kernels`.
 
         Raises:
             ConfigError: a rule asks for what skeleton, picture or settings do not have.
@@ -52,10 +58,16 @@ class Meaning:
             wrong = outside(zone, size_wh)
             if wrong:
                 raise ConfigError(f"{rules.where}: zone[{index}].polygon_px ({zone.name}): {wrong}")
+            if zone.polygon_m and not (room or rules.ground):
+                raise ConfigError(
+                    f"{rules.where}: zone[{index}].polygon_m ({zone.name}): one camera knows no metres; add [ground] "
+                    "with four points, or give polygon_px"
+                )
         where = joints.places(skeleton)
         self._joints = None if skeleton.joints == joints.NAMES else where
-        self._zones = Zones(rules.zones)
-        self.floor = Floor(rules.ground, size_wh) if rules.ground else None
+        self._room = room
+        self.floor = Floor(rules.ground, size_wh) if rules.ground and not room else None
+        self._zones = Zones(rules.zones, self.floor)
         self.rules = tuple(self._made(rules, skeleton, at) for at in range(len(rules.rules)))
         self._scale = Scale()
         gates, names, own = self._gates()
@@ -76,7 +88,7 @@ class Meaning:
 
     def _made(self, rules: Rules, skeleton: Skeleton, at: int) -> Rule:
         settings, path = rules.rules[at], rules.paths[at]
-        rule = KINDS[settings.kind].rule(settings, Setting(rules, rules.zones, self.floor, path))
+        rule = KINDS[settings.kind].rule(settings, Setting(rules, rules.zones, self.floor, path, self._room))
         lacking = joints.missing(skeleton, rule.needs_joints)
         if lacking:
             raise ConfigError(
@@ -132,11 +144,13 @@ class Meaning:
         return Meant(tuple(events), self._gauges(moment))
 
     def _moment(self, poses: Poses, dt: float) -> Moment:
+        if len(poses) and poses.track_id.min() < 0:  # not followed: no state to go on with
+            poses = poses.rows(poses.track_id >= 0)
         xy, ids = poses.xy, poses.track_id.tolist()
-        if len(ids) and min(ids) < 0:  # not followed: no state to go on with
-            kept = poses.track_id >= 0
-            xy, ids = xy[kept], poses.track_id[kept].tolist()
-        body = Body(joints.taken(xy, self._joints), poses.size_wh, poses.t, self._loops)
+        placed = None
+        if self._room and poses.space is not None and poses.xyz is not None:
+            placed = in_room(poses.space, joints.taken(poses.xyz, self._joints))
+        body = Body(joints.taken(xy, self._joints), poses.size_wh, poses.t, self._loops, placed)
         inside = self._zones.inside(body) if len(ids) and self._zones.zones else np.zeros((len(ids), 0))
         anchors, looks = np.concatenate((body.shoulder, body.hip), axis=1), body.looks
         slots = self.stations.slots(poses.t, ids, anchors, looks, lambda: self._places(inside, len(ids)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.errors import ConfigError
+from edgepose.core.poses import Space
 from edgepose.meaning.body import Body
 from edgepose.meaning.joints import LEFT_ANKLE, RIGHT_ANKLE
 from edgepose.meaning.settings import Ground
@@ -121,8 +124,26 @@ ANKLE_TORSO, HIP_TORSO = 0.135, 1.84
 (Winter)."""
 
 
-def contact(body: Body) -> Floats:
+class Placed(NamedTuple):
+    """Where people of a room stand."""
+
+    metres: Floats
+    """(N, 2) on the room's floor."""
+    error: Floats
+    """(N,) metres, one standard deviation."""
+
+
+def in_room(space: Space, xyz: Floats) -> Placed:
+    """By the ankles as the room has them; where these are hidden by the hips. xyz (N, 17, 3) metres from the root."""
+    root = space.root.astype(np.float64)
+    ankles = xyz[:, [LEFT_ANKLE, RIGHT_ANKLE], :2]
+    seen = ~np.isnan(ankles[..., 0])
+    middle = np.where(seen[..., None], ankles, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)[:, None]
+    return Placed(root[:, :2] + middle, space.root_sigma.astype(np.float64))
+
+
+def contact(body: Body, size: Floats | None = None) -> Floats:
     """(N, 2) pixels where each touches the floor: below the feet, by what an ankle, or a hip, is above it."""
     point, hidden = feet(body)
-    below = np.where(hidden, HIP_TORSO, ANKLE_TORSO) * body.size
+    below = np.where(hidden, HIP_TORSO, ANKLE_TORSO) * (body.size if size is None else size)
     return np.asarray(point + np.stack((np.zeros(len(below)), below), axis=1), np.float64)

@@ -27,7 +27,8 @@ class Zone(Section, frozen=True, kw_only=True):
     """A part of the picture."""
 
     name: Annotated[str, says("what rules and messages call it", min_length=1)]
-    polygon_px: Annotated[Points, says("its corners, in the picture's pixels", "pixels")]
+    polygon_px: Annotated[Points, says("its corners, in the picture's pixels; or polygon_m", "pixels")] = ()
+    polygon_m: Annotated[Points, says("its corners on the floor, where [ground] or a room gives metres", "m")] = ()
     kind: Annotated[
         Literal["area", "surface", "robot"],
         says(
@@ -149,24 +150,27 @@ def _rule(raw: Mapping[str, Any], path: str, kinds: Mapping[str, type[Common]]) 
 
 def _zone(raw: Mapping[str, Any], path: str) -> Zone:
     zone = convert(raw, Zone, path)
-    wrong = _bad_polygon(zone.polygon_px)
+    if zone.polygon_px and zone.polygon_m:
+        raise ConfigError(f"{path} ({zone.name}): has polygon_px and polygon_m; one of them says where it is")
+    key, corners, least = ("polygon_m", zone.polygon_m, 0.01) if zone.polygon_m else ("polygon_px", zone.polygon_px, 1)
+    wrong = _bad_polygon(corners, least)
     if wrong:
-        raise ConfigError(f"{path}.polygon_px ({zone.name}) {wrong}")
+        raise ConfigError(f"{path}.{key} ({zone.name}) {wrong}")
     return zone
 
 
-def _bad_polygon(corners: Points) -> str:
+def _bad_polygon(corners: Points, least: float) -> str:
     if not 3 <= len(corners) <= MOST_CORNERS:
         return f"has {len(corners)} points, expected 3 to {MOST_CORNERS}"
     if not all(math.isfinite(x) and abs(x) < FAR_PX for corner in corners for x in corner):
-        return "has a point that is no number of pixels"
+        return f"has a point that is no number of {'pixels' if least == 1 else 'metres'}"
     edges = list(zip(corners, (*corners[1:], corners[0]), strict=True))
     for index, first in enumerate(edges):
         for other in edges[index + 1 :]:
             if not set(first) & set(other) and _cross(first, other):
                 return f"crosses itself between {first} and {other}; list its corners in order"
     area = sum(a[0] * b[1] - b[0] * a[1] for a, b in edges) / 2
-    return "encloses nothing" if abs(area) < 1 else ""
+    return "encloses nothing" if abs(area) < least else ""
 
 
 def _cross(first: tuple[Point, Point], other: tuple[Point, Point]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.meaning.body import Body
-from edgepose.meaning.ground import feet
+from edgepose.meaning.ground import Floor, contact, feet
 from edgepose.meaning.settings import Zone
 
 Floats = NDArray[np.float64]
@@ -34,11 +34,12 @@ class Polygons:
 
 
 class Zones:
-    """The zones of a picture; areas are tested with the feet, surfaces with the hips."""
+    """The zones of a picture or a room: areas by the feet, surfaces by the hips, in metres by the feet."""
 
-    def __init__(self, zones: Sequence[Zone]) -> None:
-        self.zones = tuple(zones)
-        self._polygons = Polygons([zone.polygon_px for zone in zones]) if zones else None
+    def __init__(self, zones: Sequence[Zone], floor: Floor | None = None) -> None:
+        self.zones, self._floor = tuple(zones), floor
+        self._polygons = Polygons([zone.polygon_m or zone.polygon_px for zone in zones]) if zones else None
+        self._metres = np.array([bool(zone.polygon_m) for zone in zones], bool)
         self._surface = np.array([zone.kind == "surface" for zone in zones], bool)
         self.by_hips = np.zeros(0, bool)
         """(N,) of the last frame: the ankles were hidden."""
@@ -51,7 +52,18 @@ class Zones:
         told = self._polygons.inside(point)
         if self._surface.any():
             told = np.where(self._surface, self._polygons.inside(body.hip), told)
+        if self._metres.any():
+            told = np.where(self._metres, self._polygons.inside(self._place(body)), told)
         return told
+
+    def _place(self, body: Body) -> Floats:
+        """(N, 2) metres."""
+        if body.place_m is not None:
+            return body.place_m
+        if self._floor is None:
+            raise TypeError("zones in metres need a floor")
+        looks = body.size if np.isfinite(body.size).any() else body.looks
+        return self._floor.metres(contact(body, looks))
 
     def names(self, told: Floats) -> list[str]:
         """The first zone with a station of its own that each is in; empty: none."""

@@ -40,7 +40,7 @@ class MeaningStage:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self._names = {rule.called: rule.kind for rule in rules.rules}
-        self._zones = tuple((zone.name, zone.polygon_px) for zone in rules.zones)
+        self._zones = tuple((zone.name, zone.polygon_px) for zone in rules.zones if zone.polygon_px)
         self._made: tuple[object, Meaning] | None = None
         self._calibrating = threading.Event()
 
@@ -64,8 +64,9 @@ class MeaningStage:
         return Told(meant.events, stand, self._zones)
 
     def _meaning(self, poses: Poses) -> Meaning:
-        fits = poses.skeleton, poses.size_wh
+        room = poses.space is not None and poses.space.frame == "world"
+        fits = poses.skeleton, poses.size_wh, room
         if self._made is None or self._made[0] != fits:
-            self._made = fits, Meaning(self.rules, poses.skeleton, poses.size_wh)
+            self._made = fits, Meaning(self.rules, poses.skeleton, poses.size_wh, room=room)
             log.info("%d rules of %s", len(self.rules.rules), self.rules.where)
         return self._made[1]

@@ -17,7 +17,7 @@ from edgepose.meaning.body import Body
 from edgepose.meaning.gates import Gate, below
 from edgepose.meaning.ground import contact
 from edgepose.meaning.records import Event, Gauge
-from edgepose.meaning.settings import Common, known
+from edgepose.meaning.settings import Common, Zone, known
 from edgepose.meaning.stations import Station
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ class Near(Rule):
     def __init__(self, settings: Settings, setting: Setting) -> None:
         super().__init__(settings, setting)
         self._cfg = settings
-        if setting.floor is None:
+        if setting.floor is None and not setting.room:
             raise ConfigError(f"{setting.path}: {settings.kind} needs metres; add [ground] with four points")
         self._floor = setting.floor
         self._edges: Floats | None = None
@@ -86,9 +86,7 @@ class Near(Rule):
             zone = next(zone for zone in setting.zones if zone.name == settings.zone)
             if zone.kind != "robot":
                 raise ConfigError(f"{setting.path}.zone: {zone.name!r} is of kind {zone.kind}, expected robot")
-            corners = self._floor.metres(np.array(zone.polygon_px, np.float64))
-            if np.isnan(corners).any():
-                raise ConfigError(f"{setting.path}.zone: {zone.name!r} reaches above the horizon of [ground]")
+            corners = self._corners(zone, setting.path)
             self._edges = np.stack((corners, np.roll(corners, -1, axis=0)), axis=1)
         called = settings.called
         self.own = (f"distance:{called}", f"margin:{called}", f"z_d:{called}")
@@ -99,6 +97,17 @@ class Near(Rule):
         self._was = np.zeros((0, 3))
         """(S, 3) distance, when, approach speed."""
 
+    def _corners(self, zone: Zone, path: str) -> Floats:
+        """(E, 2) metres."""
+        if zone.polygon_m:
+            return np.array(zone.polygon_m, np.float64)
+        if self._floor is None:
+            raise ConfigError(f"{path}.zone: {zone.name!r} is in pixels; a room needs its polygon_m")
+        corners = self._floor.metres(np.array(zone.polygon_px, np.float64))
+        if np.isnan(corners).any():
+            raise ConfigError(f"{path}.zone: {zone.name!r} reaches above the horizon of [ground]")
+        return corners
+
     def grow(self, room: int) -> None:
         self._was = np.concatenate((self._was, np.full((room - len(self._was), 3), np.nan)))
 
@@ -107,12 +116,20 @@ class Near(Rule):
 
     def measure(self, body: Body, moment_t: float) -> Floats:
         """(N, 3) metres to the nearest, margin over what is needed, uncertainty of the place; all metres."""
-        pixels = contact(body)
-        place = self._floor.metres(pixels)
-        error = self._floor.uncertainty_m(pixels, 1.0) * np.maximum(body.size, 25.0) * (ERROR_PX / 100)
+        place, error = self._place(body)
         distance = self._to_people(place) if self._edges is None else _to_edges(place, self._edges)
         needed = np.array([self._cfg.needed_m(one) for one in np.nan_to_num(error).tolist()])
         return np.stack((distance, distance - needed, error), axis=1)
+
+    def _place(self, body: Body) -> tuple[Floats, Floats]:
+        """(N, 2) where each stands, (N,) how sure that is, metres."""
+        if body.place_m is not None and body.error_m is not None:
+            return body.place_m, body.error_m
+        if self._floor is None:  # nobody is there: an empty room
+            return np.full((len(body), 2), np.nan), np.full(len(body), np.nan)
+        pixels = contact(body)
+        error = self._floor.uncertainty_m(pixels, 1.0) * np.maximum(body.size, 25.0) * (ERROR_PX / 100)
+        return self._floor.metres(pixels), error
 
     @staticmethod
     def _to_people(place: Floats) -> Floats:
