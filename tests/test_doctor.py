@@ -505,6 +505,40 @@ def test_a_camera_number_that_libcamera_does_not_see_is_broken(tmp_path: Path) -
     assert (found.state, "1 camera" in found.what) == ("broken", True)
 
 
+def test_the_ai_camera_needs_the_sensor_its_package_and_its_network(tmp_path: Path) -> None:
+    made = pi5(tmp_path)
+    asked = settings(source__uri="imx500", source__network="/net.rpk")
+    found = one(look(made, asked, only=("cameras",)), "source")
+    assert (found.state, "no AI Camera among 1 camera" in found.what) == ("broken", True)
+    made.answers["picamera2"] = {
+        "cameras": [{"number": 0, "model": "imx500"}],
+        "imx500": "No module named 'libarchive'",
+    }
+    found = one(look(made, asked, only=("cameras",)), "source")
+    assert (found.state, "libarchive" in found.what, "imx500-all" in found.do[0]) == ("broken", True, True)
+    del made.answers["picamera2"]["imx500"]
+    assert "/net.rpk: not there" in one(look(made, asked, only=("cameras",)), "source").what
+    made.root.write({"/net.rpk": "x"})
+    assert one(look(made, asked, only=("cameras",)), "source").state == "fine"
+
+
+def test_a_hailo_chip_that_is_not_used_is_told(tmp_path: Path) -> None:
+    made = pi5(tmp_path)
+    made.root.write({"/dev/hailo0": ""})
+    found = one(look(made, settings(), only=("cameras",)), "hailo")
+    assert found.what == "/dev/hailo0 connected and not used: engine.delegate is cpu"
+    used = one(look(made, settings(engine__delegate="hailo"), only=("cameras",)), "hailo")
+    assert used.what == "/dev/hailo0 connected"
+
+
+def test_a_network_on_a_chip_is_known_and_not_run_here(tmp_path: Path) -> None:
+    made = pi5(tmp_path)
+    named = {"name": "yolov8s_pose_h8", "chip": "on the Hailo chip", "edgetpu": False}
+    made.answers["models"] = {"used": ["yolov8s_pose_h8"], "models": [named]}
+    found = one(look(made, settings(engine__delegate="hailo"), only=("models",)), "model")
+    assert (found.state, found.what) == ("fine", "yolov8s_pose_h8: runs on the Hailo chip, no run on the CPU")
+
+
 # ------------------------------------------------------------------------------------------------ room, settings
 
 

@@ -129,8 +129,11 @@ class Engine(Section, frozen=True, kw_only=True):
         ),
     ] = 0
     delegate: Annotated[
-        Literal["cpu", "edgetpu", "nnapi", "external"],
-        says("what runs the model: the CPU (XNNPACK), a Coral Edge TPU, Android's NNAPI, or any delegate library"),
+        Literal["cpu", "edgetpu", "hailo", "nnapi", "external"],
+        says(
+            "what runs the model: the CPU (XNNPACK), a Coral Edge TPU, a Hailo chip (.hef files), Android's NNAPI, or "
+            "any delegate library"
+        ),
     ] = "cpu"
     delegate_library: Annotated[
         str, says("path or name of the delegate's library; empty takes the usual name, external needs one")

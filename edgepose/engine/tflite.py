@@ -126,6 +126,10 @@ def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
     Raises:
         ModelError, ConfigError: as open_engine.
     """
+    if cfg.delegate == "hailo":
+        from edgepose.engine.delegate.hailo import prepare_hef
+
+        return prepare_hef(cfg)
     path = find_model(cfg.model, cfg.models_dir)
     shipped = path.parent.resolve() == shipped_dir()
     manifest, graph, content = verify_model(path, here=cfg.delegate == "cpu", known=shipped, noted=True)

@@ -34,7 +34,7 @@ def open_estimate(cfg: config.Config) -> Estimate:
     """
     if cfg.source.senses:
         return _sensed(cfg)
-    pair = pair_of(cfg.engine.model)
+    pair = None if cfg.engine.delegate == "hailo" else pair_of(cfg.engine.model)
     with ExitStack() as opened:
         estimate = _one(cfg, cfg.engine.model, opened) if pair is None else _two(cfg, pair, opened)
         opened.pop_all()

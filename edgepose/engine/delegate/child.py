@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -51,6 +52,11 @@ class Job:
         )
         """Descriptors; the block has the arrays of `specs` twice: for frames, and for the probe picture."""
 
+    @property
+    def model_path(self) -> str:
+        """Where the model can be read."""
+        return f"/proc/self/fd/{self.model}"
+
 
 def main(argument: str) -> int:
     """Do one job until its pipe ends."""
@@ -67,29 +73,18 @@ def main(argument: str) -> int:
 
 
 def _work(job: Job) -> None:
-    step = "start"
+    steps: list[str] = []
 
     def tell(**what: Any) -> None:
         os.write(job.answers, json.dumps(what).encode() + b"\n")
 
+    def at(step: str) -> None:
+        steps.append(step)
+        tell(step=step)
+
     try:
-        tell(step=step)
-        runtime = load_runtime(job.runtime)  # type: ignore[arg-type]
-        step = "load"
-        tell(step=step)
-        delegates = [runtime.load_delegate(job.library, job.options)] if job.library else []
-        step = "model"
-        tell(step=step)
-        interpreter = runtime.interpreter(
-            model_path=f"/proc/self/fd/{job.model}", num_threads=job.threads, experimental_delegates=delegates
-        )
-        ops = interpreter._get_ops_details()  # before XNNPACK takes its part
-        interpreter.allocate_tensors()
-        if not job.library:
-            ops = interpreter._get_ops_details()
-        step = "run"
-        tell(step=step)
-        memory = map_memory(interpreter)
+        at("start")
+        memory, claimed, left = (_open_hef if job.runtime == "hailo" else _open_tflite)(job, at)
         arrays = carve(job.block, [*job.specs, *job.specs])
         _check(memory, job.specs)
         frame, picture = arrays[: len(job.specs)], arrays[len(job.specs) :]
@@ -97,12 +92,42 @@ def _work(job: Job) -> None:
         timing = _time(memory) if job.timed else {}
     except LOADING_FAILS as error:
         # all of it: the library's own message may have many lines
-        tell(failed=step, kind=type(error).__name__, message=one_line(error)[:LONGEST_LINE])
+        tell(failed=steps[-1], kind=type(error).__name__, message=one_line(error)[:LONGEST_LINE])
         return
-    claimed, left = split(ops)
     tell(ready=True, claimed=claimed, left=left, **timing)
     os.dup2(job.stderr, 2)  # what the driver says from now on is for everybody
     _serve(job, memory, {FRAME: frame, PICTURE: picture})
+
+
+Opened = tuple[Memory, list[str], list[str]]
+"""A model that is loaded, operators that the delegate took, and those that it left."""
+
+
+def _open_tflite(job: Job, at: Callable[[str], None]) -> Opened:
+    runtime = load_runtime(job.runtime)  # type: ignore[arg-type]
+    at("load")
+    delegates = [runtime.load_delegate(job.library, job.options)] if job.library else []
+    at("model")
+    interpreter = runtime.interpreter(
+        model_path=job.model_path, num_threads=job.threads, experimental_delegates=delegates
+    )
+    ops = interpreter._get_ops_details()  # before XNNPACK takes its part
+    interpreter.allocate_tensors()
+    if not job.library:
+        ops = interpreter._get_ops_details()
+    at("run")
+    return map_memory(interpreter), *split(ops)
+
+
+def _open_hef(job: Job, at: Callable[[str], None]) -> Opened:
+    at("load")
+    from edgepose.engine.delegate.hailo import HefMemory
+
+    importlib.import_module("hailo_platform")
+    at("model")
+    memory = HefMemory(job.model_path, job.specs)
+    at("run")
+    return memory, ["HEF"], []
 
 
 def _serve(job: Job, memory: Memory, places: Mapping[bytes, list[Any]]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
+from edgepose.engine.delegate import hailo
 from edgepose.engine.delegate.devices import check_edge_tpu, is_device_name
 from edgepose.engine.delegate.finding import Difference, Finding, OpShare, TroubleError
 
@@ -78,6 +79,7 @@ DELEGATES: dict[str, Delegate] = {
         },
         _look_for_edge_tpu,
     ),
+    "hailo": Delegate("a Hailo chip on an AI HAT+ or AI Kit", options={}, look=hailo.look),
     "nnapi": Delegate("Android's NNAPI, by a vendor's library", look=_look_for_nnapi),
     "external": Delegate("any delegate library: VX, Ethos-U, Arm NN, GPU"),
 }
@@ -168,6 +170,8 @@ def explain(cfg: config.Engine, library: str, step: str, kind: str, message: str
     step, kind, message  as of worker.BrokenError
     """
     row = DELEGATES[cfg.delegate]
+    if cfg.delegate == "hailo" and (special := hailo.explain(step, kind, message)):
+        return special
     if kind == "hang":
         return TroubleError(f"{cfg.delegate} hangs {DOING[step]}: {message}", UNPLUG)
     if kind == "crash":

@@ -32,7 +32,7 @@ def _look(name: str) -> Finding:
     except TroubleError as trouble:
         return Finding(name, "failed" if trouble.here else "unavailable", trouble.reason, trouble.next_step)
     step = f"use it with engine.delegate = {name!r}"
-    if edge_tpus() is None:
+    if name == "edgetpu" and edge_tpus() is None:
         return Finding(name, "unavailable", f"nobody can tell whether there is {row.what}: no /sys", step)
     return Finding(name, "ok", f"there is {row.what}, not in use", step)
 

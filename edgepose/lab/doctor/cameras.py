@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgepose.lab.doctor import v4l2
-from edgepose.lab.doctor.context import PIS, Context, plural
+from edgepose.lab.doctor.context import BY_LIBCAMERA, PIS, Context, plural
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
 
 NODES = ("/dev/video*", "/dev/media*", "/dev/dma_heap/*", "/dev/vcio")
@@ -45,7 +45,7 @@ def check_cameras(context: Context) -> Iterator[Finding]:
     """Every camera there is, then whether the configured one is among them."""
     cameras, closed = scan(context)
     libcamera = (
-        context.ask("picamera2").get("cameras", ()) if context.kind in PIS or context.source == "picamera2" else ()
+        context.ask("picamera2").get("cameras", ()) if context.kind in PIS or context.source in BY_LIBCAMERA else ()
     )
     for each in cameras:
         note = (
@@ -101,10 +101,27 @@ def _configured(
                 "check the cable: contacts towards the socket's, latch closed, board off while plugging",
                 "$ rpicam-hello --list-cameras   (libcamera-hello on older systems)",
             )
+    elif context.source == "imx500":
+        if "cameras" in context.ask("picamera2"):
+            yield _sensor(context, libcamera)
     elif context.source == "stream":
         yield _stream(context)
     else:
         yield _file(context)
+
+
+def _sensor(context: Context, libcamera: list[dict[str, object]]) -> Finding:
+    """The AI Camera: seen by libcamera, picamera2's part for it, and the network's file."""
+    network = context.cfg.source.network
+    install = "$ sudo apt install imx500-all   (firmware and networks; then reboot)"
+    if not any(found["model"] == "imx500" for found in libcamera):
+        what = f"no AI Camera among {plural(len(libcamera), 'camera')} that libcamera sees"
+        return broken("source", what, install, "$ rpicam-hello --list-cameras")
+    if why := context.ask("picamera2").get("imx500"):
+        return broken("source", f"picamera2.devices.imx500 cannot be imported: {why}", install)
+    if not context.machine.root.exists(network):
+        return broken("source", f"source.network: {network}: not there", install, "or correct source.network")
+    return fine("source", f"the AI Camera is there, and {Path(network).stem} for its sensor (untested on hardware)")
 
 
 def _v4l2(context: Context, cameras: list[v4l2.Camera], closed: list[str]) -> Finding:
@@ -270,8 +287,8 @@ def check_permissions(context: Context) -> Iterator[Finding]:
 def _is_needed(context: Context, path: str) -> bool:
     if path == "/dev/vcio":
         return False
-    return context.source in ("", "v4l2", "picamera2") and (
-        not path.startswith("/dev/dma_heap") or context.source == "picamera2"
+    return context.source in ("", "v4l2", *BY_LIBCAMERA) and (
+        not path.startswith("/dev/dma_heap") or context.source in BY_LIBCAMERA
     )
 
 
@@ -316,6 +333,7 @@ def coral_usb(context: Context) -> Iterator[str]:
 def check_accelerators(context: Context) -> Iterator[Finding]:
     """Corals that are connected, used or not."""
     root = context.machine.root
+    yield from _hailo(context)
     found = [f"USB ({path})" for path in coral_usb(context)] + [f"PCIe ({path})" for path in root.glob("/dev/apex_*")]
     if not found:
         return
@@ -330,6 +348,16 @@ def check_accelerators(context: Context) -> Iterator[Finding]:
             f"{what} and not used: engine.delegate is {context.cfg.engine.delegate}",
             "docs/boards/coral.md tells how",
         )
+
+
+def _hailo(context: Context) -> Iterator[Finding]:
+    """Hailo chips that are connected, used or not."""
+    for path in context.machine.root.glob("/dev/hailo[0-9]*"):
+        if context.cfg.engine.delegate == "hailo":
+            yield fine("hailo", f"{path} connected")
+        else:
+            unused = f"{path} connected and not used: engine.delegate is {context.cfg.engine.delegate}"
+            yield fine("hailo", unused, "docs/boards/hailo.md tells how")
 
 
 CHECKS = {"cameras": check_cameras, "permissions": check_permissions, "accelerators": check_accelerators}

@@ -10,7 +10,9 @@ from typing import Any
 from edgepose.core.config import Config
 from edgepose.lab.doctor.machine import Machine
 
-LIVE = frozenset(("v4l2", "picamera2", "stream"))
+LIVE = frozenset(("v4l2", "picamera2", "imx500", "stream"))
+BY_LIBCAMERA = ("picamera2", "imx500")
+"""Sources that picamera2 reads."""
 """Kinds of sources that cannot wait."""
 
 BOARDS: tuple[tuple[str, str, str], ...] = (

@@ -47,6 +47,8 @@ def _used(context: Context, facts: dict[str, Any]) -> Finding:
     if "why" in facts:
         do = ["$ edgepose models verify", "$ edgepose models   (lists what there is)"]
         return broken("model", f"{name}: {facts['why']}", *do, **facts)
+    if chip := facts.get("chip"):
+        return fine("model", f"{name}: runs {chip}, no run on the CPU", **facts)
     if facts.get("edgetpu"):
         if context.cfg.engine.delegate == "edgetpu":
             return fine("model", f"{name}: sound, for the Edge TPU only", **facts)

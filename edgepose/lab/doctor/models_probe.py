@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,9 +22,10 @@ def look(cfg: Config) -> dict[str, Any]:
     """Every model there is: those the settings use are timed; {"models": [...], "used": [names], "wrong": text}."""
     from edgepose.engine.zoo import list_models
 
-    facts = [_one(cfg, name, RUNS) for name in used_models(cfg)]
+    on_chip = cfg.source.senses or cfg.engine.delegate == "hailo"
+    facts = [_on_chip(cfg)] if on_chip else [_one(cfg, name, RUNS) for name in used_models(cfg)]
     used = [each["name"] for each in facts]
-    can_run = not any("why" in each or each["edgetpu"] for each in facts)
+    can_run = not on_chip and not any("why" in each or each["edgetpu"] for each in facts)
     wrong = _together(cfg) if can_run else ""
     try:
         others = [path for path in list_models(cfg.engine.models_dir) if path.stem not in used]
@@ -40,6 +42,27 @@ def used_models(cfg: Config) -> list[str]:
     if pair is None:
         return [cfg.engine.model]
     return list(dict.fromkeys((pair.finder, pair.refiner))) if cfg.estimate.crops else [pair.finder]
+
+
+def _on_chip(cfg: Config) -> dict[str, Any]:
+    """What is known of the network in the camera, or on a Hailo chip; "why" is there when it is not usable."""
+    from edgepose.engine.chips import manifest_of
+    from edgepose.engine.delegate.hailo import find_hef
+    from edgepose.estimate.decode import DECODERS
+
+    sensor = cfg.source.senses
+    found: dict[str, Any] = {"name": Path(cfg.source.network).stem if sensor else cfg.engine.model, "shipped": False}
+    try:
+        path = Path(cfg.source.network) if sensor else find_hef(cfg.engine.model)
+        manifest, _ = manifest_of(path)
+    except EdgeposeError as error:
+        return found | {"why": str(error)}
+    loops = DECODERS[manifest.decoder.name].loops if manifest.decoder.name in DECODERS else None
+    return {
+        "name": manifest.name, "shipped": False, "file": str(path), "decoder": manifest.decoder.name,
+        "sha256": manifest.sha256, "edgetpu": False, "loops": loops,
+        "chip": "in the camera's sensor" if sensor else "on the Hailo chip",
+    }  # fmt: skip
 
 
 def _together(cfg: Config) -> str:
@@ -90,7 +113,8 @@ def delegates(cfg: Config) -> dict[str, Any]:
     """{"delegates": [...]}, each a dict of engine.finding.Finding with the share of operators it takes."""
     from edgepose.engine.delegate.report import examine
 
-    found = examine(msgspec.structs.replace(cfg.engine, model=used_models(cfg)[0]))
+    model = cfg.engine.model if cfg.engine.delegate == "hailo" else used_models(cfg)[0]
+    found = examine(msgspec.structs.replace(cfg.engine, model=model))
     return {"delegates": [_plain(each) for each in found]}
 
 

@@ -210,7 +210,7 @@ def check_clock(context: Context) -> Iterator[Finding]:
         yield fine("time", f"synchronised{rtc}", **data)
     elif kept is None:
         yield unknown("time", f"nothing tells whether the clock is synchronised{rtc}", "$ timedatectl", **data)
-    elif context.cfg.sink.mqtt.broker or context.source in ("v4l2", "picamera2", "stream"):
+    elif context.cfg.sink.mqtt.broker or context.source in ("v4l2", "picamera2", "imx500", "stream"):
         yield degraded(
             "time",
             f"{now:%Y-%m-%d %H:%M} UTC, not synchronised: `captured` in the messages may be wrong{rtc}",

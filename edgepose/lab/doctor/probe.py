@@ -5,6 +5,7 @@ A library built for another processor, numpy or C library may die with SIGILL or
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -78,7 +79,7 @@ def _copies(package: str) -> list[str]:
     return [str(folder) for folder in folders if (folder / package).is_dir() or any(folder.glob(f"{package}.*so"))]
 
 
-def probe_picamera2(_cfg: Config) -> dict[str, Any]:
+def probe_picamera2(cfg: Config) -> dict[str, Any]:
     """Cameras that libcamera sees, or why it cannot be asked."""
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
     try:
@@ -87,7 +88,15 @@ def probe_picamera2(_cfg: Config) -> dict[str, Any]:
         cameras = Picamera2.global_camera_info()
     except FAILS as error:
         return {"why": _one_line(error), "missing": isinstance(error, ImportError), "copies": _copies("picamera2")}
-    return {"cameras": [{"number": each["Num"], "model": each.get("Model", each["Id"])} for each in cameras]}
+    facts: dict[str, Any] = {
+        "cameras": [{"number": each["Num"], "model": each.get("Model", each["Id"])} for each in cameras]
+    }
+    if cfg.source.senses:
+        try:
+            importlib.import_module("picamera2.devices.imx500")
+        except FAILS as error:
+            facts["imx500"] = _one_line(error)
+    return facts
 
 
 def probe_packages(_cfg: Config) -> dict[str, Any]:

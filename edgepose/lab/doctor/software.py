@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgepose.lab.doctor.context import PIS, Context
+from edgepose.lab.doctor.context import BY_LIBCAMERA, PIS, Context
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine
 
 ABI = ("numpy.dtype size changed", "_ARRAY_API", "compiled using NumPy 1", "numpy.core.multiarray", "multiarray failed")
@@ -194,7 +194,7 @@ def _sees_system(context: Context) -> bool:
 
 def check_picamera2(context: Context) -> Iterator[Finding]:
     """Importable, or why not; only a problem where the camera is the source."""
-    if context.kind not in PIS and context.source != "picamera2":
+    if context.kind not in PIS and context.source not in BY_LIBCAMERA:
         yield fine("picamera2", "not a Raspberry Pi, not needed")
         return
     facts = context.ask("picamera2")
@@ -204,7 +204,7 @@ def check_picamera2(context: Context) -> Iterator[Finding]:
         return
     why = facts.get("why") or facts["failed"]
     do = _picamera2_fix(context, why)
-    if context.source == "picamera2":
+    if context.source in BY_LIBCAMERA:
         yield broken("picamera2", f"cannot be imported: {why}", *do, why=why)
     else:
         yield fine("picamera2", f"cannot be imported ({why}); only --source picamera2 needs it", *do, why=why)
@@ -279,10 +279,10 @@ def check_conflicts(context: Context) -> Iterator[Finding]:
                 "or go back to numpy 1:",
                 context.profile("tflite"),
             )
-    has_camera = context.kind in PIS or context.source == "picamera2"
+    has_camera = context.kind in PIS or context.source in BY_LIBCAMERA
     if generation >= 2 and has_camera and any(sign in context.ask("picamera2").get("why", "") for sign in ABI):
         found = True
-        judged = degraded if context.source in ("", "picamera2") else fine
+        judged = degraded if context.source in ("", *BY_LIBCAMERA) else fine
         yield judged("conflicts", "apt's picamera2 is built for numpy 1, and numpy is 2", context.profile("numpy1"))
     if "pycoral" in packages:
         found = True
