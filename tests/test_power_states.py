@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgepose.core import config
 from edgepose.core.poses import COCO17, Poses
+from edgepose.follow.track import Tracker
 from edgepose.pipeline.power.gate import MOTION, SCENE, STILL, Signal
 from edgepose.pipeline.power.states import ACTIVE, BUSY_S, CALM, EMPTY, PATIENCE_S, Look, States
 from edgepose.pipeline.power.stillness import Stillness
@@ -99,6 +100,22 @@ def test_a_candidate_who_is_never_confirmed_does_not_keep_it_awake() -> None:
     assert camera.run(120, doubtful) < 0.25 * 120 * 30
 
 
+def test_a_ghost_does_not_flap() -> None:
+    camera = asleep()
+    before = camera.states.wakes
+    camera.run(120, Look(0, 1, math.inf))
+    assert camera.states.wakes - before <= 120 / 10 + 1
+
+
+def test_who_comes_where_a_ghost_used_up_all_patience_is_looked_at_in_every_frame() -> None:
+    camera = asleep()
+    ghost = Look(0, 1, math.inf)
+    camera.run(60, ghost)
+    while camera.states.state != EMPTY:
+        camera.run(1 / 30, ghost)
+    assert camera.run(1, ghost, MOTION) == 30
+
+
 def test_who_left_is_waited_for_as_long_as_the_tracker_remembers() -> None:
     camera = Camera()
     camera.run(10, somebody())
@@ -183,6 +200,16 @@ def test_a_command_wakes() -> None:
 def test_the_shares_are_of_all_the_time() -> None:
     camera = asleep()
     assert sum(camera.states.shares_s.values()) == pytest.approx(60, abs=0.1)
+
+
+@pytest.mark.parametrize(("seldom_s", "known"), [(0.0, False), (CFG.find_empty_s, True)], ids=["off", "on"])
+def test_between_two_looks_at_an_empty_room_nothing_is_forgotten(seldom_s: float, known: bool) -> None:
+    # what the finder knows of night and of nobodies goes with it
+    tracker = Tracker(config.Track(), COCO17, seldom_s=seldom_s, kernels="numpy")
+    for t in (10.0, 10.03, 10.03 + CFG.find_empty_s + 0.1):
+        expected = tracker.expected(t)
+        tracker.update(pose(t).rows([]))
+    assert (expected is not None) == known
 
 
 # ------------------------------------------------------------------------------------------------------- who moves

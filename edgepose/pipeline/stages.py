@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgepose.core import config
+from edgepose.pipeline.power.opening import governed
 
 if TYPE_CHECKING:
     from edgepose.core.poses import Frame, Poses
@@ -82,9 +83,10 @@ def stages_of(cfg: config.Config, source: Source, estimate: Estimate, before: St
             log.warning("meaning.rules %s: nobody is followed here, so no rule is judged", cfg.meaning.rules)
         return Stages(estimate, lift=lift, cfg=cfg, still=source.still)
     tracker, smoother = _kept(cfg, estimate, before)
+    seldom_s = cfg.power.find_empty_s if governed(cfg, source) else 0.0
     return Stages(
         estimate,
-        tracker=tracker or _tracker(cfg, estimate, before),
+        tracker=tracker or _tracker(cfg, estimate, before, seldom_s),
         smoother=smoother or _smoother(cfg, estimate, source.live),
         lift=lift,
         meaning=_meaning(cfg, before),
@@ -108,7 +110,8 @@ def _meaning(cfg: config.Config, before: Stages | None) -> Meaning | None:
 def _kept(cfg: config.Config, estimate: Estimate, before: Stages | None) -> tuple[Tracker | None, Smoother | None]:
     if before is None or before.estimate is not estimate or before.cfg.decode.kernels != cfg.decode.kernels:
         return None, None
-    same_track, same_smooth = before.cfg.track == cfg.track, before.cfg.smooth == cfg.smooth
+    same_track = before.cfg.track == cfg.track and before.cfg.power == cfg.power
+    same_smooth = before.cfg.smooth == cfg.smooth
     return before.tracker if same_track else None, before.smoother if same_smooth else None
 
 
@@ -122,8 +125,8 @@ def _lifter(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Li
     return open_lifter(cfg.lift, estimate.skeleton)
 
 
-def tracker_of(cfg: config.Config, estimate: Estimate) -> Tracker:
-    """A tracker as sure of people as those are that `estimate` finds."""
+def tracker_of(cfg: config.Config, estimate: Estimate, seldom_s: float = 0.0) -> Tracker:
+    """A tracker as sure of people as those are that `estimate` finds; see Tracker for `seldom_s`."""
     from edgepose.follow.track import Tracker
 
     return Tracker(
@@ -132,12 +135,13 @@ def tracker_of(cfg: config.Config, estimate: Estimate) -> Tracker:
         enter=estimate.enter_score,
         stay=estimate.stay_score,
         believe=estimate.believe_score,
+        seldom_s=seldom_s,
         kernels=cfg.decode.kernels,
     )
 
 
-def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None) -> Tracker:
-    tracker = tracker_of(cfg, estimate)
+def _tracker(cfg: config.Config, estimate: Estimate, before: Stages | None, seldom_s: float) -> Tracker:
+    tracker = tracker_of(cfg, estimate, seldom_s)
     if before is not None and before.tracker is not None:
         tracker.goes_on_from(before.tracker)
     return tracker

@@ -34,7 +34,7 @@ class Side:
 
     def __init__(self, estimate: Estimate, cfg: config.Config, governor: Governor | None) -> None:
         self.estimate, self.governor, self.run = estimate, governor, Run()
-        self.tracker = tracker_of(cfg, estimate)
+        self.tracker = tracker_of(cfg, estimate, 0.0 if governor is None else cfg.power.find_empty_s)
 
     def take(self, frame: Frame) -> None:
         """One frame."""

@@ -23,6 +23,9 @@ RESTART_S = 2.0
 FEW = 3.5
 """... unless frames come that seldom: people are remembered for so many of their distances."""
 
+LATE = 1.5
+"""A look that comes as seldom as was said may be late by so much."""
+
 LONGEST_PERIOD_S = 60.0
 """Frames farther apart have nothing to do with each other."""
 
@@ -80,6 +83,7 @@ class Tracker:
         enter: float = 0.5,
         stay: float = 0.25,
         believe: float | None = None,
+        seldom_s: float = 0.0,
         kernels: Choice = "auto",
     ) -> None:
         """Take the estimate's own scores where the settings say none.
@@ -87,6 +91,7 @@ class Tracker:
         enter    of a look, from which somebody is followed at all
         stay     of a look, down to which somebody with an identity is seen
         believe  chance, by all looks, from which somebody gets one; None: who is seen twice does
+        seldom_s a camera that goes on may be looked at no oftener than this; a step that long is no cut
         """
         self.enter_score = enter if cfg.enter_score is None else cfg.enter_score
         self.stay_score = min(stay if cfg.stay_score is None else cfg.stay_score, self.enter_score)
@@ -98,6 +103,7 @@ class Tracker:
             self._starts_at = min(enter, self.enter_score)
         self._sees_from = self.stay_score if believe is None else min(HINT, self.stay_score)
         self.memory_s = cfg.memory_s
+        self._cut_s = max(RESTART_S, cfg.memory_s, LATE * seldom_s)
         self._skeleton = skeleton
         self._sigmas = np.array(skeleton.sigmas, np.float32)
         self._looseness = (2 * SIZE_OF_AREA * np.array(skeleton.sigmas)) ** 2
@@ -181,7 +187,7 @@ class Tracker:
 
     @property
     def _restart_s(self) -> float:
-        return max(RESTART_S, self.memory_s, FEW * self._period_s)
+        return max(self._cut_s, FEW * self._period_s)
 
     @property
     def _memory_s(self) -> float:

@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from edgepose.source import Source
 
 
+def governed(cfg: config.Config, source: Source) -> bool:
+    """Whether frames may be left out because nothing calls for a look."""
+    return cfg.power.mode != "off" and source.live and not source.still
+
+
 def governor_of(cfg: config.Config, source: Source) -> Governor | None:
     """None: every frame is looked at, as of a recording.
 
     Raises:
         ConfigError: a polygon of `power.ignore` or a line of `power.schedule` is none.
     """
-    if cfg.power.mode == "off" or not source.live or source.still:
+    if not governed(cfg, source):
         return None
     from edgepose.pipeline.power.governor import Governor
 

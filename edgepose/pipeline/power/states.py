@@ -15,7 +15,9 @@ STATES = (EMPTY, ACTIVE, CALM)
 PATIENCE_S = 2.0
 """Something moves, or somebody may be there: for so long every frame is looked at though nobody is confirmed, ..."""
 RECOVERY = 0.1
-"""... which comes back at so many seconds a second; ..."""
+"""... which comes back at so many seconds a second, for the two apart: who comes is not late because of a ghost; ..."""
+RESTED_S = 1.0
+"""... somebody who may be there wakes from so much of it on: a ghost does so once in a while, and does not flap; ..."""
 BUSY_S = 0.2
 """... after it, what still moves is looked at this often."""
 SIGHTINGS = 2.0
@@ -59,7 +61,8 @@ class States:
         self.refuted = False
         """The last look found nobody."""
         self._signal = Signal("")
-        self._patience_s = PATIENCE_S
+        self._motion_s = self._doubt_s = PATIENCE_S
+        """What is left of the patience with what moves, and with who may be there."""
         self._t = self._awake_t = self._looked_t = self._moved_t = self._seen_t = -math.inf
         self._people = 0
 
@@ -83,7 +86,7 @@ class States:
             return ACTIVE
         if self.state == CALM:
             return self._reason_calm(signal, t)
-        if signal.kind in (MOTION, SCENE) and (self._patience_s > 0 or not 0 <= t - self._looked_t < BUSY_S):
+        if signal.kind in (MOTION, SCENE) and (self._motion_s > 0 or not 0 <= t - self._looked_t < BUSY_S):
             return signal.kind
         return "" if 0 <= t - self._looked_t < self._cfg.find_empty_s else "timer"
 
@@ -97,8 +100,8 @@ class States:
         """Take in what a look gave; `reason` as returned for its frame."""
         self._looked_t, self.refuted = t, not look.candidates
         if look.people:
-            self._seen_t, self._patience_s = t, PATIENCE_S
-        if self.state == EMPTY and look.candidates:
+            self._seen_t, self._motion_s, self._doubt_s = t, PATIENCE_S, PATIENCE_S
+        if self.state == EMPTY and (look.people or (look.candidates and self._doubt_s > RESTED_S)):
             self._rise(reason, t)
         elif self.state == CALM and (look.people != self._people or look.still_s < self._cfg.calm_after_s):
             self._rise("people", t)
@@ -108,7 +111,7 @@ class States:
 
     def woken(self, t: float) -> None:
         """Somebody asked for it: every frame is looked at for a while."""
-        self._patience_s = PATIENCE_S
+        self._motion_s = self._doubt_s = PATIENCE_S
         self._rise("command", t)
 
     def _rest(self, look: Look, t: float) -> None:
@@ -118,7 +121,7 @@ class States:
             moves = t - self._moved_t < self._cfg.awake_s
             if look.still_s >= self._cfg.calm_after_s and not (awake or moves) and self.calm_every_s:
                 self.state = CALM
-        elif t - self._seen_t > self._memory_s and (self._patience_s <= 0 or not (look.candidates or awake)):
+        elif t - self._seen_t > self._memory_s and (self._doubt_s <= 0 or not (look.candidates or awake)):
             self.state = EMPTY
 
     def _rise(self, why: str, t: float) -> None:
@@ -136,8 +139,11 @@ class States:
                 self.wake = self.wake._replace(t=t)
         self._t = t
         self.shares_s[self.state] += step_s
-        doubtful = self.state == ACTIVE and t - self._seen_t > self._memory_s
-        if doubtful or (self.state == EMPTY and moved):
-            self._patience_s = max(0.0, self._patience_s - step_s)
-        else:
-            self._patience_s = min(PATIENCE_S, self._patience_s + RECOVERY * step_s)
+        nobody = t - self._seen_t > self._memory_s
+        self._motion_s = _left(self._motion_s, step_s, moved and nobody)
+        self._doubt_s = _left(self._doubt_s, step_s, self.state == ACTIVE and nobody)
+
+
+def _left(patience_s: float, step_s: float, used: bool) -> float:
+    """What is left of a patience after a time in which it was used, or came back."""
+    return max(0.0, patience_s - step_s) if used else min(PATIENCE_S, patience_s + RECOVERY * step_s)
