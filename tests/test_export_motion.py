@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,12 @@ from edgepose.core.poses import COCO17, MPII16, Poses, Space
 from edgepose.sink.export import FORMATS
 from edgepose.sink.export.bvh import euler_zxy
 from edgepose.sink.export.gltf import quaternions
+from edgepose.sink.export.mot import coordinates
 from edgepose.sink.export.motion import Gathered, resampled
 from edgepose.sink.export.rig import BONES, forward, rigged, targets
 from samples.people import frame
 from samples.people import poses as flat
+from samples.shared import shared
 from tests.test_lift import STANDING
 
 Array = NDArray[np.float64]
@@ -217,6 +222,130 @@ def test_pygltflib_finds_the_joints_where_our_own_kinematics_does(tmp_path: Path
         check(root, np.tile(np.eye(3), (31, 1, 1)), values(moves[root, "translation"].output))
 
 
+# ------------------------------------------------------------------------------------------------ MOT
+
+
+def pose2sims() -> tuple[Array, dict[str, Array]]:
+    """(F, 17, 3) metres of markers that Pose2Sim made, and the joint angles that OpenSim found for them."""
+    lines = shared("data/uses/mocap_files/pose2sim_markers.trc").read_text().splitlines()
+    names = [name for name in lines[3].split("\t")[2:] if name.strip()]
+    rows = [[float(cell) for cell in line.split("\t")[2 : 2 + 3 * len(names)]] for line in lines[5:] if line.strip()]
+    markers = dict(zip(names, np.array(rows).reshape(len(rows), -1, 3).swapaxes(0, 1), strict=True))
+    xyz = np.full((len(rows), 17, 3), np.nan)
+    for number, joint in enumerate(COCO17.joints):
+        side, _, part = joint.partition("_")
+        name = f"{side[0].upper()}{part.capitalize()}" if part not in ("ear", "eye") else "Head"
+        xyz[:, number] = markers.get(name, np.nan)
+    lines = shared("data/uses/mocap_files/pose2sim_motion.mot").read_text().splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("time"))
+    values = np.array([[float(cell) for cell in line.split()] for line in lines[begin + 1 :] if line.strip()])
+    return xyz, dict(zip(lines[begin].split(), values.T, strict=True))
+
+
+NEAR_DEG = {
+    "pelvis_tilt": 5, "pelvis_list": 6, "pelvis_rotation": 5, "hip_flexion": 7, "hip_adduction": 9, "knee_angle": 8,
+    "arm_flex": 10, "arm_add": 10, "elbow_flex": 18,
+}  # fmt: skip
+"""Bones' directions against a model that was fitted to 21 markers, with joint centres of its own: elbows most."""
+
+
+def test_angles_are_nearly_those_that_opensim_finds_for_the_same_person() -> None:
+    xyz, truth = pose2sims()
+    ours = coordinates(xyz)
+    for name, values in ours.items():
+        limit = NEAR_DEG.get(name.removesuffix("_l").removesuffix("_r"))
+        if limit is not None:
+            assert np.abs(values - truth[name]).mean() < limit, name
+            assert np.corrcoef(values, truth[name])[0, 1] > 0.85, name
+    for name in ("pelvis_tx", "pelvis_ty", "pelvis_tz"):
+        assert np.abs(ours[name] - truth[name]).mean() < 0.1, name
+
+
+def test_a_mot_file_says_what_it_holds(tmp_path: Path) -> None:
+    folder = export("mot", tmp_path / "angles", *(solid(n / 30, sway(n / 30), STANDING, ids=(4, 9)) for n in range(31)))
+    assert sorted(path.name for path in folder.iterdir()) == ["person_4.mot", "person_9.mot"]
+    lines = (folder / "person_4.mot").read_text().splitlines()
+    begin = lines.index("endheader")
+    assert lines[:5] == ["Coordinates", "version=1", "nRows=31", "nColumns=22", "inDegrees=yes"]
+    assert "no inverse kinematics" in "".join(lines[:begin])
+    names = lines[begin + 1].split("\t")
+    assert len(names) == 22
+    knee = [float(line.split("\t")[names.index("knee_angle_r")]) for line in lines[begin + 2 :]]
+    assert knee[0] < 20 < 60 < knee[-1]  # from standing to sitting
+
+
+def test_opensims_own_reader_opens_mot_and_trc(tmp_path: Path) -> None:
+    opensim = pytest.importorskip("opensim", reason="pip install opensim: OpenSim's own readers")
+    frames = [solid(n / 30, sway(n / 30)) for n in range(31)]
+    folder = export("mot", tmp_path / "angles", *frames)
+    table = opensim.TimeSeriesTable(str(folder / "person_1.mot"))
+    assert (table.getNumRows(), table.getNumColumns()) == (31, 21)
+    assert table.getTableMetaDataString("inDegrees") == "yes"
+    assert "knee_angle_l" in table.getColumnLabels()
+    storage = opensim.Storage(str(folder / "person_1.mot"))
+    assert storage.isInDegrees()
+    assert storage.getSize() == 31
+    markers = opensim.TimeSeriesTableVec3(str(export("trc", tmp_path / "walk.trc", *frames)))
+    assert list(markers.getColumnLabels()) == list(COCO17.joints)
+    place = markers.getRowAtIndex(0)[5]
+    np.testing.assert_allclose([place[axis] for axis in range(3)], y_up(sway(0.0))[5], atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------ Blender
+
+BLENDER = """
+import json, sys
+import bpy
+bvh, glb, out = sys.argv[1:]
+told = {}
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.import_anim.bvh(filepath=bvh, axis_forward="-Z", axis_up="Y", global_scale=0.01, update_scene_fps=True,
+                        update_scene_duration=True)
+rig = next(each for each in bpy.data.objects if each.type == "ARMATURE")
+scene = bpy.context.scene
+told["fps"] = scene.render.fps / scene.render.fps_base
+first, last = rig.animation_data.action.frame_range
+told["frames"] = last - first + 1
+for frame in (1, 16, 31):
+    scene.frame_set(frame)
+    told[f"bvh {frame}"] = {bone.name: list((rig.matrix_world @ bone.matrix).translation) for bone in rig.pose.bones}
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.context.scene.render.fps = 30
+bpy.ops.import_scene.gltf(filepath=glb)
+for frame in (0, 15, 30):
+    bpy.context.scene.frame_set(frame)
+    places = {each.name: list(each.matrix_world.translation) for each in bpy.data.objects}
+    for rig in (each for each in bpy.data.objects if each.type == "ARMATURE"):
+        places |= {bone.name: list((rig.matrix_world @ bone.matrix).translation) for bone in rig.pose.bones}
+    told[f"gltf {frame + 1}"] = places
+open(out, "w").write(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+def test_blender_finds_the_joints_where_our_own_kinematics_does(tmp_path: Path) -> None:
+    python = os.environ.get("EDGEPOSE_BLENDER", "")
+    if not python:
+        pytest.skip("EDGEPOSE_BLENDER names no Python that has bpy (pip install bpy, 400 MB)")
+    frames = [solid(number / 30, sway(number / 30)) for number in range(31)]
+    (bvh,) = export("bvh", tmp_path / "rigs", *frames).iterdir()
+    glb, script, out = export("gltf", tmp_path / "a.glb", *frames), tmp_path / "look.py", tmp_path / "told.json"
+    script.write_text(BLENDER)
+    subprocess.run([python, str(script), str(bvh), str(glb), str(out)], check=True, capture_output=True, timeout=240)
+    told = json.loads(out.read_text())
+    assert told["fps"] == pytest.approx(30, abs=1e-3)
+    assert told["frames"] == 31
+    gathered = Gathered()
+    for poses in frames:
+        gathered.add(poses)
+    ours = forward(rigged(gathered.motions()[0].xyz, COCO17.joints))
+    for number in (0, 15, 30):
+        for bone, (x, y, z) in zip(BONES, ours[number], strict=True):
+            there = x, -z, y  # Blender's z is up
+            np.testing.assert_allclose(told[f"bvh {number + 1}"][bone.name], there, atol=1e-3, err_msg=bone.name)
+            np.testing.assert_allclose(told[f"gltf {number + 1}"][f"person_1_{bone.name}"], there, atol=1e-3)
+
+
 # ------------------------------------------------------------------------------------------------ TRC, C3D
 
 
@@ -266,8 +395,6 @@ def test_a_trc_file_says_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_opensims_own_file_and_ours_have_the_same_form(tmp_path: Path) -> None:
-    from samples.shared import shared
-
     theirs = shared("data/uses/mocap_files/opensim_walk1.trc").read_text().splitlines()
     ours, _ = rows_of(export("trc", tmp_path / "a.trc", *(solid(n / 30, STANDING) for n in range(4))))
     assert theirs[0].split("\t")[:3] == ours[0].split("\t")[:3]
@@ -287,14 +414,14 @@ def test_a_2d_recording_lies_in_a_plane_and_says_so(kind: str, tmp_path: Path) -
         assert b"planar" in path.read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d", "gltf"])
+@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d", "gltf", "mot"])
 def test_a_recording_without_people_is_an_empty_file_or_folder(kind: str, tmp_path: Path) -> None:
     path = export(kind, tmp_path / "out", *(flat(0, t=n / 30) for n in range(3)))
     assert path.exists()
-    assert kind != "bvh" or not list(path.iterdir())
+    assert kind not in ("bvh", "mot") or not list(path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d", "gltf"])
+@pytest.mark.parametrize("kind", ["bvh", "trc", "c3d", "gltf", "mot"])
 def test_metres_after_pixels_are_refused(kind: str, tmp_path: Path) -> None:
     sink = FORMATS[kind](tmp_path / "out")
     sink.write(solid(0.0, STANDING), frame())
@@ -302,6 +429,27 @@ def test_metres_after_pixels_are_refused(kind: str, tmp_path: Path) -> None:
         sink.write(flat(1, t=0.1), frame())
     sink.abandon()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["bvh", "mot", "trc", "c3d", "gltf"])
+def test_a_recording_of_a_day_is_written_in_parts_or_refused_and_never_held_whole(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgepose.sink.export.motion.MOST_POSES", 50)
+    sink = FORMATS[kind](tmp_path / "out")
+    frames = [solid(number / 30, STANDING) for number in range(120)]
+    if kind in ("bvh", "mot"):
+        for poses in frames:
+            sink.write(poses, frame())
+        sink.close()
+        names = sorted(path.name for path in (tmp_path / "out").iterdir())
+        assert names == [f"person_1.{kind}", f"person_1_part2.{kind}", f"person_1_part3.{kind}"]
+    else:
+        with pytest.raises(SinkError, match="in parts with --from and --to"):
+            for poses in frames:
+                sink.write(poses, frame())
+        sink.abandon()
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:

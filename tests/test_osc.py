@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import socket
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from edgepose.sink.export.rig import BONES
 from edgepose.sink.osc import OscSink
 from edgepose.sink.osc.avatar import rest_places
 from edgepose.sink.osc.packet import bundles, message
+from edgepose.sink.osc.trackers import Trackers, euler
 from edgepose.sink.osc.vmc import Vmc
 from tests.helpers.people import frame
 from tests.helpers.people import poses as flat
@@ -119,6 +123,101 @@ def test_nobody_moves_nothing(tmp_path: Path) -> None:
     vmc = Vmc(rest_places(vrm(tmp_path / "a.vrm")))
     assert bones_of(vmc, flat(0)) == {}
     assert bones_of(vmc, flat(1)) == {}  # without metres there is nothing to move
+
+
+# ------------------------------------------------------------------------------------------------ VRChat
+
+
+def trackers_of(trackers: Trackers, *frames: Any) -> dict[str, list[float]]:
+    """Address after /tracking/trackers/ -> numbers, of the last frame; as python-osc reads the packets."""
+    osc = pytest.importorskip("pythonosc.osc_bundle", reason="pip install python-osc: another reader of OSC")
+    for poses in frames:
+        packets = list(bundles(trackers.messages(poses)))
+    assert all(len(packet) <= 1500 for packet in packets)
+    every = [each for packet in packets for each in osc.OscBundle(packet)]
+    return {each.address.removeprefix("/tracking/trackers/"): each.params for each in every}
+
+
+def test_vrchats_trackers_are_where_the_person_is() -> None:
+    told = trackers_of(Trackers(), solid(0.0, STANDING))
+    assert set(told) == {f"{name}/{what}" for name in ("1", "2", "3", "4", "head") for what in ("position", "rotation")}
+    up = -(STANDING[:, 1] - STANDING[[15, 16], 1].max()) + 0.08  # above the floor that the ankles tell
+    assert told["1/position"] == pytest.approx((0.0, up[[11, 12]].mean(), 0.0), abs=0.02)
+    assert told["2/position"][1] == pytest.approx(up[[5, 6]].mean(), abs=0.02)
+    assert told["head/position"][1] > told["2/position"][1] > told["1/position"][1] > told["3/position"][1] > 0
+    left = STANDING[15, 0] - STANDING[[11, 12], 0].mean()  # towards the camera's right: they face it
+    assert told["3/position"][0] == pytest.approx(-left, abs=0.02)  # Unity's left is -x of who looks along z
+    for name in ("1", "2"):
+        assert np.abs(told[f"{name}/rotation"]).max() < 25  # upright, looking along z
+
+
+def test_a_tracker_whose_joint_is_hidden_is_not_sent_and_nothing_lies_at_the_origin() -> None:
+    hidden = STANDING.copy()
+    hidden[[15, 3]] = np.nan
+    told = trackers_of(Trackers(), solid(0.0, STANDING), solid(0.1, hidden))
+    assert not {"3/position", "3/rotation", "head/position"} & set(told)
+    assert all(np.linalg.norm(told[name]) > 0.01 for name in told if name.endswith("position"))
+    assert trackers_of(Trackers(), flat(0)) == {}
+    assert trackers_of(Trackers(), flat(1)) == {}  # without metres
+    assert trackers_of(Trackers(), solid(0.0, np.full((17, 3), np.nan))) == {}
+
+
+def test_who_turns_turns_as_unity_has_it() -> None:
+    angle = np.radians(40)  # to their left, seen from above
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    turned = STANDING @ turn.T
+    plain, told = (trackers_of(Trackers(), solid(0.0, person)) for person in (STANDING, turned))
+    assert abs(told["1/rotation"][1] - plain["1/rotation"][1]) == pytest.approx(40, abs=2)
+
+
+def test_unitys_angles_make_the_turn_they_came_from() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        q = np.linalg.qr(random.normal(size=(3, 3)))[0]
+        turn = q * np.sign(np.linalg.det(q))
+        x, y, z = np.radians(euler(turn))
+        about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+        about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+        about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+        np.testing.assert_allclose(about_y @ about_x @ about_z, turn, atol=1e-9)
+
+
+NODE_OSC = """
+const { Server } = require("node-osc");
+const server = new Server(0, "127.0.0.1", () => console.log(server._sock.address().port));
+server.on("bundle", (bundle) => bundle.elements.forEach((each) => console.log(JSON.stringify(each))));
+setTimeout(() => process.exit(0), 30000);
+"""
+
+
+@pytest.mark.slow
+def test_node_osc_reads_the_same(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    folder = os.environ.get("EDGEPOSE_NODE_MODULES", "")
+    if node is None or not (Path(folder) / "node-osc").is_dir():
+        pytest.skip("needs node, and EDGEPOSE_NODE_MODULES naming a node_modules with node-osc (npm install node-osc)")
+    script = tmp_path / "listen.js"
+    script.write_text(NODE_OSC)
+    with subprocess.Popen(
+        [node, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "NODE_PATH": folder}
+    ) as receiver:
+        try:
+            assert receiver.stdout is not None
+            port = int(receiver.stdout.readline())
+            sink = OscSink(config.Osc(to=f"127.0.0.1:{port}", kind="vrchat"), "door")
+            sink.write(solid(0.0, STANDING), frame())
+            got = dict(_plain(json.loads(receiver.stdout.readline())) for _ in range(10))
+            sink.close()
+        finally:
+            receiver.kill()
+    ours = trackers_of(Trackers(), solid(0.0, STANDING))
+    assert set(got) == {f"/tracking/trackers/{name}" for name in ours}
+    for name, numbers in ours.items():
+        assert got[f"/tracking/trackers/{name}"] == pytest.approx(numbers, abs=1e-5)
+
+
+def _plain(told: list[Any]) -> tuple[str, list[float]]:
+    return told[0], told[1:]
 
 
 def test_the_sink_sends_each_joint_that_was_found() -> None:

@@ -27,6 +27,7 @@ def settings(name: str, folder: Path) -> config.Sink:
         jsonl=config.Jsonl(path=str(folder / "poses.jsonl") if name == "jsonl" else ""),
         overlay=config.Overlay(path=str(folder / "pictures") if name == "overlay" else ""),
         osc=config.Osc(to="127.0.0.1:9" if name == "osc" else ""),
+        bvh=config.Bvh(listen="127.0.0.1:0" if name == "bvh" else ""),
     )
 
 

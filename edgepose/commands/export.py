@@ -1,4 +1,4 @@
-"""`edgepose export`: a recording as COCO json, CSV or OpenPose-style json."""
+"""`edgepose export`: a recording as other programs' files."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from edgepose.core.errors import ConfigError
 
 log = logging.getLogger("edgepose")
 
-HELP = "Turn a recording into COCO json, CSV, OpenPose-style json, BVH, glTF, TRC or C3D."
+HELP = "Turn a recording into COCO json, CSV, OpenPose-style json, BVH, glTF, TRC, C3D or MOT."
 EXAMPLES = """  edgepose export day.epr day.csv                      a row for each person and joint
   edgepose export day.epr day.json                     COCO: images, annotations and joints in one file
   edgepose export day.epr json/                        OpenPose: a file a frame, joints in the order of BODY_25
   edgepose export day.epr r.json --format coco-results what COCOeval takes
   edgepose export day.epr day.trc --lift.kind auto     markers in metres, lifted from one camera; .c3d the same
   edgepose export day.epr rigs/ --format bvh --lift.kind auto    a file for each person, for animators
+  edgepose export day.epr mot/ --format mot --lift.kind auto     joint angles for OpenSim, a file for each person
   edgepose export day.epr day.glb --lift.kind auto     everybody's rig in one glTF, for Blender, three.js, engines
   edgepose export day.epr part.csv --from 60 --to 90   a part, seconds from the start
   edgepose export day.epr raw.csv --track.mode off     as the model found them
 
 People have been followed and smoothed, by the settings in force, as `edgepose replay` does it."""
-KINDS = ("coco", "coco-results", "csv", "openpose", "bvh", "trc", "c3d", "gltf")
+KINDS = ("coco", "coco-results", "csv", "openpose", "bvh", "trc", "c3d", "gltf", "mot")
 BY_NAME = {".csv": "csv", ".json": "coco", "": "openpose", ".trc": "trc", ".c3d": "c3d", ".glb": "gltf"}
 """Ending of OUT -> what it is for."""
 
@@ -32,7 +33,7 @@ BY_NAME = {".csv": "csv", ".json": "coco", "": "openpose", ".trc": "trc", ".c3d"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them."""
     parser.add_argument("file", metavar="FILE", help="a recording, made with --record")
-    parser.add_argument("out", metavar="OUT", help="file to write; for openpose and bvh a folder")
+    parser.add_argument("out", metavar="OUT", help="file to write; for openpose, bvh and mot a folder")
     group = parser.add_argument_group("what is written")
     group.add_argument("--format", dest="kind", choices=KINDS, help="what the file is for; default: by its ending")
     add_window(group, _kind_or_seconds)

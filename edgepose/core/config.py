@@ -361,9 +361,20 @@ class Osc(Section, frozen=True, kw_only=True):
 
     to: Annotated[str, says("HOST:PORT of the receiver; empty is off")] = ""
     kind: Annotated[
-        Literal["osc", "vmc"], says("osc sends each joint's place in the picture, vmc one person as an avatar's bones")
+        Literal["osc", "vmc", "vrchat"],
+        says(
+            "osc sends each joint's place in the picture, vmc one person as an avatar's bones, vrchat one as VRChat's "
+            "trackers"
+        ),
     ] = "osc"
     avatar: Annotated[str, says("the avatar's .vrm, for vmc: where its bones are at rest")] = ""
+
+
+class Bvh(Section, frozen=True, kw_only=True):
+    """Hand out one person's motion as BVH that never ends, over TCP; on when `listen` is set."""
+
+    listen: Annotated[str, says("HOST:PORT to listen on, such as 127.0.0.1:7001; empty opens no port")] = ""
+    fps: Annotated[float, says("lines a second, whatever the camera's rate", "Hz", ge=1, le=240)] = 30.0
 
 
 class Sink(Section, frozen=True, kw_only=True):
@@ -374,6 +385,7 @@ class Sink(Section, frozen=True, kw_only=True):
     overlay: Overlay = Overlay()
     record: Record = Record()
     osc: Osc = Osc()
+    bvh: Bvh = Bvh()
 
 
 class Control(Section, frozen=True, kw_only=True):

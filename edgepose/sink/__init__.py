@@ -44,6 +44,12 @@ def _osc(config: Config, _live: bool, _on_sent: OnSent) -> Sink:
     return OscSink(config.sink.osc, config.camera)
 
 
+def _bvh(config: Config, _live: bool, _on_sent: OnSent) -> Sink:
+    from edgepose.sink.live_bvh import LiveBvh
+
+    return LiveBvh(config.sink.bvh)
+
+
 def _memory(_config: Config, _live: bool, _on_sent: OnSent) -> Sink:
     return MemorySink()
 
@@ -53,6 +59,7 @@ SINKS: dict[str, Callable[[Config, bool, OnSent], Sink]] = {
     "jsonl": _jsonl,
     "overlay": _overlay,
     "osc": _osc,
+    "bvh": _bvh,
     "memory": _memory,
 }
 """Name -> open(config, live, on_sent)."""
@@ -73,6 +80,7 @@ def open_sinks(config: Config, live: bool, on_sent: OnSent = untold) -> list[Sin
         "jsonl": config.sink.jsonl.path,
         "overlay": config.sink.overlay.path,
         "osc": config.sink.osc.to,
+        "bvh": config.sink.bvh.listen,
     }
     names = [name for name, destination in where.items() if destination]
     if not names and not config.sink.record.path:  # a recording is a destination too, though no sink

@@ -1,4 +1,4 @@
-"""Poses in other programs' files: COCO json, CSV, OpenPose's json, BVH, glTF, TRC, C3D. Rows of FORMATS are sinks."""
+"""Poses in other programs' files: COCO json, CSV, OpenPose's json, BVH, MOT, glTF, TRC, C3D. Rows are sinks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from edgepose.sink.export.bvh import BvhFolder
 from edgepose.sink.export.c3d import C3dFile
 from edgepose.sink.export.coco import CocoFile, CocoResults
 from edgepose.sink.export.gltf import GltfFile
+from edgepose.sink.export.mot import MotFolder
 from edgepose.sink.export.motionfile import MotionSink
 from edgepose.sink.export.openpose import OpenPoseFolder
 from edgepose.sink.export.output import FileSink
@@ -23,6 +24,7 @@ __all__ = [
     "CocoResults",
     "CsvFile",
     "GltfFile",
+    "MotFolder",
     "OpenPoseFolder",
     "TrcFile",
 ]
@@ -33,8 +35,9 @@ FORMATS: dict[str, Callable[[Path], FileSink | OpenPoseFolder | MotionSink]] = {
     "csv": CsvFile,
     "openpose": OpenPoseFolder,
     "bvh": BvhFolder,
+    "mot": MotFolder,
     "trc": TrcFile,
     "c3d": C3dFile,
     "gltf": GltfFile,
 }
-"""Name -> opens it: a file, for openpose and bvh a folder. What was there is replaced when all of it is written."""
+"""Name -> opens it: a file, for openpose, bvh and mot a folder. What was there is replaced when all is written."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.core.errors import ConfigError, SinkError
-from edgepose.core.poses import COCO17, Frame, Poses
-from edgepose.core.secret import private
+from edgepose.core.poses import COCO17
 from edgepose.sink.export.motion import Gathered, Motion
-from edgepose.sink.export.motionfile import MotionSink
+from edgepose.sink.export.motionfile import RigFolder
 from edgepose.sink.export.rig import BONES, Rigged, rigged
 
 Array = NDArray[np.float64]
@@ -21,39 +19,34 @@ END_CM = 10.0
 """Of a hand, a foot, a head: BVH wants an end."""
 
 
-class BvhFolder(MotionSink):
+class BvhFolder(RigFolder):
     """NAME/person_ID.bvh, written when the recording ends."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise ConfigError(f"{path}: is there already; give a folder that is new or empty")
+    ending = "bvh"
 
-    def write(self, poses: Poses, frame: Frame) -> None:
-        """As MotionSink; raises SinkError: what cannot be a rig."""
-        if poses.skeleton != COCO17:
-            raise SinkError(f"{self.path}: a rig is made of skeleton {COCO17.name}, this is {poses.skeleton.name}")
-        super().write(poses, frame)
-
-    def save(self, gathered: Gathered) -> None:
-        """As MotionSink."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for motion in gathered.motions():
-            path = self.path / f"person_{motion.identity}.bvh"
-            with open(path, "w", encoding="ascii", newline="\n", opener=private) as file:
-                file.write(bvh(motion, gathered))
+    def text(self, motion: Motion, gathered: Gathered) -> str:
+        """As RigFolder."""
+        return bvh(motion, gathered)
 
 
 def bvh(motion: Motion, gathered: Gathered) -> str:
     """One person's file."""
     rig = rigged(motion.xyz, COCO17.joints)
-    lines = ["HIERARCHY", *_hierarchy(rig, 0, 0), "MOTION", f"Frames: {len(rig.root)}"]
-    lines.append(f"Frame Time: {1 / gathered.fps:.8f}")
+    return head(rig, len(rig.root), gathered.fps) + "".join(rows(rig))
+
+
+def head(rig: Rigged, frames: int, fps: float) -> str:
+    """What comes before the frames."""
+    lines = ["HIERARCHY", *_hierarchy(rig, 0, 0), "MOTION", f"Frames: {frames}", f"Frame Time: {1 / fps:.8f}"]
+    return "\n".join(lines) + "\n"
+
+
+def rows(rig: Rigged) -> Iterator[str]:
+    """A line a frame."""
     angles = euler_zxy(rig.turn)[:, _order()]
     for root, turns in zip(rig.root * CM, angles, strict=True):
         numbers = [*root.tolist(), *turns.ravel().tolist()]
-        lines.append(" ".join(f"{number:.5f}" for number in numbers))
-    return "\n".join(lines) + "\n"
+        yield " ".join(f"{number:.5f}" for number in numbers) + "\n"
 
 
 def _order() -> list[int]:

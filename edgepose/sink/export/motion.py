@@ -14,6 +14,8 @@ MOST_GAP_S = 0.25
 """Shorter gaps of a joint are bridged by a straight line, longer ones stay gaps."""
 RATES = (10, 12, 12.5, 15, 20, 24, 25, 30, 50, 60, 90, 100, 120, 200, 240)
 """Frames a second that a recording is resampled to: the nearest to its own."""
+MOST_POSES = 200_000
+"""That are held at once: of one person two hours at 30 Hz, half a gigabyte while a file is made of them."""
 PIXELS_PER_UNIT = 1000.0
 """Of a 2D recording, which knows no metres."""
 TO_Y_UP = {
@@ -43,13 +45,25 @@ class Gathered:
     """"m", or "kpx": a 2D recording in thousands of pixels, z = 0."""
     rows: dict[int, list[tuple[float, Array]]] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
+    poses: int = 0
+    """Of people, so far."""
+
+    @property
+    def full(self) -> bool:
+        """Whether another frame would be too many."""
+        return max(self.poses, len(self.times)) >= MOST_POSES
 
     def add(self, poses: Poses) -> None:
         """One more frame.
 
         Raises:
-            ValueError: another skeleton than before, or metres after pixels.
+            ValueError: another skeleton than before, metres after pixels, or too many to hold.
         """
+        if self.full:
+            raise ValueError(
+                f"there are more than {MOST_POSES:,} poses, as many as one file is made of; export it in parts with "
+                "--from and --to"
+            )
         unit = "m" if poses.space is not None else "kpx"
         if not len(poses):
             self.times.append(poses.t)
@@ -60,6 +74,7 @@ class Gathered:
             )
         self.skeleton, self.unit = poses.skeleton, unit
         self.times.append(poses.t)
+        self.poses += len(poses)
         for row, identity in enumerate(poses.track_id.tolist()):
             self.rows.setdefault(identity, []).append((poses.t, places(poses, row)))
 

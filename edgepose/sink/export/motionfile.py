@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgepose.core.errors import ConfigError, SinkError
-from edgepose.core.poses import Frame, Poses
+from edgepose.core.poses import COCO17, Frame, Poses
 from edgepose.core.secret import private
 from edgepose.sink import Sink
-from edgepose.sink.export.motion import Gathered
+from edgepose.sink.export.motion import Gathered, Motion
 from edgepose.sink.whole import beside
 
 
@@ -80,3 +80,37 @@ class MotionFile(MotionSink):
         with open(part, "wb", opener=private) as file:
             file.write(content)
         part.replace(self.path)
+
+
+class RigFolder(MotionSink):
+    """A folder with a text file for each person: NAME/person_ID.ENDING; of long recordings also person_ID_part2."""
+
+    ending: str
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._part = 1
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise ConfigError(f"{path}: is there already; give a folder that is new or empty")
+
+    def text(self, motion: Motion, gathered: Gathered) -> str:
+        """One person's file."""
+        raise NotImplementedError
+
+    def write(self, poses: Poses, frame: Frame) -> None:
+        """As MotionSink; raises SinkError: what cannot be a rig."""
+        if poses.skeleton != COCO17:
+            raise SinkError(f"{self.path}: a rig is made of skeleton {COCO17.name}, this is {poses.skeleton.name}")
+        if self._gathered.full:
+            self.save(self._gathered)
+            self._gathered, self._part = Gathered(), self._part + 1
+        super().write(poses, frame)
+
+    def save(self, gathered: Gathered) -> None:
+        """As MotionSink."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for motion in gathered.motions():
+            part = f"_part{self._part}" if self._part > 1 else ""
+            path = self.path / f"person_{motion.identity}{part}.{self.ending}"
+            with open(path, "w", encoding="ascii", newline="\n", opener=private) as file:
+                file.write(self.text(motion, gathered))

@@ -92,7 +92,7 @@ def rigged(xyz: Array, joints: tuple[str, ...]) -> Rigged:
         if number in BRANCHES:
             left, right = (at[:, place[name]] for name in BRANCHES[number])
             spine = next(child for child in children if BONES[child].rest == UP)
-            world[:, number] = _axes(left - right, at[:, spine] - at[:, number], carried)
+            world[:, number] = axes(left - right, at[:, spine] - at[:, number], carried)
         elif children:
             rest = carried @ np.array(BONES[children[0]].rest, float)
             world[:, number] = _shortest(rest, along[:, children[0]]) @ carried
@@ -104,6 +104,11 @@ def rigged(xyz: Array, joints: tuple[str, ...]) -> Rigged:
 
 def forward(rig: Rigged) -> Array:
     """(F, B, 3) places of the rig's joints: forward kinematics."""
+    return posed(rig)[1]
+
+
+def posed(rig: Rigged) -> tuple[Array, Array]:
+    """(F, B, 3, 3) turns of the rig's bones against the world, (F, B, 3) places of its joints."""
     frames = len(rig.root)
     world, place = np.zeros((frames, len(BONES), 3, 3)), np.zeros((frames, len(BONES), 3))
     for number, bone in enumerate(BONES):
@@ -113,7 +118,7 @@ def forward(rig: Rigged) -> Array:
         offset = np.array(bone.rest, float) * rig.length[number]
         place[:, number] = place[:, bone.parent] + world[:, bone.parent] @ offset
         world[:, number] = world[:, bone.parent] @ rig.turn[:, number]
-    return place
+    return world, place
 
 
 def _held(at: Array) -> Array:
@@ -127,7 +132,7 @@ def _held(at: Array) -> Array:
     return out
 
 
-def _axes(left: Array, up: Array, otherwise: Array) -> Array:
+def axes(left: Array, up: Array, otherwise: Array) -> Array:
     """(F, 3, 3) columns x, y, z: x along left, y as near to up as is square to it; `otherwise` where these are none."""
     with np.errstate(invalid="ignore", divide="ignore"):
         x = left / np.linalg.norm(left, axis=1, keepdims=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ from edgepose.core.poses import Frame, Poses
 from edgepose.sink.base import Sink
 from edgepose.sink.osc.avatar import rest_places
 from edgepose.sink.osc.packet import bundles, message
+from edgepose.sink.osc.trackers import Trackers
 from edgepose.sink.osc.vmc import Vmc
+
+Tells = Callable[[Poses], Iterator[bytes]]
+"""Messages of a frame."""
 
 
 class OscSink(Sink):
@@ -39,7 +43,12 @@ class OscSink(Sink):
         except OSError as error:
             raise ConfigError(f"sink.osc.to: {host}: {error.strerror or error}") from None
         self._to: tuple[Any, ...] = there
-        self._vmc = Vmc(rest_places(Path(cfg.avatar))) if cfg.kind == "vmc" else None
+        opens: dict[str, Callable[[], Tells]] = {
+            "osc": lambda: self._plain,
+            "vmc": lambda: Vmc(rest_places(Path(cfg.avatar))).messages,
+            "vrchat": lambda: Trackers().messages,
+        }
+        self._tells = opens[cfg.kind]()
         self._root = f"/edgepose/{camera}"
         self._socket = socket.socket(family, kind, number)
         self._socket.setblocking(False)
@@ -54,9 +63,8 @@ class OscSink(Sink):
         """As Sink.write."""
         if self._closed:
             raise ValueError("OscSink is closed")
-        messages = self._plain(poses) if self._vmc is None else self._vmc.messages(poses)
         try:
-            for packet in bundles(messages):
+            for packet in bundles(self._tells(poses)):
                 self._socket.sendto(packet, self._to)
         except OSError:  # full, or nobody listens there: the next frame is tried anew
             self._counts["lost"] += 1
