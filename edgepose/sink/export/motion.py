@@ -14,8 +14,8 @@ MOST_GAP_S = 0.25
 """Shorter gaps of a joint are bridged by a straight line, longer ones stay gaps."""
 RATES = (10, 12, 12.5, 15, 20, 24, 25, 30, 50, 60, 90, 100, 120, 200, 240)
 """Frames a second that a recording is resampled to: the nearest to its own."""
-MOST_POSES = 200_000
-"""That are held at once: of one person two hours at 30 Hz, half a gigabyte while a file is made of them."""
+MOST_POSES = 100_000
+"""That are held at once: of one person an hour at 30 Hz, half a gigabyte while a file is made of them."""
 PIXELS_PER_UNIT = 1000.0
 """Of a 2D recording, which knows no metres."""
 TO_Y_UP = {
