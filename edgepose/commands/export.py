@@ -25,7 +25,7 @@ EXAMPLES = """  edgepose export day.epr day.csv                      a row for e
   edgepose export day.epr raw.csv --track.mode off     as the model found them
 
 People have been followed and smoothed, by the settings in force, as `edgepose replay` does it."""
-KINDS = ("coco", "coco-results", "csv", "openpose", "bvh", "trc", "c3d", "gltf", "mot")
+KINDS = ("coco", "coco-results", "csv", "openpose", "bvh", "mot", "trc", "c3d", "gltf")
 BY_NAME = {".csv": "csv", ".json": "coco", "": "openpose", ".trc": "trc", ".c3d": "c3d", ".glb": "gltf"}
 """Ending of OUT -> what it is for."""
 
