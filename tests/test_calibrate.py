@@ -15,9 +15,10 @@ from edgepose import wire
 from edgepose.commands.cli import main
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Poses
-from edgepose.lift.calibrate import lens_json, place_cameras
+from edgepose.lift.calibrate import lens_json, place_cameras, read_marks
 from edgepose.lift.camera import Camera
 from edgepose.lift.fuse import PlacedCamera, read_calibration
+from samples.shared import shared
 from tests.test_fuse import LENS, RING, UPRIGHT, pose2sim, seen
 
 Array = NDArray[np.float64]
@@ -110,6 +111,85 @@ def test_cameras_that_never_saw_the_walker_together_are_refused() -> None:
         place_cameras(apart, dict(list(LENSES.items())[:2]), HEIGHT_M)
 
 
+def test_who_walks_to_and_fro_and_leans_shows_what_is_level() -> None:
+    angle = np.radians(12)
+    lean = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    film = {
+        camera.name: [
+            (n / 10, seen(camera, [UPRIGHT @ lean.T + np.array([1.8 * np.sin(n / 15), 0, 0])], n / 10))
+            for n in range(120)
+        ]
+        for camera in RING
+    }
+    cameras, _ = place_cameras(film, LENSES, HEIGHT_M)
+    for one, other in zip(RING, cameras, strict=True):
+        np.testing.assert_allclose(other.rotation[:, 2], one.rotation[:, 2], atol=np.sin(np.radians(2)))
+
+
+# ------------------------------------------------------------------------------------------------ marks
+
+A, B = np.array([0.5, -0.4, 0.0]), np.array([0.5, 1.6, 0.0])
+
+
+def marks_toml(names: tuple[str, ...] = ("cam0", "cam2"), apart_m: Any = 2.0, b: Array = B) -> str:
+    lines = [f"apart_m = {apart_m}"]
+    for camera in RING:
+        if camera.name in names:
+            places = [[round(float(one), 3) for one in camera.project(mark)] for mark in (A, b)]
+            lines += [f"[{camera.name}]", f"a = {places[0]}", f"b = {places[1]}"]
+    return "\n".join(lines)
+
+
+def test_marks_say_how_large_the_room_is_and_where_its_axes_are(tmp_path: Path) -> None:
+    (tmp_path / "marks.toml").write_text(marks_toml())
+    cameras, report = place_cameras(films(RING, 12), LENSES, 1.2, read_marks(tmp_path / "marks.toml"))
+    assert report.trusted  # although the height is wrong by a third
+    for one, other in zip(RING, cameras, strict=True):
+        off = one.position - A  # the first is the origin, x leads to the second, that is along y of the old world
+        np.testing.assert_allclose(other.position, (off[1], -off[0], off[2]), atol=0.02)
+
+
+WRONG_MARKS: dict[str, tuple[str, str]] = {
+    "one camera": (marks_toml(("cam0",)), "two are needed"),
+    "no distance": (marks_toml(apart_m='"far"'), "apart_m"),
+    "millimetres": (marks_toml(apart_m=2000), "apart_m"),
+    "no place": ("apart_m = 2.0\n[cam0]\na = [1, 2]\n[cam1]\na = [1, 2]\nb = [1, 2]", "cam0.b is None"),
+    "a strange camera": (marks_toml().replace("cam2", "attic"), "camera attic is none of"),
+    "one mark twice": (marks_toml(b=A), "do not meet"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), WRONG_MARKS.values(), ids=WRONG_MARKS)
+def test_marks_that_cannot_be_are_refused(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "marks.toml").write_text(text)
+    with pytest.raises(ConfigError, match=says) as refused:
+        place_cameras(films(RING, 12), LENSES, HEIGHT_M, read_marks(tmp_path / "marks.toml"))
+    assert "\n" not in str(refused.value)
+
+
+# ------------------------------------------------------------------------------------------------ four real videos
+
+
+@pytest.mark.slow
+@pytest.mark.video
+def test_a_walk_through_four_real_videos_fits_as_well_as_their_calibration_and_is_not_trusted() -> None:
+    import edgepose
+
+    folder = shared("data/multiview/beam_4cam")
+    given = read_calibration(folder / "Calib.qca.txt")
+    seen_by = {
+        camera.name: [(poses.t, poses) for poses in edgepose.watch(folder / f"{camera.name}.mp4", model="default")]
+        for camera in given
+    }
+    cameras, report = place_cameras(seen_by, {camera.name: camera.camera for camera in given}, 1.75)
+    assert report.gap_m < 1.5 * 0.031  # of the calibration given: 31 mm
+    assert not report.trusted  # 0.8 m of way
+    assert "0.8 m only" in report.verdict
+    ours, theirs = (np.stack([camera.position for camera in one]) for one in (cameras, given))
+    apart = [np.linalg.norm(at[:, None] - at[None], axis=-1) for at in (ours, theirs)]
+    np.testing.assert_allclose(apart[0], apart[1], rtol=0.15)
+
+
 # ------------------------------------------------------------------------------------------------ the command
 
 
@@ -132,6 +212,8 @@ def test_the_command_makes_a_file_that_fuse_reads(tmp_path: Path, capsys: pytest
         (["--height", "9", "a.jsonl"], "nobody is that tall"),
         (["--height", "0", "a.jsonl"], "nobody is that tall"),
         (["--height", "1.7"], "either"),
+        (["hall.jsonl"], "--height: says how large"),
+        (["--marks", "wrong.jsonl", "hall.jsonl"], "wrong.jsonl"),
         (["--height", "1.7", "none.jsonl"], "No such file"),
         (["--height", "1.7", "wrong.jsonl"], "wrong.jsonl"),
         (["--height", "1.7", "hall.jsonl"], "has no lens"),
@@ -187,9 +269,11 @@ def test_a_lens_is_found_from_pictures_of_a_board(
     (tmp_path / "pictures").mkdir()
     pictures(tmp_path / "pictures", drawn(), 24)
     out = tmp_path / "door.json"
-    ended = main(
-        ["calibrate", "intrinsics", "--source", str(tmp_path / "pictures"), "--board", board, "--out", str(out)]
-    )
+    places = ["--source", str(tmp_path / "pictures"), "--out", str(out), "--picture", str(tmp_path / "seen.jpg")]
+    ended = main(["calibrate", "intrinsics", "--board", board, *places])
+    shown: Any = cv2.imread(str(tmp_path / "seen.jpg"))
+    assert shown.shape == (480, 640, 3)
+    assert not list(tmp_path.glob(".seen*"))
     said = capsys.readouterr().out
     assert ended == 0, said
     assert "verdict: " in said

@@ -24,12 +24,17 @@ EXAMPLES = """  edgepose calibrate intrinsics --source /dev/video0 --board check
   edgepose calibrate extrinsics --lens door.json --lens hall.json --height 1.78 --out room.toml door.jsonl hall.jsonl
   edgepose calibrate extrinsics --lens door.json --lens hall.json --height 1.78 --out room.toml \\
       --broker mqtt://localhost --seconds 60
+  edgepose calibrate extrinsics --lens door.json --lens hall.json --marks marks.toml --out room.toml \\
+      door.jsonl hall.jsonl
 
 intrinsics: hold the board still in many places, tilted, up to the picture's corners; ends with the source, with
 Ctrl-C, or after 40 places. extrinsics: one person alone walks through all of the room, upright, for a minute, while
 each camera publishes, or writes with --jsonl; NAME.jsonl is camera NAME's. Ends with 1 where the result is not to be
 trusted."""
 NOT_TRUSTED = 1
+USUAL_M = 1.7
+"""Of somebody whose height does not matter."""
+PICTURE_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lens.add_argument("--board", required=True, help="checkerboard:9x6, its inner corners, or charuco:7x5, its squares")
     lens.add_argument("--dictionary", default="4x4_50", help="of ChArUco's markers; default 4x4_50")
     lens.add_argument("--marker", type=float, default=0.75, help="side of a ChArUco marker, in squares; default 0.75")
+    lens.add_argument(
+        "--picture", default="", metavar="FILE",
+        help="a .jpg or .png written anew twice a second: where the board was seen, and what is still missing",
+    )  # fmt: skip
     lens.add_argument("--name", default="", help="the camera's name; default: that of the file written")
     lens.add_argument("--out", required=True, metavar="FILE", help="OpenCV-like JSON to write")
     room = kinds.add_parser("extrinsics", help="where a room's cameras stand, from a walk", allow_abbrev=False)
@@ -49,9 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     room.add_argument(
         "--lens", action="append", required=True, metavar="FILE", help="of each camera; any calibration file"
     )
+    room.add_argument("--height", type=float, default=None, metavar="M", help="how tall the walker is: gives the scale")
     room.add_argument(
-        "--height", type=float, required=True, metavar="M", help="how tall the walker is: gives the scale"
-    )
+        "--marks", default="", metavar="FILE",
+        help="two marks on the floor instead: TOML, apart_m = 3.0, and [CAMERA] a = [x, y], b = [x, y] in pixels",
+    )  # fmt: skip
     room.add_argument("--broker", default="", help="hear the cameras live, instead of NAME.jsonl")
     room.add_argument("--seconds", type=float, default=60.0, help="how long to hear them; default 60")
     room.add_argument("--out", required=True, metavar="FILE", help="Pose2Sim-like TOML to write, for `edgepose fuse`")
@@ -89,17 +100,22 @@ def _views(args: argparse.Namespace) -> Views:
 
     from edgepose.core import config
     from edgepose.lift.calibrate.lens import Views, finder
+    from edgepose.lift.calibrate.picture import drawn, write_picture
     from edgepose.sink.draw import bgr
     from edgepose.source import open_source
 
-    find, views = finder(args.board, args.dictionary, args.marker), Views()
+    find, views, shown_t = finder(args.board, args.dictionary, args.marker), Views(), -PICTURE_S
     with open_source(config.Source(uri=args.source)) as source:
         try:
             for frame in source:
-                view = find(cv2.cvtColor(bgr(frame), cv2.COLOR_BGR2GRAY))  # type: ignore[arg-type]
-                if view is not None and views.add(view, frame.size_wh):
-                    cells = "/".join("".join(".#"[int(cell)] for cell in row) for row in views.cover())
-                    log.info("%d places; where the board was in the picture, row by row: %s", len(views.kept), cells)
+                picture = bgr(frame)
+                view = find(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))  # type: ignore[arg-type]
+                new = view is not None and views.add(view, frame.size_wh)
+                if new:
+                    log.info("%d places; %s", len(views.kept), views.missing())
+                if args.picture and (new or time.monotonic() - shown_t >= PICTURE_S):
+                    shown_t = time.monotonic()
+                    write_picture(Path(args.picture), drawn(picture, view, views))
                 if views.full:
                     break
         except KeyboardInterrupt:
@@ -108,10 +124,13 @@ def _views(args: argparse.Namespace) -> Views:
 
 
 def _extrinsics(args: argparse.Namespace) -> int:
-    from edgepose.lift.calibrate import place_cameras, pose2sim
+    from edgepose.lift.calibrate import place_cameras, pose2sim, read_marks
     from edgepose.lift.fuse import read_calibration
 
-    if not 0.5 <= args.height <= 2.5:
+    marks = read_marks(Path(args.marks)) if args.marks else None
+    if args.height is None and marks is None:
+        raise ConfigError("--height: says how large the room is; give how tall the walker is, or --marks")
+    if args.height is not None and not 0.5 <= args.height <= 2.5:
         raise ConfigError(f"--height {args.height:g}: nobody is that tall; give metres, 0.5 to 2.5")
     if bool(args.broker) == bool(args.poses):
         raise ConfigError("give either what the cameras saw, NAME.jsonl ..., or --broker")
@@ -121,7 +140,7 @@ def _extrinsics(args: argparse.Namespace) -> int:
         raise ConfigError(f"camera {missing[0]} has no lens; add --lens, whose name it is, one of {', '.join(lenses)}")
     lenses = {name: lens for name, lens in lenses.items() if films.get(name)}
     _require_sizes(films, lenses)
-    cameras, report = place_cameras(films, lenses, args.height)
+    cameras, report = place_cameras(films, lenses, args.height or USUAL_M, marks)
     _write(args.out, pose2sim(cameras))
     _say([*report.lines(), f"wrote {args.out}"])
     return 0 if report.trusted else NOT_TRUSTED

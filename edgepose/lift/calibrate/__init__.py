@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from edgepose.lift.calibrate.marks import Marks, read_marks
 from edgepose.lift.calibrate.report import Report
 from edgepose.lift.calibrate.room import place_cameras
 from edgepose.lift.calibrate.write import lens_json, pose2sim
 
-__all__ = ["Report", "lens_json", "place_cameras", "pose2sim"]
+__all__ = ["Marks", "Report", "lens_json", "place_cameras", "pose2sim", "read_marks"]

@@ -127,6 +127,19 @@ class Views:
             covered[cell[:, 1], cell[:, 0]] = True
         return covered
 
+    def missing(self) -> str:
+        """What is still to be shown."""
+        covered = self.cover()
+        parts = [
+            f"{row} {column}".replace("middle middle", "middle")
+            for row, top in (("upper", 0), ("middle", 2), ("lower", CELLS - 1))
+            for column, left in (("left", 0), ("middle", 2), ("right", CELLS - 1))
+            if not covered[top, left]
+        ]
+        places = max(0, LEAST_VIEWS - len(self.kept))
+        lacking = [f"{places} more places"] * bool(places) + [f"the {', '.join(parts)}"] * bool(parts)
+        return f"missing: {' and '.join(lacking)}" if lacking else "nothing is missing; more places make it surer"
+
 
 def _apart(one: View, other: View) -> float:
     """Mean distance of the corners that both have, pixels; far where these are few."""

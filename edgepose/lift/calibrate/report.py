@@ -35,7 +35,10 @@ class Report:
                 f"not to be trusted: {worst} sees joints elsewhere than others; is its clock in step, its lens right?"
             )
         if self.way_m < LEAST_WAY_M:
-            return "not to be trusted: the walker stood still; walk through all of the room"
+            return (
+                f"not to be trusted: the walker got about {self.way_m:.1f} m only, so what the network gets wrong of "
+                "somebody who hardly turns tilts the room; walk through all of it"
+            )
         if self.miss_m[worst] > GOOD_M:
             return "usable: people are found, joints are less exact than they could be; walk longer, check the lenses"
         return "good"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core.errors import ConfigError
+from edgepose.lift.calibrate.marks import Marks, founded, scaled
 from edgepose.lift.calibrate.report import Report
 from edgepose.lift.calibrate.solve import Stand, Stands, adjusted, misses, points, stand_of_all
 from edgepose.lift.calibrate.walk import Film, Walk, walk
@@ -23,14 +24,18 @@ HELD_OUT, BLOCK = 5, 4
 ANKLE_M = 0.08
 """Of an ankle that stands, above the floor."""
 FLOOR_M, LEVEL = 0.3, 0.96
-"""How wide ways must be to show the floor; cosine of how far it may be from square to people."""
+"""How long ways must be to show that they are level, how wide to show the floor, standard deviation; cosine of how far
+it may be from square to people."""
 SHOULDERS, HIPS, ANKLES = [5, 6], [11, 12], [15, 16]
 
 
 def place_cameras(
-    films: Mapping[str, Film], lenses: Mapping[str, Camera], height_m: float
+    films: Mapping[str, Film], lenses: Mapping[str, Camera], height_m: float, marks: Marks | None = None
 ) -> tuple[tuple[PlacedCamera, ...], Report]:
-    """Where the cameras stand, and what that is worth. The floor under the first camera is the origin, y ahead of it.
+    """Where the cameras stand, and what that is worth.
+
+    The floor under the first camera is the origin, y ahead of it; of marks the first is it, x leads to the second, and
+    how far they are apart counts instead of the height.
 
     Raises:
         ConfigError: they saw too little together.
@@ -49,7 +54,9 @@ def place_cameras(
     focal = np.array([np.mean(lens.focal_xy) for lens in lenses.values()])
     stands = _metric(stand_of_all(rays, weight, names), rays, weight, height_m)
     stands = _metric(adjusted(stands, rays, weight, focal), rays, weight, height_m)
-    stands = _upright(stands, rays, weight)
+    stands = scaled(marks, stands, lenses) if marks else stands
+    up, floor = _up(_people(stands, rays, weight))
+    stands = founded(marks, stands, lenses, up) if marks else _upright(stands, up, floor)
     cameras = tuple(
         PlacedCamera(name, lens, stand.rotation, stand.position)
         for (name, lens), stand in zip(lenses.items(), stands, strict=True)
@@ -84,16 +91,19 @@ def _metric(stands: Stands, rays: Array, weight: Array, height_m: float) -> Stan
     return [Stand(stand.rotation, stand.shift * scale) for stand in stands]
 
 
-def _upright(stands: Stands, rays: Array, weight: Array) -> Stands:
-    """In a world whose z is up: as people stand, or square to the floor that they walk on where that shows."""
-    xyz = _people(stands, rays, weight)
+def _up(xyz: Array) -> tuple[Array, float]:
+    """(3,) up, and the floor's place along it: as people stand, or square to what they walk on where that shows."""
     body = xyz[:, SHOULDERS].mean(axis=1) - xyz[:, ANKLES].mean(axis=1)
     body = body[~np.isnan(body[:, 0])]
     up = np.median(body / np.linalg.norm(body, axis=1, keepdims=True), axis=0)
     up /= np.linalg.norm(up)
     ankles = xyz[:, ANKLES].reshape(-1, 3)
     ankles = ankles[~np.isnan(ankles[:, 0])]
-    up, floor = _floor(ankles, up)
+    return _floor(ankles, up)
+
+
+def _upright(stands: Stands, up: Array, floor: float) -> Stands:
+    """In a world whose z is up, with the origin on the floor under the first camera."""
     first = stands[0]
     ahead = first.rotation[2] - (first.rotation[2] @ up) * up
     if np.linalg.norm(ahead) < 0.1:  # it looks straight down
@@ -105,13 +115,20 @@ def _upright(stands: Stands, rays: Array, weight: Array) -> Stands:
 
 
 def _floor(ankles: Array, up: Array) -> tuple[Array, float]:
-    """(3,) the floor's direction up and its place along that: by the ankles that are lowest."""
+    """(3,) the floor's direction up and its place along that: by the ankles that are lowest.
+
+    Who walks to and fro on one line leans along it: that line is level, and only across it people show what is up.
+    """
     for _ in range(3):
         along = ankles @ up
         low = ankles[along <= np.quantile(along, 0.5)]
         _, wide, axes = np.linalg.svd(low - low.mean(axis=0), full_matrices=False)
-        normal = axes[2] * np.sign(axes[2] @ up)
-        if wide[1] / np.sqrt(len(low)) < FLOOR_M or normal @ up < LEVEL:
+        wide = wide / np.sqrt(len(low))
+        if wide[0] < FLOOR_M:
+            break
+        level = up - (up @ axes[0]) * axes[0]
+        normal = axes[2] * np.sign(axes[2] @ up) if wide[1] >= FLOOR_M else level / np.linalg.norm(level)
+        if normal @ up < LEVEL:
             break
         up = normal
     return up, float(np.quantile(ankles @ up, 0.25)) - ANKLE_M
