@@ -784,3 +784,11 @@ def test_every_topic_that_is_found_is_documented(tmp_path: Path) -> None:
     }
     assert named <= known
     assert len(named) > 30
+
+
+def test_what_the_running_service_says_is_wrong_is_said_by_the_doctor_too(tmp_path: Path) -> None:
+    made = pi4(tmp_path)
+    said = "camera: people stand on their heads, so it hangs upside down: set source.rotate = 180"
+    made.answers["broker"] |= {"troubles": [said]}
+    found = one(look(made, settings(sink__mqtt__broker="mqtts://b"), only=("broker",)), "service")
+    assert (found.state, found.what) == ("degraded", f"what runs says: {said}")

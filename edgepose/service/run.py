@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edgepose.service.base import Part, Ticking
+from edgepose.service.hangs import Hangs
 from edgepose.service.notify import Notify
 from edgepose.service.reload import Reload
 from edgepose.service.settings import Settings
@@ -135,6 +136,8 @@ def _parts(service: Service) -> list[Part]:
         parts.append(Watchdog(service))
     if service.read is not None:
         parts.append(service.reload)
+    if service.cfg.track.mode != "off":
+        parts.append(Hangs(service))
     mqtt = topics_of(service.pipeline)
     if mqtt is not None or service.cfg.metrics.listen:
         parts += _telling(service, mqtt)

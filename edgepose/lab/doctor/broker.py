@@ -74,7 +74,9 @@ def check_broker(context: Context) -> Iterator[Finding]:
         return
     if "expires_t" in facts:
         yield _certificate(context, facts)
-    yield STEPS[facts["step"]](context, url, facts)
+    yield STEPS[facts["step"]](context, url, {key: fact for key, fact in facts.items() if key != "troubles"})
+    for told in facts.get("troubles", ()):
+        yield degraded("service", f"what runs says: {told}", "mend that; `edgepose status` shows when it is gone")
 
 
 def _settings(_visit: Context, _url: str, facts: dict[str, Any]) -> Finding:

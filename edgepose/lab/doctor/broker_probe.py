@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgepose.core.config import Config
-from edgepose.core.errors import ConfigError
+from edgepose.core.errors import ConfigError, SourceError, one_line
 
 if TYPE_CHECKING:
     from edgepose.sink.mqtt.connection import Connection
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ANSWER_S = 5.0
 """Longest wait at each step."""
+MOST_TROUBLES = 8
 
 
 def look(cfg: Config) -> dict[str, Any]:
@@ -35,7 +36,23 @@ def look(cfg: Config) -> dict[str, Any]:
     for step in (_name, _connect, _tls):
         if trouble := step(aim, facts):
             return facts | trouble
-    return facts | _login(cfg, aim)
+    facts |= _login(cfg, aim)
+    if facts["step"] == "done" and (troubles := _troubles(cfg, aim)):
+        facts["troubles"] = troubles
+    return facts
+
+
+def _troubles(cfg: Config, aim: Target) -> list[str]:
+    """What the service of this device and camera says does not work, while it runs."""
+    from edgepose.service.fleet import Fleet
+
+    try:
+        with Fleet(cfg) as fleet:
+            fleet.settle()
+            here = [device for device in fleet.devices([aim.root]) if device.online and device.status]
+    except (ConfigError, SourceError):
+        return []  # a broker that lets nobody read
+    return [one_line(told) for device in here if device.status for told in device.status.troubles[:MOST_TROUBLES]]
 
 
 def _name(aim: Target, facts: dict[str, Any]) -> dict[str, Any] | None:
