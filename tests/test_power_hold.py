@@ -18,7 +18,7 @@ from edgepose.estimate import Found
 from edgepose.pipeline import Pipeline
 from edgepose.pipeline.power.governor import Governor
 from edgepose.pipeline.power.states import CALM
-from edgepose.pipeline.publish import Publisher, Seen
+from edgepose.pipeline.publish import Publisher, Seen, Unseen
 from edgepose.pipeline.stages import Stages, stages_of
 from edgepose.sink import MemorySink
 from edgepose.source.base import BaseSource
@@ -132,7 +132,7 @@ def test_what_is_held_is_what_was_published_but_for_its_mark() -> None:
             until_t = time.monotonic() + 20
             while publish._first.queue._held and time.monotonic() < until_t:
                 time.sleep(0.001)
-            publish.hold(later)
+            publish.leave_out(Unseen(later, True, None))
     first, *again = memory.poses
     assert (first.held, first.entered, first.left) == (False, (1,), (7,))
     assert again
@@ -145,7 +145,7 @@ def test_what_is_held_is_what_was_published_but_for_its_mark() -> None:
 def test_nothing_is_held_before_anybody_was_published() -> None:
     memory = MemorySink()
     with Publisher([memory], True, StageTimes()) as publish:
-        publish.hold(frame(1.0, 0))
+        publish.leave_out(Unseen(frame(1.0, 0), True, None))
     assert not memory.poses
 
 

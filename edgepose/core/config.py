@@ -347,6 +347,13 @@ class Overlay(Section, frozen=True, kw_only=True):
         Literal["auto", "mp4v", "mjpeg", "vp8", "vp9", "h264"],
         says("of a video; auto goes by its name: .webm is vp8, which browsers play; h264 where this OpenCV has it"),
     ] = "auto"
+    gate: Annotated[
+        bool,
+        says(
+            "draw also what wakes a camera: cells of its picture that changed, those of power.ignore, state, reason; "
+            "frames that nobody looked at are drawn too"
+        ),
+    ] = False
 
 
 class Record(Section, frozen=True, kw_only=True):

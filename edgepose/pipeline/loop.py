@@ -15,7 +15,7 @@ from edgepose.core.errors import FrameLostError
 from edgepose.core.timing import StageTimes
 from edgepose.pipeline.control import Control
 from edgepose.pipeline.power.opening import governor_of
-from edgepose.pipeline.publish import Publisher, Seen, Watch
+from edgepose.pipeline.publish import Publisher, Seen, Unseen, Watch
 from edgepose.pipeline.stages import Stages, stages_of
 from edgepose.pipeline.threads import IDLE_S, read_ahead
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgepose.pipeline.power.governor import Governor
     from edgepose.pipeline.recorder import Recorder
     from edgepose.sink import Sink
+    from edgepose.sink.base import GateView
     from edgepose.source import Source
 
 log = logging.getLogger("edgepose.pipeline")
@@ -75,7 +76,7 @@ class Pipeline:
             for frame in frames:
                 stages = self.control.stages()
                 if not self.control.wants(frame):
-                    self._hold(frame)
+                    self._leave_out(frame)
                     continue
                 try:
                     found = stages.estimate(frame, stages.expected(frame))
@@ -85,7 +86,7 @@ class Pipeline:
                 found = self.tap(found, stages)
                 poses = stages.follow(found.poses)
                 self.control.saw(found.poses, poses)
-                yield Seen(poses, frame, stages)
+                yield Seen(poses, frame, stages, self._gate())
 
     def run(self, *watchers: Watch) -> None:
         """Take every frame to the sinks; watchers see the same as they do, after them.
@@ -138,10 +139,17 @@ class Pipeline:
             return nullcontext(self.source.each(self.control.idle, patient=self._patient))
         return read_ahead(self.source, "edgepose read", partial(self.control.idle, "waits for the recording"))
 
-    def _hold(self, frame: Frame) -> None:
-        """Publish the people of the last look again where they keep still and that is asked for."""
-        if self.control.holds and self._publisher is not None:
-            self._publisher.hold(frame)
+    def _leave_out(self, frame: Frame) -> None:
+        """Publish the people of the last look again where they keep still and that is asked for, and what moves."""
+        holds, gate = self.control.holds, self._gate()
+        if self._publisher is not None and (holds or gate is not None):
+            self._publisher.leave_out(Unseen(frame, holds, gate))
+
+    def _gate(self) -> GateView | None:
+        """What the motion gate made of the frame at hand, where a sink shows it."""
+        if self.governor is None or self._publisher is None or not self._publisher.wants_gate:
+            return None
+        return self.governor.view()
 
     def _lose(self, error: FrameLostError) -> None:
         self._lost += 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgepose.core.timing import StageTimes
     from edgepose.pipeline.stages import Stages
     from edgepose.sink import Sink
+    from edgepose.sink.base import GateView
 
 LIVE_AHEAD, AHEAD = 1, 4
 """Poses that may wait for a sink: of a camera, then the newest wins; of a recording, then the loop waits."""
@@ -31,6 +32,8 @@ class Seen(NamedTuple):
     frame: Frame
     stages: Stages
     """In force when it was looked at: others may follow, with another model."""
+    gate: GateView | None = None
+    """What the motion gate made of it; None: nobody wants to know."""
 
 
 class Finished(NamedTuple):
@@ -39,12 +42,17 @@ class Finished(NamedTuple):
     poses: Poses
     frame: Frame
     meaning: Any
+    gate: GateView | None = None
 
 
-class Held(NamedTuple):
-    """A frame that nobody looked at, for those last seen keep still."""
+class Unseen(NamedTuple):
+    """A frame that nobody looked at."""
 
     frame: Frame
+    holds: bool
+    """Those published last are in it too, for they keep still: all sinks get them again."""
+    gate: GateView | None
+    """As in Seen: those that want it get the frame too."""
 
 
 T = TypeVar("T", Seen, Finished)
@@ -55,9 +63,9 @@ def overtaken(dropped: T, following: T) -> T:
     return following._replace(poses=following.poses.after(dropped.poses))
 
 
-def _overtaken(dropped: Seen | Held, following: Seen | Held) -> Seen | Held:
-    """The same where nothing may have been dropped but a repetition."""
-    return following if isinstance(dropped, Held) or isinstance(following, Held) else overtaken(dropped, following)
+def _overtaken(dropped: Seen | Unseen, following: Seen | Unseen) -> Seen | Unseen:
+    """The same; nothing is ever dropped for what nobody looked at, which tells nothing either."""
+    return following if isinstance(dropped, Unseen) or isinstance(following, Unseen) else overtaken(dropped, following)
 
 
 class Publisher:
@@ -90,7 +98,8 @@ class Publisher:
         self._latest: Poses | None = None
         """Published last; what is held."""
         size, merge = (LIVE_AHEAD, _overtaken) if live else (AHEAD, None)
-        self._first: Consumer[Seen | Held] = Consumer(self._publish, failed, "edgepose publish", size, merge)
+        self._gated = [write for sink, write in zip(sinks, self._writes, strict=True) if sink.wants_gate]
+        self._first: Consumer[Seen | Unseen] = Consumer(self._publish, failed, "edgepose publish", size, merge)
         self._consumers: list[Consumer[Any]] = [self._first, *slow.values()]  # in the order in which poses pass them
 
     @property
@@ -102,16 +111,21 @@ class Publisher:
         """Take one more; of a recording, wait for room."""
         self._first.put(seen, self._idle)
 
-    def hold(self, frame: Frame) -> None:
-        """The people published last are in this frame too; left out where something newer is on its way."""
-        self._first.queue.put_if_empty(Held(frame))
+    @property
+    def wants_gate(self) -> bool:
+        """Whether a sink shows what the motion gate sees."""
+        return bool(self._gated)
 
-    def _publish(self, item: Seen | Held) -> None:
+    def leave_out(self, unseen: Unseen) -> None:
+        """Take a frame that nobody looked at; left out where something newer is on its way."""
+        self._first.queue.put_if_empty(unseen)
+
+    def _publish(self, item: Seen | Unseen) -> None:
         if isinstance(item, Seen):
             self._publish_seen(item)
         elif self._latest is not None:
-            for write in self._writes:
-                write(Finished(self._latest.again(), item.frame, None))
+            for write in self._writes if item.holds else self._gated:
+                write(Finished(self._latest.again(), item.frame, None, item.gate))
 
     def _publish_seen(self, seen: Seen) -> None:
         if self._carried is not None:
@@ -122,7 +136,8 @@ class Publisher:
             return
         stages = seen.stages
         poses = self._latest = stages.finish(seen.poses)
-        finished = Finished(poses, seen.frame, None if stages.meaning is None else stages.meaning.update(poses))
+        meaning = None if stages.meaning is None else stages.meaning.update(poses)
+        finished = Finished(poses, seen.frame, meaning, seen.gate)
         for write in self._writes:
             write(finished)
         for watch in self._watchers:
@@ -142,6 +157,8 @@ class Publisher:
         """Write to one sink."""
 
         def write(finished: Finished) -> None:
+            if finished.gate is not None and sink.wants_gate:
+                sink.take_gate(finished.gate)
             sink.write(finished.poses, finished.frame)
             if finished.meaning is not None:
                 sink.write_meaning(finished.meaning, finished.poses)

@@ -35,7 +35,8 @@ def _overlay(config: Config, live: bool, _on_sent: OnSent) -> Sink:
     from edgepose.sink.overlay import OverlaySink
 
     overlay = config.sink.overlay
-    return OverlaySink(overlay.path, live=live, fps=config.source.fps, codec=overlay.codec.removeprefix("auto"))
+    codec, gate = overlay.codec.removeprefix("auto"), live and overlay.gate
+    return OverlaySink(overlay.path, live=live, fps=config.source.fps, codec=codec, gate=gate)
 
 
 def _osc(config: Config, _live: bool, _on_sent: OnSent) -> Sink:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgepose.core.poses import Frame, Poses
 
@@ -21,6 +24,21 @@ Handler = Callable[[bytes, str, Reply], None]
 
 def untold(_poses: Poses, _sent_t: float) -> None:
     """An OnSent that does nothing."""
+
+
+class GateView(NamedTuple):
+    """What the motion gate makes of a frame, to be drawn."""
+
+    cell_px: int
+    """Side of a cell, pixels; the first one begins at the picture's upper left corner."""
+    changed: NDArray[np.bool_] | None
+    """(rows, columns) cells that differ from the scene as it was; None: none do."""
+    ignored: NDArray[np.bool_] | None
+    """(rows, columns) cells in which nothing counts; None: there are none."""
+    at_xy: tuple[int, int] | None
+    """Where it differs most, pixels; None: nowhere, or all over."""
+    text: str
+    """State, what the frame shows, and why it woke last."""
 
 
 @runtime_checkable
@@ -83,6 +101,15 @@ class Sink(Protocol):
             SinkError: they cannot be handed on, now or ever.
             ValueError: the sink is closed.
         """
+
+    @property
+    def wants_gate(self) -> bool:
+        """It shows what the motion gate sees, and so also frames that nobody looked at."""
+        return False
+
+    def take_gate(self, view: GateView) -> None:  # noqa: ARG002 (every sink that wants it gets it)
+        """What the gate makes of the frame that is written next."""
+        return
 
     def write_meaning(self, meaning: Any, poses: Poses) -> None:  # noqa: ARG002 (every sink gets them)
         """Hand on what poses just written mean; most sinks have no use for it."""

@@ -89,7 +89,7 @@ def draw_on(image: Image, poses: Poses) -> None:
         _label(image, text, head_xy, colour, thick, taken)
     if poses.predicted_s:
         _caption(image, f"{poses.predicted_s * 1e3:+.0f} ms")
-    elif poses.held:
+    elif poses.held and len(poses):
         _caption(image, "held")
 
 
@@ -136,7 +136,7 @@ def _label(image: Image, text: str, head_xy: tuple[float, float], colour: Colour
     """Above the head, inside the picture where it fits, clear of those drawn before; dark on the person's colour."""
     height, width = image.shape[:2]
     text_scale = min(max(thick / 6, min(height, width) / 1100, 0.4), 2.0)
-    half_w, half_h = _half(text, text_scale)
+    half_w, half_h = half_of(text, text_scale)
     x = round(min(max(head_xy[0], half_w + 1), max(half_w + 1, width - half_w - 2)))
     y = round(min(max(head_xy[1] - 5 * thick - half_h, half_h + 1), max(half_h + 1, height - half_h - 2)))
     for _ in taken:
@@ -151,32 +151,32 @@ def _label(image: Image, text: str, head_xy: tuple[float, float], colour: Colour
         else:
             y = other[3] + half_h + 2
     taken.append((x - half_w, y - half_h, x + half_w, y + half_h))
-    _badge(image, text, (x, y), text_scale, DARK, colour)
+    badge(image, text, (x, y), text_scale, DARK, colour)
 
 
 def _caption(image: Image, text: str) -> None:
     """In the lower left corner."""
     height, width = image.shape[:2]
     text_scale = min(max(min(height, width) / 1100, 0.4), 2.0)
-    half_w, half_h = _half(text, text_scale)
-    _badge(image, text, (half_w + half_h // 2, height - half_h - half_h // 2), text_scale, WHITE, DARK)
+    half_w, half_h = half_of(text, text_scale)
+    badge(image, text, (half_w + half_h // 2, height - half_h - half_h // 2), text_scale, WHITE, DARK)
 
 
 def _stroke(text_scale: float) -> int:
     return max(1, round(text_scale * 1.6))
 
 
-def _half(text: str, text_scale: float) -> tuple[int, int]:
+def half_of(text: str, text_scale: float) -> tuple[int, int]:
     """Half the width and height of a badge."""
     (text_w, text_h), _ = cv2.getTextSize(text, FONT, text_scale, _stroke(text_scale))
     half_h = text_h // 2 + max(3, round(text_h * 0.45))
     return max(text_w // 2 + half_h // 2, half_h), half_h
 
 
-def _badge(image: Image, text: str, xy: tuple[int, int], text_scale: float, ink: Colour, ground: Colour) -> None:
+def badge(image: Image, text: str, xy: tuple[int, int], text_scale: float, ink: Colour, ground: Colour) -> None:
     """Text on a lozenge with round ends and a dark rim, centred."""
     (text_w, text_h), _ = cv2.getTextSize(text, FONT, text_scale, _stroke(text_scale))
-    half_w, half_h = _half(text, text_scale)
+    half_w, half_h = half_of(text, text_scale)
     span, rim = half_w - half_h, max(1, round(text_scale * 2))
     ends = (xy[0] - span, xy[1]), (xy[0] + span, xy[1])
     cv2.line(image, *ends, DARK, 2 * (half_h + rim), cv2.LINE_AA)

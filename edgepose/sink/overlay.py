@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from edgepose.core.errors import ConfigError, SinkError, not_opened
 from edgepose.core.opencv import cv2
 from edgepose.core.poses import Frame, Poses
-from edgepose.sink.base import Sink
+from edgepose.sink.base import GateView, Sink
 from edgepose.sink.draw import Image, bgr, draw_on
+from edgepose.sink.gate import draw_gate
 from edgepose.sink.rules import RulesOnPicture
 from edgepose.sink.video import FilePace, LivePace, Video
 from edgepose.sink.whole import put_whole, stem_of
@@ -33,13 +34,16 @@ class OverlaySink(Sink):
 
     live   frames come at `fps` with gaps, and the video shows them at their time; else at a rate made of the first few
     codec  a key of ASKED; empty: what goes with the ending
+    gate   draw what the motion gate sees too
 
     Raises:
         ConfigError: `path` can never be such a place.
         SinkError: it cannot be written to now.
     """
 
-    def __init__(self, path: str, *, live: bool, fps: float, codec: str = "") -> None:
+    def __init__(self, path: str, *, live: bool, fps: float, codec: str = "", gate: bool = False) -> None:
+        self._gate: GateView | None = None
+        self._wants_gate = gate
         self._writer = _writer(path, live, fps, codec)
         self._rules = RulesOnPicture()
         self._sent = 0
@@ -60,9 +64,20 @@ class OverlaySink(Sink):
             raise ValueError("OverlaySink is closed")
         image = bgr(frame)
         draw_on(image, poses)
+        if self._gate is not None:
+            draw_gate(image, self._gate)
         self._rules.draw(image, poses.t)
         self._writer.add(image, frame)
         self._sent += 1
+
+    @property
+    def wants_gate(self) -> bool:
+        """As Sink."""
+        return self._wants_gate
+
+    def take_gate(self, view: GateView) -> None:
+        """As Sink."""
+        self._gate = view
 
     def write_meaning(self, meaning: Any, poses: Poses) -> None:
         """What rules say of a picture is on the next one."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgepose.core.errors import ReaderLeftError, SinkError
 from edgepose.core.poses import Frame, Poses
-from edgepose.sink.base import Sink
+from edgepose.sink.base import GateView, Sink
 
 log = logging.getLogger("edgepose.sink")
 
@@ -70,6 +70,16 @@ class SideSink(Sink):
     def write(self, poses: Poses, frame: Frame) -> None:
         """As Sink.write; raises only where no other sink is left."""
         self._with(lambda sink: sink.write(poses, frame))
+
+    @property
+    def wants_gate(self) -> bool:
+        """As Sink."""
+        return self._sink is not None and self._sink.wants_gate
+
+    def take_gate(self, view: GateView) -> None:
+        """As Sink.take_gate."""
+        if self._sink is not None:
+            self._sink.take_gate(view)
 
     def write_meaning(self, meaning: Any, poses: Poses) -> None:
         """As Sink.write_meaning."""

@@ -70,6 +70,18 @@ def agreement(one: Run, other: Run) -> float:
     return same / max(1, len(one.people))
 
 
+def known(run: Run) -> list[int]:
+    """At each frame, how many have entered and not left: who is there, whether or not this frame shows them."""
+    changes = [(t, 1) for t, *_ in run.entered] + [(t, -1) for t, _ in run.left]
+    return [sum(change for when, change in changes if when <= t) for t in run.times]
+
+
+def known_alike(one: Run, other: Run) -> float:
+    """Share of the frames in which both know somebody, or both nobody."""
+    same = sum((a > 0) == (b > 0) for a, b in zip(known(one), known(other), strict=True))
+    return same / max(1, len(one.times))
+
+
 def delays_s(off: Run, on: Run, within_s: float = 5.0) -> list[float]:
     """For each who entered with power off: how much later with power on; inf where not within `within_s`."""
     left, found = list(on.entered), []

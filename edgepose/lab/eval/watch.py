@@ -94,9 +94,9 @@ def watch(
         progress = progress_of(pipeline.source.total)
 
         try:
-            for poses, frame, _ in islice(pipeline, limit or None):
-                measured.append(poses)
-                stills.add(frame)
+            for seen in islice(pipeline, limit or None):
+                measured.append(seen.poses)
+                stills.add(seen.frame)
                 progress.step()
         except KeyboardInterrupt:
             log.warning("interrupted after %d frames; a video starts over", len(measured))

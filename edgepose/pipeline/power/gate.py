@@ -50,7 +50,8 @@ class Gate:
         self._ignore, self._scale = ignore, 1 / sensitivity
         self._size_wh = (0, 0)
         self._grid: Grid = grid_of((1, 1))
-        self._ignored: Mask | None = None
+        self.ignored: Mask | None = None
+        """(rows, columns) cells in which nothing counts."""
         self._background: Background | None = None
         self._latest: Plane | None = None
         self._t = self._fresh_t = 0.0
@@ -98,12 +99,12 @@ class Gate:
     def _begin(self, size_wh: tuple[int, int]) -> None:
         """Forget everything: pictures have another size."""
         self._size_wh, self._grid = size_wh, grid_of(size_wh)
-        self._ignored = mask_of(self._ignore, self._grid) if self._ignore else None
+        self.ignored = mask_of(self._ignore, self._grid) if self._ignore else None
         self._background = self._latest = self.changed = None
 
     def _new_scene(self, plane: Plane) -> Signal:
         if self._background is None:
-            self._background = Background(plane, self._t, self._ignored)
+            self._background = Background(plane, self._t, self.ignored)
         else:
             self._background.renew(plane, self._t)
         self._fresh_t = self._t

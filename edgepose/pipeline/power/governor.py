@@ -11,12 +11,13 @@ from typing import NamedTuple
 from edgepose.core import config
 from edgepose.core.poses import Frame, Poses
 from edgepose.pipeline.pace import Pace
-from edgepose.pipeline.power.gate import STILL, STUCK, Gate, Signal
+from edgepose.pipeline.power.gate import MOTION, SCENE, STILL, STUCK, Gate, Signal
 from edgepose.pipeline.power.ignore import polygons_of
 from edgepose.pipeline.power.limits import Board, Limits
 from edgepose.pipeline.power.schedule import Hours, hours_of, limit, now_in_force
 from edgepose.pipeline.power.states import CALM, Look, States
 from edgepose.pipeline.power.stillness import Stillness
+from edgepose.sink.base import GateView
 
 log = logging.getLogger("edgepose.pipeline")
 
@@ -128,6 +129,15 @@ class Governor:
             max_fps=fps,
             under_voltage=self.limits.under_voltage,
         )
+
+    def view(self) -> GateView:
+        """What the gate made of the frame last asked about, to be drawn."""
+        signal, wake = self._signal, self.states.wake
+        moves = signal.kind in (MOTION, SCENE)
+        woken = wake.why + (f" at {wake.at_xy[0]},{wake.at_xy[1]}" if wake.at_xy else "")
+        text = f"{self.states.state}: {self.waiting or signal.kind}; woken by {woken}"
+        changed = self.gate.changed if moves else None
+        return GateView(self.gate.cell_px, changed, self.gate.ignored, signal.at_xy, text)
 
     def _keep_hours(self, t: float) -> None:
         """See now and then which hours it is, and how fast that and the board let it go."""
