@@ -15,7 +15,7 @@ import edgepose
 from edgepose.core.errors import EdgeposeError, ReaderLeftError
 from edgepose.service import journal
 
-HELPERS = frozenset(("cli", "flags", "progress"))
+HELPERS = frozenset(("cli", "calibrate_pair", "flags", "progress"))
 """Files beside this one that are no commands."""
 
 FIRST = ("run", "demo", "doctor", "config")

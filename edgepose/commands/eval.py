@@ -30,6 +30,7 @@ EXAMPLES = """  edgepose eval --annotations person_keypoints.json --images image
   edgepose eval --annotations a.json --images images/ --compare light default --report compare.html
   edgepose eval --annotations a.json --images images/ --compare \\
                 "engine.model=default" "engine.model=default,estimate.crops=false"
+  edgepose eval --annotations a.json --images images/ --empty rooms/ --model FINDER+REFINER --calibrate mine
   edgepose eval --video walk.mp4 --report walk.html          ids, jitter, lag; with --truth switches too
   edgepose eval --still empty/ --json still.json             who a fixed camera reports where nobody is
   edgepose eval --still images/ --annotations a.json         how soon it reports who stands still
@@ -89,6 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("A", "B"),
         help='two models, or settings "key=value,key=value", side by side, with 95 %% intervals of the difference',
     )
+    written.add_argument(
+        "--calibrate",
+        metavar="NAME",
+        help="fit the chances, gates and margin of --model FINDER+REFINER to the pictures, needs --empty too, and keep "
+        "them as a pair that --model NAME runs",
+    )
     written.add_argument("--fresh", action="store_true", help="do not go on from where an interrupted run ended")
     written.add_argument("--explain", action="store_true", help="say what every metric means, and end")
     add_settings(parser)
@@ -139,6 +146,10 @@ def of_pictures(args: argparse.Namespace, cfg: Config) -> int:
             raise ConfigError(f"eval needs --{flag}, or --video; `edgepose eval --help` has examples")
     require_pycocotools()
     truth = _truth(args)
+    if args.calibrate:
+        from edgepose.commands.calibrate_pair import calibrate_pair
+
+        return calibrate_pair(args, cfg, truth)
     looks = _looks(args, cfg, truth)
     runs = judged(looks, truth, not args.partly_annotated)
     apart = differences(runs[0].measured, runs[1].measured) if args.compare else {}

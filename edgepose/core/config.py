@@ -110,7 +110,7 @@ class Engine(Section, frozen=True, kw_only=True):
         str,
         says(
             "default, landscape, best or light; a name from `edgepose models`; the path of a .tflite or .toml file; "
-            "or FINDER+REFINER, two of these",
+            "FINDER+REFINER, two of these; or what `edgepose eval --calibrate` wrote",
             min_length=1,
         ),
     ] = "default"

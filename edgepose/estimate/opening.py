@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ from edgepose.engine.sensor import open_sensor
 from edgepose.engine.zoo import find_model
 from edgepose.estimate.base import Estimate
 from edgepose.estimate.decode import sees_one
+from edgepose.estimate.derive import derived
 from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.pairs import Pair, pair_of
 from edgepose.estimate.predictor import Predictor, new_counts
@@ -20,6 +22,7 @@ from edgepose.estimate.score import raw_of
 from edgepose.estimate.sensed import SensedPredictor
 from edgepose.estimate.single import SingleModel
 
+PairT = TypeVar("PairT", bound=FinderRefiner)
 LEAST_RAW = 0.01
 """Scores of candidates that are told of when nothing is held back."""
 SPARE, MOST = 2, 50
@@ -76,10 +79,20 @@ def single_model(cfg: config.Config, engine: Engine, predictor: type[Predictor] 
 def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
     if not cfg.estimate.crops:
         return _one(cfg, pair.finder, opened)
+    return open_pair(cfg, pair, opened, FinderRefiner)
+
+
+def open_pair(cfg: config.Config, pair: Pair, opened: ExitStack, kind: type[PairT]) -> PairT:
+    """A pair that looks twice; `opened` closes its engines.
+
+    Raises:
+        ConfigError: a model is wrong, or the two do not go together.
+    """
     finder = _engine(cfg, pair.finder, opened)
     same = find_model(pair.finder, cfg.engine.models_dir) == find_model(pair.refiner, cfg.engine.models_dir)
     refiner = finder if same else _engine(cfg, pair.refiner, opened)
     _check(finder, refiner)
+    pair = derived(pair, finder.manifest, refiner.manifest)
     counts = new_counts()
     # the finder's candidates: as sure as a crop is worth, or all of them
     worth = pair.worth if cfg.estimate.gate else LEAST_RAW
@@ -88,7 +101,7 @@ def _two(cfg: config.Config, pair: Pair, opened: ExitStack) -> Estimate:
     find = config.Decode(max_people=people, min_person_score=worth, min_joint_score=joint, kernels=cfg.decode.kernels)
     # a crop tells of whoever is in it; how sure that is comes later
     refine = config.Decode(max_people=1, min_person_score=0.0, min_joint_score=0.0, kernels=cfg.decode.kernels)
-    return FinderRefiner(cfg, pair, Predictor(finder, find, counts), Predictor(refiner, refine, counts))
+    return kind(cfg, pair, Predictor(finder, find, counts), Predictor(refiner, refine, counts))
 
 
 def _check(finder: Engine, refiner: Engine) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from msgspec import Meta
+
+from edgepose.core import config, places
+from edgepose.core.config import Section
+from edgepose.engine.manifest import SUFFIX
 from edgepose.estimate.score import Logistic
 
 
@@ -69,10 +75,66 @@ them); gates: about one of a hundred of these shows somebody.
 """
 
 
+class PairFile(Section, frozen=True, kw_only=True):
+    """A pair that `edgepose eval --calibrate NAME` measured, as it is kept."""
+
+    schema: Literal[1]
+    finder: str
+    refiner: str
+    margin: Annotated[float, Meta(gt=0.5, lt=5)]
+    worth: Annotated[float, Meta(ge=0, le=1)]
+    found: tuple[float, float]
+    """Bias and weights of the chances, as Pair has them."""
+    crop: tuple[float, float]
+    both: tuple[float, float, float, float]
+    again: tuple[float, float, float]
+    gate: Annotated[float, Meta(ge=0, le=1)]
+    enter: Annotated[float, Meta(ge=0, le=1)]
+    believe: Annotated[float, Meta(ge=0, le=1)]
+    stay: Annotated[float, Meta(ge=0, le=1)]
+    measured: dict[str, Any] = {}
+    """On what, and how sure its chances are."""
+
+    @property
+    def pair(self) -> Pair:
+        """What the estimate goes by."""
+        raw = {name: getattr(self, name) for name in Pair._fields}
+        return Pair(**raw | {name: Logistic(raw[name][0], raw[name][1:]) for name in CHANCES})
+
+
+CHANCES = ("found", "crop", "both", "again")
+FOLDER = "pairs"
+"""Of places.settings()."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def own_pair(name: str) -> Path | None:
+    """The file of a pair of one's own; None: there is none of that name."""
+    if not NAME.fullmatch(name):
+        return None
+    paths = (folder / FOLDER / f"{name}{SUFFIX}" for folder in places.settings())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_pair(path: Path) -> Pair:
+    """A pair that was measured here.
+
+    Raises:
+        ConfigError: it is damaged; names the key.
+    """
+    return config.convert(config.read_toml(path), PairFile, str(path)).pair
+
+
 def pair_of(name: str) -> Pair | None:
-    """The pair that `engine.model` names: one of PAIRS, or FINDER+REFINER; None: it names one model."""
+    """The pair that `engine.model` names: one of PAIRS, one's own, or FINDER+REFINER; None: it names one model.
+
+    Raises:
+        ConfigError: the file of a pair of one's own is damaged.
+    """
     if name in PAIRS:
         return PAIRS[name]
+    if path := own_pair(name):
+        return read_pair(path)
     finder, plus, refiner = name.partition("+")
     if not plus or Path(name).is_file():
         return None

@@ -13,7 +13,7 @@ from edgepose.core.poses import Frame
 from edgepose.engine.manifest import SUFFIX
 from edgepose.engine.zoo import list_models
 from edgepose.estimate import open_estimate
-from edgepose.estimate.pairs import PAIRS
+from edgepose.estimate.pairs import PAIRS, own_pair
 
 if TYPE_CHECKING:
     from edgepose.core import config
@@ -26,7 +26,7 @@ def check_name(name: str, models_dir: str) -> None:
     Raises:
         ConfigError: anything else, a path above all.
     """
-    if name in PAIRS:
+    if name in PAIRS or own_pair(name):
         return
     known = {path.stem for path in list_models(models_dir)}
     for part in name.split("+"):
