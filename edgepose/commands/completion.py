@@ -75,21 +75,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+SHOWN = 90
+"""Letters of what something does, where a shell shows it beside its name."""
+
 Flag = tuple[str, str, tuple[str, ...]]
 """Its name, what it does in a line, the words that may follow it where there are only some."""
 Commands = dict[str, tuple[str, list[Flag]]]
 """Name -> what it does, its flags."""
 
 
-def commands() -> Commands:
-    """Every command with all of its flags, as its parser has them."""
+def commands(everything: bool = True) -> Commands:
+    """Every command with its flags, as its parser has them; `everything`: also those that only --help-all shows."""
     from edgepose.commands import cli
 
     names = cli.names()
     _, parsers = cli.make_parser(names)
     made: Commands = {}
     for name in names:
-        parsers[name].everything = True
+        parsers[name].everything = everything
         cli.load(name).add_arguments(parsers[name])
         made[name] = cli.load(name).HELP, list(_flags(parsers[name]))
     return made
@@ -97,6 +100,8 @@ def commands() -> Commands:
 
 def _flags(parser: argparse.ArgumentParser) -> Iterator[Flag]:
     for action in parser._actions:
+        if action.help == argparse.SUPPRESS:
+            continue
         for flag in action.option_strings:
             listed = "" if action.metavar is None or isinstance(action.metavar, tuple) else action.metavar
             words = tuple(listed.split("|")) if "|" in listed else ()
@@ -106,7 +111,7 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[Flag]:
 
 def _line(text: str) -> str:
     """Without what only argparse understands, in one line."""
-    return re.sub(r"\s+", " ", re.sub(r"%\(\w+\)\w|%", "", text)).strip()[:90]
+    return re.sub(r"\s+", " ", re.sub(r"%\(\w+\)\w|%", "", text)).strip()
 
 
 def bash(known: Commands) -> str:
@@ -139,8 +144,9 @@ def fish(known: Commands) -> str:
     """For fish 3."""
     lines = ["# completion of edgepose for fish"]
     for name, (says, flags) in known.items():
-        lines.append(f"complete -c edgepose -n __fish_use_subcommand -a {name} -d {_quoted(_line(says))}")
-        for flag, does, words in flags:
+        lines.append(f"complete -c edgepose -n __fish_use_subcommand -a {name} -d {_quoted(_line(says)[:SHOWN])}")
+        for flag, whole, words in flags:
+            does = whole[:SHOWN]
             kind = f"-l {_quoted(flag[2:])}" if flag.startswith("--") else f"-s {flag[1:]}"
             follows = f" -x -a {_quoted(' '.join(words))}" if words else ""
             lines.append(

@@ -63,7 +63,12 @@ def _host(broker: str) -> bool:
 def check_broker(context: Context) -> Iterator[Finding]:
     """Every step as far as one gets."""
     if not context.cfg.sink.mqtt.broker:
-        yield fine("broker", "sink.mqtt.broker is not set; nothing is published")
+        yield fine(
+            "broker",
+            "sink.mqtt.broker is not set yet; nothing is published",
+            "$ edgepose setup   (asks for it, tries it, writes the settings)",
+            "$ edgepose doctor --broker mqtt://HOST",
+        )
         return
     facts = context.ask("broker", 45.0)
     url = context.cfg.sink.mqtt.broker

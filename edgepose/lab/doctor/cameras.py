@@ -83,7 +83,8 @@ def _configured(
         ways += [f"--source picamera2:{found['number']}" for found in libcamera]
         yield fine(
             "source",
-            "source.uri is not set, so no camera was judged",
+            "source.uri is not set yet, so no camera was judged",
+            "$ edgepose setup   (asks for it, tries it, writes the settings)",
             f"$ edgepose doctor {(ways or ['--source FILE_OR_CAMERA'])[0]}",
         )
     elif context.source == "v4l2":

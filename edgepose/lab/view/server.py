@@ -75,7 +75,8 @@ class Server(FewClients):
         host, port = split(listen)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.token = secrets.token_urlsafe(18)
-        self.gets = {**_files(), "skeletons": _skeletons, **gets}
+        self.files = _files()
+        self.gets = {**self.files, "skeletons": _skeletons, **gets}
         self.posts = dict(posts)
         try:
             super().__init__((host, port), Handler, MOST_CONNECTIONS)
@@ -121,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         """The headers of a file."""
-        self._answer({name: route for name, route in self.server.gets.items() if name in _files()})
+        self._answer(self.server.files)
 
     def do_POST(self) -> None:
         """Something to do; what comes with it is thrown away."""
