@@ -16,6 +16,7 @@ from edgepose.core.config import Config
 from edgepose.core.errors import ConfigError, SinkError
 from edgepose.sink.apart import inputs_of, outputs_of, require_apart
 from edgepose.sink.jsonl import JsonlSink
+from edgepose.source.detect import existing
 from edgepose.wire.messages import PRESENCE, STATUS
 from samples.people import frame, poses
 from tests.helpers.broker import secret_file
@@ -248,3 +249,19 @@ def test_a_secret_that_cannot_be_read_now_is_no_wrong_setting(
     with pytest.raises(ConfigError, match=os.strerror(number)) as caught:
         secret.first_line("sink.mqtt.password_file", file)
     assert caught.value.exit_code == code
+
+
+def test_a_name_of_nobodys_home_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert places.at_home("~/clip.mp4") == Path("/home/somebody/clip.mp4")
+    Path("~$clip.mp4").touch()
+    assert existing("~$clip.mp4") == Path("~$clip.mp4")
+
+
+def test_a_user_without_a_home_has_folders_that_are_never_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["nobody"])
+    assert places.state() == Path("/nonexistent/.local/state/edgepose")
+    assert places.models() == Path("/nonexistent/.local/share/edgepose/models")

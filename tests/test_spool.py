@@ -388,6 +388,39 @@ def test_one_damaged_byte_anywhere_costs_at_most_what_it_hit(tmp_path: Path) -> 
             assert new[0] > put[-1], at
 
 
+def test_a_last_number_that_rotted_is_not_gone_on_from_even_with_a_clock_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits, so sqlite's own count is all there is: whoever keeps a bound takes it for another file."""
+    path = tmp_path / "a.db"
+    with Spool(path, MB) as spool:
+        put = [spool.put("events", named) for _ in range(20)]
+        spool.done(*put)
+        lineage = spool.lineage
+    whole = path.read_bytes()
+    last = put[-1].to_bytes(7, "big")
+    assert whole.count(last) == 1, "in sqlite_sequence, once"
+    at = whole.index(last) + 6
+    monkeypatch.setattr("edgepose.sink.mqtt.spool.queue._clock", lambda: 5)
+    for bit in range(8):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+        with Spool(path, MB) as spool:
+            assert spool.lineage != lineage
+    path.write_bytes(whole)
+    with Spool(path, MB) as spool:
+        assert (spool.lineage, spool.next) == (lineage, put[-1] + 1)
+
+
+def test_after_an_end_in_memory_a_file_is_another_one_to_who_keeps_a_bound(tmp_path: Path) -> None:
+    """Numbers went out that the file does not know; a clock behind would give them again."""
+    with Spool(tmp_path / "a.db", MB) as spool:
+        spool.put("events", named)
+        lineage = spool.lineage
+    (tmp_path / "a.db.sure").unlink()
+    with Spool(tmp_path / "a.db", MB) as spool:
+        assert spool.lineage != lineage
+
+
 ROTTEN = {
     "another topic": "topic = replace(topic, 'events', 'event+')",
     "no payload": "payload = NULL",

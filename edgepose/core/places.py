@@ -32,13 +32,24 @@ def state() -> Path:
     if given:
         return Path(given)
     home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home else Path("~/.local/state").expanduser()) / "edgepose"
+    return (Path(home) if home else _own_home() / ".local" / "state") / "edgepose"
 
 
 def models() -> Path:
     """The folder of the models that this user imported; need not be there."""
     data = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "edgepose" / "models"
+    return (Path(data) if Path(data).is_absolute() else _own_home() / ".local" / "share") / "edgepose" / "models"
+
+
+def at_home(name: str) -> Path:
+    """A name with its first "~" or "~user" replaced; one of nobody's home, such as "~clip.mp4", as it is."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises where there is no such home)
+
+
+def _own_home() -> Path:
+    """Of this user; where there is none, the folder that is never there, as useradd has it."""
+    home = os.path.expanduser("~")  # noqa: PTH111
+    return Path("/nonexistent" if home == "~" else home)
 
 
 def _first(variable: str) -> str:

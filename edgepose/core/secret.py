@@ -104,7 +104,7 @@ def place(key: str, name: str) -> Path:
         ConfigError: naming the setting: no such credential, or not started by systemd.
     """
     if not name.startswith(CREDENTIAL):
-        return Path(name).expanduser()
+        return places.at_home(name)
     name = name.removeprefix(CREDENTIAL)
     given = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not given:

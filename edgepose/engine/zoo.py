@@ -39,7 +39,7 @@ def _folders(models_dir: str) -> list[Path]:
     known = [places.models(), shipped_dir()]
     if not models_dir:
         return known
-    folder = Path(models_dir).expanduser()
+    folder = places.at_home(models_dir)
     if not _is("dir", folder):
         raise ModelError(f"engine.models_dir: {folder}: no such folder")
     if not os.access(folder, os.R_OK | os.X_OK):
@@ -63,7 +63,7 @@ def find_model(name_or_path: str, models_dir: str = "") -> Path:
     """
     suffix = Path(name_or_path).suffix
     if "/" in name_or_path or suffix in (".tflite", SUFFIX):
-        return _manifest_at(Path(name_or_path).expanduser())
+        return _manifest_at(places.at_home(name_or_path))
     models = {path.stem: path for path in list_models(models_dir)}
     if name_or_path in models:
         return models[name_or_path]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable
-from pathlib import Path
 
 from edgepose.core import config, places
 from edgepose.core.errors import ConfigError
@@ -34,7 +33,7 @@ def require_apart(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
             continue
         _require_not_drawn_over(key, path, taken)
         for other, its in taken:
-            if places.same(path, Path(its).expanduser()):
+            if places.same(path, places.at_home(its)):
                 raise ConfigError(
                     f"{key} {path}: is the same as {other} {its}, which it would destroy; set another one"
                 )
@@ -44,7 +43,7 @@ def require_apart(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
 def _require_not_drawn_over(key: str, folder: str, inputs: Iterable[Named]) -> None:
     """A folder of drawn pictures may hold the pictures they are drawn on, but none called as drawn ones are."""
     for other, its in inputs:
-        if key == "sink.overlay.path" and its.endswith(DRAWN) and places.same(folder, Path(its).expanduser().parent):
+        if key == "sink.overlay.path" and its.endswith(DRAWN) and places.same(folder, places.at_home(its).parent):
             raise ConfigError(f"{key} {folder}: a picture drawn there may replace {other} {its}; set another folder")
 
 
@@ -77,7 +76,7 @@ def _is_path(text: str) -> bool:
     """Neither an address nor standard output nor a device, which all may share."""
     if not text or text == "-" or "://" in text or " ! " in text or "\0" in text:
         return False
-    path = Path(text).expanduser()
+    path = places.at_home(text)
     try:
         return not path.exists() or path.is_file() or path.is_dir()
     except OSError:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from edgepose.core import places
 from edgepose.core.config import Source
 from edgepose.core.errors import ConfigError
 from edgepose.core.secret import first_line
@@ -63,7 +64,7 @@ def _is_a_name(number: str) -> bool:
 
 def existing(uri: str) -> Path:
     """The path that `uri` names; a ConfigError with the nearest name beside it where there is none."""
-    path = Path(uri).expanduser()
+    path = places.at_home(uri)
     try:
         if path.exists():
             return path

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tools.soaking.faults import FAULTS
+from tools.soaking.schedule import chosen
 
 
 def main() -> int:
@@ -16,7 +17,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="tools/soak",
         description="The real service against a real broker while things go wrong; counts what arrives.",
-        epilog="faults:\n" + "\n".join(f"  {name:<20} {fault.says}" for name, fault in FAULTS.items()),
+        epilog="faults (* in runs of five minutes and more):\n"
+        + "\n".join(f"  {name:<20} {fault.says}{' *' * fault.long}" for name, fault in FAULTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -35,7 +37,7 @@ def main() -> int:
     parser.add_argument("--nagle", action="store_true", help="a fleet's broker without set_tcp_nodelay")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a fleet; default %(default)s")
     args = parser.parse_args()
-    names = [name.strip() for name in args.faults.split(",") if name.strip()] or list(FAULTS)
+    names = [name.strip() for name in args.faults.split(",") if name.strip()] or chosen(60 * args.minutes)
     for name in names:
         if name not in FAULTS:
             parser.error(f"{name} is no fault; there are: {', '.join(FAULTS)}")

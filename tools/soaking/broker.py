@@ -63,17 +63,15 @@ class Broker:
         self.certificates = Certificates(folder / "tls")
         self.plain, self.tls = free_port(), free_port()
         self.set_password(PASSWORD)
-        self._settings.write_text(
-            SETTINGS.format(
-                user=getpass.getuser(),
-                nodelay=str(nodelay).lower(),
-                folder=folder,
-                passwords=self._passwords,
-                plain=self.plain,
-                tls=self.tls,
-                certificate=self.certificates.certificate,
-                key=self.certificates.key,
-            )
+        self._text = SETTINGS.format(
+            user=getpass.getuser(),
+            nodelay=str(nodelay).lower(),
+            folder=folder,
+            passwords=self._passwords,
+            plain=self.plain,
+            tls=self.tls,
+            certificate=self.certificates.certificate,
+            key=self.certificates.key,
         )
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -97,8 +95,9 @@ class Broker:
             raise RuntimeError("mosquitto is not running")
         return self._process
 
-    def start(self) -> None:
-        """Run it, and wait until it takes connections."""
+    def start(self, limits: str = "") -> None:
+        """Run it, and wait until it takes connections. limits: settings that make it do less, to the service alone."""
+        self._settings.write_text(self._text + limits)
         self._process = process = subprocess.Popen(
             [program("mosquitto"), "-c", self._settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -131,7 +130,7 @@ class Broker:
         shutil.rmtree(self._state)
         self._state.mkdir()
 
-    def restart(self) -> None:
+    def restart(self, limits: str = "") -> None:
         """Killed, and there again."""
         self.kill()
-        self.start()
+        self.start(limits)

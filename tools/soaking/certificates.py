@@ -49,12 +49,10 @@ class Certificates:
         (folder / "index").touch()
         (folder / "serial").write_text("01\n")
         curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-        self._run(
-            f"req -x509 {curve} -days 30 -subj /CN=soak-authority -extensions authority -keyout {folder}/ca.key "
-            f"-out {self.authority}"
-        )
-        self._run(f"req -new {curve} -subj /CN=broker -keyout {self.key} -out {folder}/broker.csr")
         now = time.time()
+        self._run(f"req -new {curve} -subj /CN=soak-authority -keyout {folder}/ca.key -out {folder}/ca.csr")
+        self._sign("ca", now - DAY_S, now + 30 * DAY_S, "-selfsign -extensions authority")  # also for a clock behind
+        self._run(f"req -new {curve} -subj /CN=broker -keyout {self.key} -out {folder}/broker.csr")
         self._sign("good", now - DAY_S, now + 20 * DAY_S)
         self._sign("expired", now - 9 * DAY_S, now - 2 * DAY_S)
         self.use("good")
@@ -63,11 +61,11 @@ class Certificates:
         """From the broker's next start or SIGHUP on: "good" or "expired"."""
         shutil.copyfile(self._folder / f"{name}.crt", self.certificate)
 
-    def _sign(self, name: str, begins: float, ends: float) -> None:
+    def _sign(self, name: str, begins: float, ends: float, how: str = "-extensions server") -> None:
         start, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(moment)) for moment in (begins, ends))
         self._run(
-            f"ca -batch -notext -extensions server -startdate {start} -enddate {end} "
-            f"-in {self._folder}/broker.csr -out {self._folder}/{name}.crt"
+            f"ca -batch -notext {how} -startdate {start} -enddate {end} "
+            f"-in {self._folder}/{'ca' if name == 'ca' else 'broker'}.csr -out {self._folder}/{name}.crt"
         )
 
     def _run(self, words: str) -> None:

@@ -16,20 +16,21 @@ SIZE_MB = 4
 class Disk:
     """`folder` is on it.
 
-    how  "tmpfs": a file system of SIZE_MB, filled up to the last byte; needs the right to mount
+    how  "tmpfs": a file system of `size_mb`, filled up to the last byte; needs the right to mount
          "rlimit": no file of the service may grow any more (EFBIG in place of ENOSPC)
     """
 
-    def __init__(self, folder: Path, pid: Callable[[], int | None], how: str = "auto") -> None:
+    def __init__(self, folder: Path, pid: Callable[[], int | None], how: str = "auto", size_mb: int = SIZE_MB) -> None:
         """Raises RuntimeError where `how` is tmpfs and we may not mount."""
         folder.mkdir(mode=0o700)
+        self._size_mb = size_mb
         self.folder, self._pid, self._filler = folder, pid, folder / "filler"
         self.how = "tmpfs" if how != "rlimit" and self._mounted() else "rlimit"
         if how not in ("auto", self.how):
             raise RuntimeError("no file system may be mounted here; leave --disk away")
 
     def _mounted(self) -> bool:
-        size = f"size={SIZE_MB}m,mode=0700"
+        size = f"size={self._size_mb}m,mode=0700"
         command = ["mount", "-t", "tmpfs", "-o", size, "edgepose-soak", str(self.folder)]
         with contextlib.suppress(FileNotFoundError):
             return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -71,6 +71,9 @@ class Ledger:
         """The same as `poses` tell it in `entered` and `left`."""
         self.run = ""
         """Of the service, by its status."""
+        self.troubles: list[str] = []
+        """Of the service, by its status."""
+        self.answers: list[wire.Answer] = []
         self.health: dict[str, Any] = {}
         self.wrong: list[str] = []
         """Messages that cannot be read."""
@@ -107,7 +110,16 @@ class Ledger:
     def status(self, payload: bytes, _t: float, _wall: float) -> None:
         """One message on `status`."""
         status = wire.decode_struct(wire.Status, payload)
-        self.run = status.run
+        self.run, self.troubles = status.run, status.troubles
+
+    def answer(self, payload: bytes, _t: float, _wall: float) -> None:
+        """One message on `control/answer`."""
+        self.answers.append(wire.decode_struct(wire.Answer, payload))
+
+    @property
+    def waiting(self) -> int:
+        """Events that the service still has, by its health."""
+        return int(self.health.get("spool", {}).get("kept", 0))
 
     def news(self, payload: bytes, _t: float, _wall: float) -> None:
         """One message on `health`."""
@@ -123,7 +135,9 @@ class Reader(Ledger):
         self._root = root
         self.changed = threading.Condition()
         self._clients = [
-            self._client(port, "soak-poses", False, [("poses", 0), ("status", 1), ("health", 0)]),
+            self._client(
+                port, "soak-poses", False, [("poses", 0), ("status", 1), ("health", 0), ("control/answer", 0)]
+            ),
             self._client(port, "soak-events", True, [("events", 1)]),
         ]
 
@@ -143,6 +157,16 @@ class Reader(Ledger):
         client.connect("127.0.0.1", port, 60, clean_start=not keeps, properties=session)
         client.loop_start()
         return client
+
+    def publish(self, suffix: str, payload: bytes) -> None:
+        """As somebody who may."""
+        self._clients[0].publish(f"{self._root}/{suffix}", payload)
+
+    def wait_connected(self, timeout_s: float) -> None:
+        """Until both are there again."""
+        until_t = time.monotonic() + timeout_s
+        while time.monotonic() < until_t and not all(client.is_connected() for client in self._clients):
+            time.sleep(0.05)
 
     def leave(self) -> None:
         """The events' reader goes away; the broker keeps its session."""
@@ -164,6 +188,7 @@ class Reader(Ledger):
         t, wall = time.monotonic(), time.time()
         takes: dict[str, Callable[[bytes, float, float], None]] = {
             "poses": self.pose, "events": self.event, "status": self.status, "health": self.news,
+            "answer": self.answer,
         }  # fmt: skip
         suffix = message.topic.rpartition("/")[2]
         with self.changed:
@@ -198,8 +223,8 @@ class Delivered(NamedTuple):
     jumps: int
 
 
-def delivered(order: list[int], first: int, last: int) -> Delivered:
-    """Count events by their numbers, which rise by one.
+def delivered(order: list[int], first: int, last: int, may_jump: frozenset[int] = frozenset()) -> Delivered:
+    """Count events by their numbers, which rise by one, but for those above each of `may_jump`: a new spool was begun.
 
     A duplicate is a number that came before; disordered is one that is lower than one before it and no duplicate.
     """
@@ -218,7 +243,7 @@ def delivered(order: list[int], first: int, last: int) -> Delivered:
     jumps = 0
     before = first - 1
     for number in [*sorted(seen), last + 1]:
-        if before and number - before > JUMP:
+        if before and (number - before > JUMP or before in may_jump):
             jumps += 1
         else:
             lost += range(before + 1, number)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tools.soaking.faults import FAULTS
 
 LONG_RUN_S = 300.0
-"""From this length on faults last up to their longest."""
+"""From this length on faults last up to their longest, and those that take long come too."""
 
 
 class Planned(NamedTuple):
@@ -38,6 +38,11 @@ def planned(names: Sequence[str], total_s: float, rng: random.Random) -> Iterato
 def last(names: Sequence[str], total_s: float, rng: random.Random) -> list[Planned]:
     """What comes at the end and is counted apart."""
     return [Planned(name, _seconds(name, total_s, rng)) for name in names if FAULTS[name].forgets]
+
+
+def chosen(total_s: float) -> list[str]:
+    """What a run of this length holds where nothing is asked for by name."""
+    return [name for name, fault in FAULTS.items() if total_s >= LONG_RUN_S or not fault.long]
 
 
 def _seconds(name: str, total_s: float, rng: random.Random) -> float:

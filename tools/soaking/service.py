@@ -64,6 +64,8 @@ class Supervised:
         """Ends nobody asked for, log lines nobody planned, a watchdog that was not fed."""
         self.reloads: list[str] = []
         """What it told of settings it read again."""
+        self.told: list[str] = []
+        """Its log, line by line."""
         self._killed = False
         self._fed_t = time.monotonic()
         self._threads = [
@@ -93,6 +95,14 @@ class Supervised:
     def release(self) -> None:
         """Start it again, now."""
         self._hold = False
+
+    def waited_s(self) -> dict[str, float]:
+        """For how long each of its threads, so far, could run and was not let: the machine is busy."""
+        waited: dict[str, float] = {}
+        for task in Path(f"/proc/{self.pid}/task").glob("*"):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # it ended meanwhile, or a kernel without
+                waited[task.name] = int((task / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+        return waited
 
     def hangup(self) -> None:
         """Read the settings again."""
@@ -150,6 +160,7 @@ class Supervised:
                 kept.write(b"%.3f %d " % (time.time(), self.lives) + line)
                 kept.flush()
                 text = line.decode(errors="replace").strip()
+                self.told.append(text)
                 if UNWANTED.search(text):
                     self.unplanned.append(f"log of life {self.lives}: {text[:200]}")
                 if "settings read again" in text:

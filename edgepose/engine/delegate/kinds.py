@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepose.core import config
+from edgepose.core import config, places
 from edgepose.core.errors import ConfigError
 from edgepose.engine.delegate import hailo
 from edgepose.engine.delegate.devices import check_edge_tpu, is_device_name
@@ -128,7 +128,7 @@ def find_library(cfg: config.Engine) -> str:
         )
     if "/" not in name:
         return name
-    path = Path(name).expanduser().absolute()
+    path = places.at_home(name).absolute()
     problem = _not_a_library(path)
     if problem:
         raise TroubleError(f"{path}: {problem}", "correct engine.delegate_library", lasting=True, here=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgepose.core import places
 from edgepose.lab.doctor import v4l2
 from edgepose.lab.doctor.context import BY_LIBCAMERA, PIS, Context, plural
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
@@ -257,7 +257,7 @@ def _file(context: Context) -> Finding:
         return unknown("source", f"cannot be looked at: {why}", "mend what part `software` tells first")
     if facts["wrong"]:
         return broken("source", facts["wrong"], "correct source.uri")
-    path = Path(context.cfg.source.uri).expanduser()
+    path = places.at_home(context.cfg.source.uri)
     if not os.access(path, os.R_OK):
         return broken("source", f"{path}: may not be read by {context.machine.user}", f"$ sudo chmod a+r {path}")
     return fine("source", f"{path}: a {facts['kind']}, no camera needed", kind=facts["kind"])

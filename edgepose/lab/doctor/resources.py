@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgepose.core import places
 from edgepose.lab.doctor.context import Context, NotTriedError, plural, size
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
 
@@ -90,7 +91,7 @@ def check_disk(context: Context) -> Iterator[Finding]:
 
 
 def _output(context: Context, topic: str, folder: str, setting: str) -> Finding:
-    path = str(Path(folder).expanduser().absolute())
+    path = str(places.at_home(folder).absolute())
     if why := _not_writable(context, path):
         return broken(
             topic,

@@ -40,7 +40,7 @@ def quantize(names: Sequence[str], name: str, to: str, folder: str) -> int:
         say(f"warning   {len(views)} views of people or pictures: twenty or more are needed for ranges that hold")
     content = make_int8(exact.content, str(path), [view.real for view in calibration], exact.span)
     made = changed(exact, content, name or f"{exact.table['name']}_int8", "edgepose models quantize")
-    target = Path(to).expanduser() if to else places.models()
+    target = places.at_home(to) if to else places.models()
     target.mkdir(parents=True, exist_ok=True)
     if (target / made.table["file"]).exists():
         raise ModelError(f"{target / made.table['file']}: is there already; give another --name, or remove it")
@@ -54,7 +54,7 @@ def checkup(names: Sequence[str], folder: str) -> int:
     """Compare an int8 model with the float one it was made of; of one file alone what can be said without."""
     if len(names) not in (1, 2):
         raise ModelError("checkup which files? edgepose models checkup INT8.tflite [FLOAT.tflite] --pictures DIR")
-    bundles = [read_bundle(Path(name).expanduser()) for name in names]
+    bundles = [read_bundle(places.at_home(name)) for name in names]
     frames = read_pictures(folder)
     bundles.sort(key=lambda bundle: bundle.table["input"]["dtype"] != "float32")
     with opened(bundles[0]) as engine:
@@ -170,4 +170,4 @@ def _one_person(engine: Engine) -> bool:
 def _one(names: Sequence[str], action: str) -> Path:
     if len(names) != 1:
         raise ModelError(f"{action} which file? edgepose models {action} FILE.tflite --pictures DIR")
-    return Path(names[0]).expanduser()
+    return places.at_home(names[0])

@@ -74,7 +74,7 @@ def inspect_one(path: Path, content: bytes) -> None:
 def _paths(names: Sequence[str], action: str) -> list[Path]:
     if not names:
         raise ModelError(f"{action} which file? edgepose models {action} FILE.tflite")
-    return [Path(name).expanduser() for name in names]
+    return [places.at_home(name) for name in names]
 
 
 def _opened(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
@@ -173,7 +173,7 @@ def import_one(path: Path, content: bytes, name: str, to: str) -> Path:
     """
     plan = make_plan(content, path, name)
     plan, built, warning = with_build(plan, path)
-    folder = Path(to).expanduser() if to else places.models()
+    folder = places.at_home(to) if to else places.models()
     _check_place(plan, built, folder)
     plan, ran, seen = _written(plan, built, folder)
     say(f"{path.name}: {plan.found.what}, {len(plan.dropped)} operators dropped, heads {', '.join(plan.found.heads)}")

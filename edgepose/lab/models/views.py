@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.core import config
+from edgepose.core import config, places
 from edgepose.core.errors import ModelError
 from edgepose.core.poses import Crop, Frame, Poses
 from edgepose.engine import Engine, open_engine
@@ -116,7 +116,7 @@ def read_pictures(folder: str) -> list[Frame]:
     """
     from edgepose.source import open_source
 
-    if not folder or not Path(folder).expanduser().is_dir():
+    if not folder or not places.at_home(folder).is_dir():
         raise ModelError(f"--pictures {folder or '...'}: a folder of pictures is needed, twenty or more with people")
     with open_source(config.Source(uri=folder, kind="folder")) as source:
         frames = [frame for frame, _ in zip(source, range(MOST_VIEWS), strict=False)]

@@ -58,6 +58,11 @@ def _item(number: object, topic: object, payload: object, crc: object) -> Item |
     return item if crc in (None, item.row[3]) else None
 
 
+def _last(number: int) -> str:
+    """As it is stored beside sqlite's own: with its checksum."""
+    return f"{number} {zlib.crc32(b'%d' % number)}"
+
+
 class Disk:
     """The file. Nobody else may open it meanwhile: sqlite's own lock, which the kernel ends with the process."""
 
@@ -109,7 +114,10 @@ class Disk:
         self.last: int = max(last or 0, given[0] if given else 0)
         """Highest number ever kept; 0: none yet."""
         (self.lineage,) = run("SELECT value FROM about WHERE key = 'lineage'").fetchone()
-        """Names the file, from its making on."""
+        """Names the file, from its making or the last `doubt` on."""
+        written = run("SELECT value FROM about WHERE key = 'last'").fetchone()
+        self.sure = written is None or written[0] == _last(self.last)
+        """The highest number is as it was written."""
         if not 0 <= self.last < MOST_NUMBER or not isinstance(self.lineage, str):
             raise sqlite3.DatabaseError("holds numbers or names that nobody gave")
         self.rotten = 0
@@ -119,6 +127,16 @@ class Disk:
         self._db.execute("CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT)")
         self._db.execute("INSERT INTO about VALUES ('lineage', ?)", (secrets.token_hex(8),))
         self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def doubt(self) -> None:
+        """Its highest number may not be the highest given: from now on it is as another file, also to the broker."""
+        lineage = secrets.token_hex(8)
+        with self._all_or_nothing():
+            self._db.execute("UPDATE about SET value = ? WHERE key = 'lineage'", (lineage,))
+        self.lineage = lineage
+
+    def _note_last(self, number: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO about VALUES ('last', ?)", (_last(number),))
 
     def _reserve(self, size: int) -> None:
         """Have the disk give `size` to the journal and to the file, really written, and keep it as free pages."""
@@ -134,10 +152,13 @@ class Disk:
     def write(self, items: list[Item]) -> int:
         """Add `items` for good; how many old ones went for them."""
         size, dropped, freed = sum(item.size for item in items), 0, 0
+        last = max([self.last, *(item.number for item in items)])
         with self._all_or_nothing():
             if self.bytes + size > self._max_bytes:
                 dropped, freed = self._delete_oldest(self.bytes + size - self._max_bytes)
             self._db.executemany("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?)", [item.row for item in items])
+            self._note_last(last)
+        self.last = last
         self.rows += len(items) - dropped
         self.bytes += size - freed
         return dropped
@@ -186,6 +207,7 @@ class Disk:
                     self._db.execute("INSERT INTO item VALUES (?, ?, ?, ?)", new.row)
                     number += 1
                 self._db.execute("DELETE FROM item WHERE number <= ?", (after,))
+            self._note_last(max(self.last, number - 1))
         self.last = max(self.last, number - 1)
 
     def delete(self, numbers: Iterable[int]) -> None:

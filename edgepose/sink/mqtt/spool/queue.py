@@ -193,7 +193,10 @@ class Spool:
         self._looks = 0
         self.openings += 1
         disk = self._disk
-        known = disk.last + 1 if disk.last and _marker(path).exists() else _clock()
+        sure = disk.sure and _marker(path).exists()
+        if disk.last and not sure:
+            disk.doubt()
+        known = disk.last + 1 if disk.last and sure else _clock()
         self._next = max(self._next if self._memory or self._failing else 0, known, disk.last + 1)
         _mark(path)
 
