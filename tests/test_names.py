@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from edgepose import wire
+from edgepose.commands import cli
 from edgepose.core import config, places, secret
 from edgepose.core.config import Config
 from edgepose.core.errors import ConfigError, SinkError
@@ -265,3 +266,9 @@ def test_a_user_without_a_home_has_folders_that_are_never_there(monkeypatch: pyt
     monkeypatch.setattr("pwd.getpwuid", lambda _: {}["nobody"])
     assert places.state() == Path("/nonexistent/.local/state/edgepose")
     assert places.models() == Path("/nonexistent/.local/share/edgepose/models")
+
+
+def test_a_wrong_argument_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["export", "a.epr", "b.csv", "--to", "\x1b[31mx\ny\u202e"])
+    assert "\\x1b[31mx\\ny\\u202e" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 import edgepose
-from edgepose.core.errors import EdgeposeError, ReaderLeftError
+from edgepose.core.errors import EdgeposeError, ReaderLeftError, printable
 from edgepose.service import journal
 
 HELPERS = frozenset(("cli", "calibrate_pair", "flags", "progress"))
@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         known = [flag for action in self._actions for flag in action.option_strings]
         near = difflib.get_close_matches(wrong, known, n=1) if wrong.startswith("--") else []
         hint = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
-        self.exit(2, f"{self.prog}: {message}; {hint}\n")
+        self.exit(2, f"{self.prog}: {printable(message)}; {hint}\n")
 
 
 def make_parser(chosen: Iterable[str]) -> tuple[Parser, dict[str, Parser]]:
