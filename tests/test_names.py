@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+import edgepose
 from edgepose import wire
 from edgepose.commands import cli
 from edgepose.core import config, places, secret
@@ -260,10 +262,17 @@ def test_a_name_of_nobodys_home_is_a_name(tmp_path: Path, monkeypatch: pytest.Mo
     assert existing("~$clip.mp4") == Path("~$clip.mp4")
 
 
+def test_every_file_asks_the_same_place_for_a_home() -> None:
+    """Path.expanduser raises RuntimeError, which nobody expects of a name."""
+    package = Path(edgepose.__file__).parent
+    asks = {path.name for path in package.rglob("*.py") if re.search(r"\.expanduser\(\)|Path\.home", path.read_text())}
+    assert not asks
+
+
 def test_a_user_without_a_home_has_folders_that_are_never_there(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["nobody"])
+    monkeypatch.setattr(os.path, "expanduser", lambda name: name)
     assert places.state() == Path("/nonexistent/.local/state/edgepose")
     assert places.models() == Path("/nonexistent/.local/share/edgepose/models")
 

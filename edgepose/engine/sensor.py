@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.core import places
 from edgepose.core.errors import ConfigError
 from edgepose.engine.chips import graph_of, manifest_of
 from edgepose.engine.runtime import Runtime
@@ -35,7 +35,7 @@ def open_sensor(network: str) -> Engine:
     Raises:
         ModelError: no such file, or nothing says what its heads are.
     """
-    manifest, _ = manifest_of(Path(network).expanduser())
+    manifest, _ = manifest_of(places.at_home(network))
     graph = graph_of(manifest)
     memory = Blank(graph.inputs[0].shape, [head.shape for head in graph.outputs])
     runtime = Runtime("the AI Camera's sensor", "", _nothing, _nothing)

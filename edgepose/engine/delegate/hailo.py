@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepose.core import config
+from edgepose.core import config, places
 from edgepose.core.errors import ConfigError, ModelError
 from edgepose.engine.chips import NETWORKS, graph_of, manifest_of
 from edgepose.engine.delegate import devices
@@ -57,7 +57,7 @@ def find_hef(name: str) -> Path:
     """
     if name == config.Engine().model:
         return _default()
-    path = Path(name).expanduser()
+    path = places.at_home(name)
     if "/" in name or path.suffix == ".hef":
         if path.suffix != ".hef":
             raise ModelError(f"{path}: is no .hef file, and a Hailo chip runs nothing else; see docs/boards/hailo.md")
