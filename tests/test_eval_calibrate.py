@@ -116,6 +116,14 @@ def test_a_kept_pair_is_what_its_name_runs(folder: Path) -> None:
     assert "ece = " in text_of(kept(found))
 
 
+def test_pairs_are_listed_with_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("mine", kept(fitted(PAIRS["best"], made())))
+    assert main(["models"]) == 0
+    listed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["mine", "movenet_multipose_192x256", "movenet_thunder_256"] in listed
+    assert ["default", "movenet_multipose_256x256", "movenet_lightning_192"] in listed
+
+
 @pytest.mark.parametrize("name", ["default", "movenet_thunder_256", "../up", "a+b", "", "mine"])
 def test_a_name_that_is_none_or_somebodys_is_refused(folder: Path, name: str) -> None:
     write("mine", kept(fitted(PAIRS["best"], made())))

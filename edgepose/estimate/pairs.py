@@ -116,6 +116,12 @@ def own_pair(name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def own_pairs() -> list[Path]:
+    """The files of all pairs of one's own; of two of one name the one that is taken."""
+    found = {path.stem: path for folder in places.settings()[::-1] for path in (folder / FOLDER).glob(f"*{SUFFIX}")}
+    return [path for name, path in sorted(found.items()) if NAME.fullmatch(name)]
+
+
 def read_pair(path: Path) -> Pair:
     """A pair that was measured here.
 

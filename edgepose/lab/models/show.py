@@ -12,6 +12,7 @@ from edgepose.core.errors import FrameLostError, ModelError
 from edgepose.engine import Engine, open_engine
 from edgepose.engine.manifest import Manifest, read_manifest
 from edgepose.engine.zoo import find_model, list_models, verify_build, verify_model
+from edgepose.estimate.pairs import PAIRS, own_pairs, read_pair
 from edgepose.lab.output import say
 
 
@@ -23,7 +24,7 @@ def chosen(names: Sequence[str], models_dir: str = "") -> list[Path]:
 
 
 def list_all(paths: Sequence[Path]) -> int:
-    """A line per model."""
+    """A line per model, and per pair of two."""
     rows = [("NAME", "INPUT", "MB", "DECODER", "WHAT")]
     for path in paths:
         manifest = read_manifest(path)
@@ -31,12 +32,20 @@ def list_all(paths: Sequence[Path]) -> int:
         model = path.with_name(manifest.file)
         size = f"{model.stat().st_size / 1e6:.1f}" if model.is_file() else "missing"
         rows.append((manifest.name, f"{width}x{height}", size, manifest.decoder.name, manifest.title))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]))
+    _say_rows(rows)
+    say()
+    pairs = PAIRS | {path.stem: read_pair(path) for path in own_pairs()}
+    named = [(name, pair.finder, pair.refiner) for name, pair in pairs.items()]
+    _say_rows([("PAIR", "FINDS PEOPLE", "LOOKS AGAIN AT EACH"), *named])
     say()
     say("choose one with --model NAME (engine.model); `edgepose models show NAME` tells all of it")
     return 0
+
+
+def _say_rows(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
 
 
 def show(paths: Sequence[Path]) -> int:
