@@ -212,6 +212,9 @@ class Estimate(Section, frozen=True, kw_only=True):
         says("time for the inferences of one frame, as max_invokes; 0 is no limit", "ms", ge=0, le=10000),
     ] = 0.0
     gate: Annotated[bool, says("tell of people only who are surely there; false tells of every candidate")] = True
+    missing: Annotated[
+        bool, says("say why a joint was not found: hidden, out of the picture, doubtful; not in the binary form")
+    ] = False
 
 
 class Track(Section, frozen=True, kw_only=True):

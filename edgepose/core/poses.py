@@ -24,7 +24,8 @@ from edgepose.core.skeletons import (
 )
 
 __all__ = [
-    "AIC14", "BLAZEPOSE4", "BLAZEPOSE33", "BODY13", "COCO17", "H36M17", "MPII16", "OPENPOSE18", "SKELETONS",
+    "AIC14", "BLAZEPOSE4", "BLAZEPOSE33", "BODY13", "COCO17", "DOUBTFUL", "H36M17", "HIDDEN", "MPII16", "OPENPOSE18",
+    "OUT", "REASONS", "SKELETONS",
     "Axes", "Crop", "Frame", "HeadSpec", "Heads", "InputSpec", "Kind", "Layout", "Person", "Poses", "Sensed",
     "Skeleton", "Space", "wrong_image",
 ]  # fmt: skip
@@ -136,6 +137,11 @@ class InputSpec:
 Kind = Literal["lifted", "triangulated"]
 Axes = Literal["camera", "world"]
 
+HIDDEN, OUT, DOUBTFUL = 1, 2, 3
+REASONS = ("", "hidden", "out", "doubtful")
+"""Why a joint was not found, by the numbers of `Poses.missing`: covered by something, outside the picture, or somewhere
+in it, but not surely enough. 0: it was found."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
@@ -206,6 +212,8 @@ class Poses:
     """Seconds since 1970 of `taken_t` where a recording says so; None: whoever knows what time it is now can tell."""
     space: Space | None = None
     """What xyz means where it is metres."""
+    missing: NDArray[np.uint8] | None = None
+    """(N, K) why a joint was not found, by REASONS; None: not asked (`estimate.missing`), or nobody knows."""
     held: bool = False
     """Published before: nobody was looked at since, for nothing moves. Times are those of when they were seen."""
 
@@ -277,7 +285,10 @@ class Poses:
     def _person(self, row: int) -> Person:
         xyz = None if self.xyz is None else self.xyz[row]
         score = float(self.person_score[row])
-        return Person(int(self.track_id[row]), score, self.skeleton, self.xy[row], self.score[row], xyz, there=True)
+        missing = None if self.missing is None else self.missing[row]
+        return Person(
+            int(self.track_id[row]), score, self.skeleton, self.xy[row], self.score[row], xyz, True, missing
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         people = "1 person" if len(self) == 1 else f"{len(self)} people"
@@ -290,6 +301,7 @@ class Poses:
         """Each person as plain values: t, seq, id (None: no identity), score, and joints by name.
 
         A joint is (x, y, score), None where it was not found; xyz by name likewise where there are three dimensions.
+        `missing` has the reasons by name, where `estimate.missing` asks for them.
         """
         return [{"t": self.t, "seq": self.seq, **person.to_dict()} for person in self]
 
@@ -337,7 +349,7 @@ class Poses:
         return replace(self, entered=(), left=(), held=True)
 
 
-PER_PERSON = ("xy", "score", "person_score", "track_id", "xyz", "coarse_xy")
+PER_PERSON = ("xy", "score", "person_score", "track_id", "xyz", "coarse_xy", "missing")
 """Fields of Poses with a row for each person."""
 
 
@@ -358,6 +370,8 @@ class Person:
     """(K, 3) as Poses.xyz."""
     there: bool = False
     """In the frame; what `bool` says of the person."""
+    missing: NDArray[np.uint8] | None = None
+    """(K,) as Poses.missing."""
 
     def __bool__(self) -> bool:
         return self.there
@@ -376,12 +390,24 @@ class Person:
         place: NDArray[np.float32] = self.xy[self.skeleton.index(joint)]
         return place
 
+    def why_missing(self, joint: str) -> str:
+        """Why a joint was not found, one of REASONS; empty where it was, or where nobody asked.
+
+        Raises:
+            KeyError: the skeleton has no such joint.
+        """
+        at = self.skeleton.index(joint)
+        found = self.missing is None or not np.isnan(self.xy[at]).any()
+        return "" if found or self.missing is None else REASONS[int(self.missing[at])]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as an entry of Poses.to_dicts."""
         found = [math.isfinite(sum(place)) for place in self.xy.tolist()]
         joints = [(x, y, score) for (x, y), score in zip(self.xy.tolist(), self.joint_score.tolist(), strict=True)]
         known: dict[str, Any] = {"id": self.id if self.id >= 0 else None, "score": self.score}
         known["joints"] = _by_name(self.skeleton, joints, found)
+        if self.missing is not None:
+            known["missing"] = {name: why for name in self.skeleton.joints if (why := self.why_missing(name))}
         if self.xyz is not None:
             solid = [math.isfinite(sum(place)) for place in self.xyz.tolist()]
             known["xyz"] = _by_name(self.skeleton, [tuple(point) for point in self.xyz.tolist()], solid)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgepose.core import config, oks
 from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
+from edgepose.estimate import missing
 from edgepose.estimate.attention import PLAIN, Attention, View
 from edgepose.estimate.base import Found
 from edgepose.estimate.boxes import around, side_of
@@ -84,6 +85,7 @@ class FinderRefiner:
         self.pair, self.find, self.refine = pair, find, refine
         self.budget = budget or Budget(cfg.estimate)
         self.find_every_s, self.max_people = cfg.estimate.find_every_s, cfg.decode.max_people
+        self.says_why = cfg.estimate.missing
         self.counts = find.counts
         self.engines: tuple[Engine, ...] = tuple(dict.fromkeys((find.engine, refine.engine)))
         self.skeleton = refine.skeleton
@@ -302,7 +304,7 @@ class FinderRefiner:
             lost = ~(seen.score >= max(self.min_joint[seen.refined], 1e-9))
             xy[row], score[row] = np.where(lost[:, None], np.nan, seen.xy), np.where(lost, 0, seen.score)
             coarse[row], xyz[row] = seen.coarse, np.where(lost[:, None], np.nan, seen.xyz)
-        return Poses.of(
+        poses = Poses.of(
             frame,
             self.skeleton,
             xy,
@@ -312,6 +314,11 @@ class FinderRefiner:
             coarse_xy=None if np.isnan(coarse).all() and people else coarse,
             ran_on=next((engine.ran_on for engine in self.engines if engine.ran_on), ""),
         )
+        if not self.says_why or not people:
+            return poses
+        needed = np.array([self.min_joint[seen.refined] for seen in told], F)
+        places, scores = np.stack([seen.xy for seen in told]), np.stack([seen.score for seen in told])
+        return missing.told(poses, places, scores, needed)
 
     def close(self) -> None:
         """As Estimate."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from edgepose.core import config
 from edgepose.core.poses import Frame, Poses
 from edgepose.engine import Engine
+from edgepose.estimate import missing
 from edgepose.estimate.base import Found
 from edgepose.estimate.boxes import BodyBox
 from edgepose.estimate.predictor import Box, Predictor
@@ -26,6 +27,7 @@ class SingleModel:
         self.skeleton = look.skeleton
         self.engines: tuple[Engine, ...] = (look.engine,)
         self.next_box = BodyBox(look.skeleton, MARGIN) if follow else None
+        self.says_why = cfg.estimate.missing
         self.lost = False
         """Nobody was in the last frame: look everywhere."""
         model = look.engine.manifest
@@ -55,7 +57,8 @@ class SingleModel:
         # best first, so whoever is reported comes first; chances rise with scores
         there = int((poses.person_score >= (self.gate_still if nothing_expected else self.gate_live)).sum())
         self.lost = not there
-        return poses if there == len(poses) else poses.rows(slice(there))
+        poses = poses if there == len(poses) else poses.rows(slice(there))
+        return missing.told(poses, poses.xy, poses.score, poses.person_score) if self.says_why and there else poses
 
     def _box(self, expected: Poses | None) -> Box | None:
         """What to look at; None: everything."""

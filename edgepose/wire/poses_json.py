@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from edgepose.core.places import utf8
-from edgepose.core.poses import Poses, Space
+from edgepose.core.poses import REASONS, Poses, Space
 
 SCHEMA = "edgepose.poses/1"
 AS_SEEN = 0.0
@@ -62,6 +62,11 @@ class Person(Struct, frozen=True, omit_defaults=True):
     space: str = ""
     """How this person's xyz came about where it is better than the message's `space` says: "triangulated" among people
     of whom some are "lifted". Left out: as the message says."""
+    missing: list[str] | None = None
+    """Why each joint that is null was not found: "hidden", "out" of the picture, "doubtful"; empty where it was found.
+
+    One per name in `joints`; left out unless `estimate.missing` asks for it. Other words may come.
+    """
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -170,7 +175,7 @@ def encode(poses: Poses, device: str, camera: str, now_t: float | None = None, n
             size_wh=poses.size_wh,
             skeleton=poses.skeleton.name,
             joints=_names(poses.skeleton.joints),
-            people=_people(poses) if len(poses.person_score) else [],
+            people=_told(poses) if len(poses.person_score) else [],
             entered=list(poses.entered),
             left=list(poses.left),
             predicted_ms=round(poses.predicted_s * 1e3, 1) or AS_SEEN,
@@ -205,6 +210,22 @@ def _second(wall: float) -> str:
 @lru_cache(maxsize=64)
 def _names(joints: tuple[str, ...]) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(joints))
+
+
+def _told(poses: Poses) -> list[Person]:
+    """The people, with why joints are missing where that is known."""
+    people = _people(poses)
+    if poses.missing is None:
+        return people
+    return [
+        msgspec.structs.replace(person, missing=_reasons(person.keypoints, missing))
+        for person, missing in zip(people, poses.missing.tolist(), strict=True)
+    ]
+
+
+def _reasons(keypoints: list[Keypoint | None], missing: list[int]) -> list[str]:
+    """A word for each joint that has no place."""
+    return ["" if place else REASONS[why] for place, why in zip(keypoints, missing, strict=True)]
 
 
 def _people(poses: Poses) -> list[Person]:
@@ -292,4 +313,8 @@ def decode(data: bytes) -> Message:
             raise ValueError(f"message: people[{index}] has {len(person.xyz)} xyz, expected {len(message.joints)}")
         if person.sigma is not None and len(person.sigma) != len(message.joints):
             raise ValueError(f"message: people[{index}] has {len(person.sigma)} sigma, expected {len(message.joints)}")
+        if person.missing is not None and len(person.missing) != len(message.joints):
+            raise ValueError(
+                f"message: people[{index}] has {len(person.missing)} missing, expected {len(message.joints)}"
+            )
     return message

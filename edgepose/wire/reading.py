@@ -11,7 +11,7 @@ from typing import cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.core.poses import SKELETONS, Axes, Kind, Poses, Skeleton, Space
+from edgepose.core.poses import HIDDEN, REASONS, SKELETONS, Axes, Kind, Poses, Skeleton, Space
 from edgepose.wire import binary, poses_json
 
 F = np.float32
@@ -29,6 +29,14 @@ class Heard(Poses):
     """Name of the board."""
     camera: str = ""
     """Name of the camera."""
+
+
+def _missing(people: Sequence[poses_json.Person]) -> NDArray[np.uint8] | None:
+    """(N, K) as Poses.missing; a word of a later version says no more than hidden."""
+    if not people or any(person.missing is None for person in people):
+        return None
+    numbers = {why: number for number, why in enumerate(REASONS)}
+    return np.array([[numbers.get(why, HIDDEN) for why in person.missing or ()] for person in people], np.uint8)
 
 
 def poses_of(message: poses_json.Message) -> Heard:
@@ -56,6 +64,7 @@ def poses_of(message: poses_json.Message) -> Heard:
         person_score=np.array([person.score for person in message.people], F),
         track_id=_ids(-1 if person.id is None else person.id for person in message.people),
         xyz=solid,
+        missing=_missing(message.people),
         entered=tuple(message.entered),
         left=tuple(message.left),
         predicted_s=message.predicted_ms / 1e3,
