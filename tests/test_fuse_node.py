@@ -9,7 +9,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import pytest
 import edgepose
 from edgepose import wire
 from edgepose.core.poses import COCO17, MPII16
-from edgepose.lift.fuse import read_calibration
+from edgepose.lift.fuse import PlacedCamera, read_calibration
 from edgepose.pipeline.fuse.clocks import Clocks
 from edgepose.pipeline.fuse.messages import read
 from edgepose.wire import binary
@@ -198,6 +200,112 @@ def test_four_real_videos_played_as_four_devices_become_the_people_in_them(broke
                 apart = np.linalg.norm(camera.project(places) - seen_there, axis=-1)
                 off.append(float(np.nanmin(np.nanmedian(apart, axis=1))))
     assert np.median(off) < 60  # pixels of 1920; the frames are not matched exactly
+
+
+MODEL, MOST_FPS = "light", "15"
+"""Four devices share one machine here."""
+AT_ONCE = """
+import sys, time
+from edgepose.core import config
+from edgepose.pipeline import build
+path, name, broker, model, most_fps = sys.argv[1:]
+cfg = config.load(None, {"source.uri": path, "source.pace": "real", "device": name, "engine.model": model,
+                         "sink.mqtt.broker": broker, "engine.threads": 1, "service.max_fps": float(most_fps),
+                         "sink.mqtt.spool": "."})
+with build(cfg) as pipeline:
+    print("ready", flush=True)
+    begin_s = float(sys.stdin.readline())
+    time.sleep(max(0.0, begin_s - time.time()))
+    pipeline.run()
+"""
+"""Cameras of one room begin together, which four commands do not."""
+
+
+@pytest.mark.slow
+@pytest.mark.video
+def test_four_real_videos_at_their_own_pace_on_four_devices_become_a_room(broker: Broker, tmp_path: Path) -> None:
+    folder = shared("data/multiview/beam_4cam")
+    cameras = read_calibration(folder / "Calib.qca.txt")
+    (tmp_path / "device.py").write_text(AT_ONCE)
+    node_command = [
+        sys.executable, "-m", "edgepose", "fuse", "--calibration", str(folder / "Calib.qca.txt"), "--broker",
+        broker.url, "--device", "live", "--sink.mqtt.spool", str(tmp_path),
+    ]  # fmt: skip
+    commands = [
+        [sys.executable, "device.py", str(folder / f"{camera.name}.mp4"), camera.name, broker.url, MODEL, MOST_FPS]
+        for camera in cameras
+    ]
+    with Subscriber(broker.port) as there, ExitStack() as running:
+        node = running.enter_context(subprocess.Popen(node_command, stderr=subprocess.PIPE, text=True))
+        running.callback(node.kill)
+        devices = [
+            running.enter_context(
+                subprocess.Popen(one, cwd=tmp_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            for one in commands
+        ]
+        for device in devices:
+            running.callback(device.kill)
+        wait_until(lambda: there.payloads("live/room/availability"), "the node is there", 60)
+        for device in devices:
+            assert device.stdout is not None
+            assert device.stdout.readline() == "ready\n"
+        begin_s = time.time() + 1.0
+        for device in devices:
+            assert device.stdin is not None
+            device.stdin.write(f"{begin_s}\n")
+            device.stdin.flush()
+        for device in devices:
+            device.communicate(timeout=120)
+        wait_until(lambda: len(there.payloads("live/room/poses")) >= 5, "people are fused", 30)
+        node.send_signal(signal.SIGTERM)
+        said = node.communicate(timeout=20)[1]
+        fused = [wire.decode(payload) for payload in there.payloads("live/room/poses")]
+        seen_by = {camera.name: len(there.payloads(f"{camera.name}/camera/poses")) for camera in cameras}
+    assert node.returncode == 0, said
+    assert all(device.returncode == 0 for device in devices)
+    numbers = told_of(fused, cameras, there)
+    print("messages", seen_by, len(fused), numbers, said.splitlines()[-1])
+    assert numbers["walker"] > 0.5, (numbers, said)
+    assert 0.6 < numbers["hips_m"] < 1.2, numbers
+    assert numbers["px"] < 60, numbers  # of 1920; what several cameras say, against each of them
+
+
+def told_of(fused: list[wire.Message], cameras: tuple[PlacedCamera, ...], there: Subscriber) -> dict[str, float]:
+    """Share of moments with the one who is there most, height of the hips, distance from what cameras saw then."""
+    ids = Counter(person.id for message in fused for person in message.people)
+    ((walker, times),) = ids.most_common(1)
+    films = {
+        camera.name: [decoded(payload) for payload in there.payloads(f"{camera.name}/camera/poses")]
+        for camera in cameras
+    }
+    hips, off = [], []
+    for message in fused:
+        person = next((one for one in message.people if one.id == walker), None)
+        if person is None or person.xyz is None or person.root is None:
+            continue
+        places = np.array([joint or [np.nan] * 3 for joint in person.xyz]) + person.root[:3]
+        hips.append(places[[11, 12], 2].mean())
+        for camera in cameras:
+            then = captured_s(message)
+            near = min(films[camera.name], key=lambda one: abs(one[0] - then))
+            if abs(near[0] - then) < 0.03 and len(near[1]):
+                apart = np.linalg.norm(camera.project(places) - near[1], axis=-1)
+                off.append(float(np.nanmin(np.nanmedian(apart, axis=1))))
+    kinds = Counter(person.space or message.space for message in fused for person in message.people)
+    return {
+        "walker": times / len(fused), "ids": len(ids), "hips_m": float(np.nanmedian(hips)), "px": float(np.median(off)),
+        "triangulated": kinds["triangulated"] / sum(kinds.values()),
+    }  # fmt: skip
+
+
+def captured_s(message: wire.Message) -> float:
+    return datetime.fromisoformat(message.captured.replace("Z", "+00:00")).timestamp()
+
+
+def decoded(payload: bytes) -> tuple[float, np.ndarray]:
+    heard = read(payload)
+    return heard.taken_s, heard.poses.xy
 
 
 def sorted_by_id(found: list[wire.Message], walker: list[np.ndarray]) -> list[np.ndarray]:

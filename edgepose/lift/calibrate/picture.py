@@ -35,7 +35,8 @@ def drawn(picture: Picture, view: View | None, views: Views) -> Picture:
         for x, y in np.rint(corners).astype(int).tolist():
             cv2.circle(shown, (x, y), size, colour, -1)
     scale = height / 480 * TEXT_PX / 30
-    said = f"{len(views.kept)} places; {views.missing()}", "board seen" if view is not None else "no board"
+    seen = "board seen" if view is not None else "no board"
+    said = f"{len(views.kept)} places, {seen}", "dark: show it there"
     for line, text in enumerate(said):
         cv2.putText(shown, text, (8, int((line + 1) * 34 * scale) + 6), 0, scale, WHITE, max(1, round(scale)), 16)
     return shown
