@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from edgepose import wire
-from edgepose.core.poses import Poses, Space
+from edgepose.core.poses import COCO17, Poses, Space
 from edgepose.wire.binary import BinaryMessage
 from samples.people import poses
 
@@ -264,7 +264,7 @@ def test_the_ros_node_is_python_and_does_its_sums(monkeypatch: pytest.MonkeyPatc
     ast.parse(code)
     stand_ins = {name: MagicMock() for name in (
         "rclpy", "rclpy.duration", "rclpy.node", "rclpy.qos", "geometry_msgs", "geometry_msgs.msg", "std_msgs",
-        "std_msgs.msg",
+        "std_msgs.msg", "tf2_ros",
     )}  # fmt: skip
     stand_ins["rclpy.node"].Node = object
     for name, stand_in in stand_ins.items():
@@ -278,6 +278,47 @@ def test_the_ros_node_is_python_and_does_its_sums(monkeypatch: pytest.MonkeyPatc
     assert len(joints) == 16
     xy = np.array(joints)[:, :2].mean(axis=0)
     assert names["middle"](joints) == pytest.approx(tuple(xy))
+    assert names["places"](person, COCO17.joints) == {}
+    solid = scenes()["metres"]
+    person = json.loads(wire.encode(solid, "hall", "room"))["people"][0]
+    found = names["places"](person, COCO17.joints)
+    assert solid.space is not None
+    assert solid.xyz is not None
+    assert len(found) == 1 + 16
+    assert found["root"] == pytest.approx(solid.space.root[0])
+    assert found["left_wrist"] == pytest.approx(solid.space.root[0] + solid.xyz[0, 9], abs=2e-3)
+
+
+@pytest.mark.parametrize("paho", ["1.6", "2"])
+def test_the_ros_node_takes_the_paho_that_is_there(paho: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (READERS / "ros2" / "edgepose_node.py").read_text(encoding="utf-8")
+    client = types.SimpleNamespace(Client=MagicMock())
+    if paho == "2":
+        client.CallbackAPIVersion = types.SimpleNamespace(VERSION2=2)
+    parts = "declare_parameter", "get_parameter", "create_publisher", "get_logger", "get_clock", "destroy_publisher"
+    node = type("Node", (), {"__init__": lambda _self, _name: None, **{part: MagicMock() for part in parts}})
+    ros: dict[str, Any] = {name: MagicMock() for name in (
+        "rclpy", "rclpy.duration", "rclpy.qos", "geometry_msgs", "geometry_msgs.msg", "std_msgs", "std_msgs.msg",
+        "tf2_ros",
+    )}  # fmt: skip
+    mqtt = types.SimpleNamespace(client=client)
+    ros |= {"rclpy.node": MagicMock(Node=node), "paho": types.SimpleNamespace(mqtt=mqtt), "paho.mqtt": mqtt}
+    ros |= {"paho.mqtt.client": client}
+    for name, stand_in in ros.items():
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    names: dict[str, Any] = {"__name__": "edgepose_node"}
+    exec(code, names)  # noqa: S102 (our own page)
+    made = names["EdgeposeNode"]()
+    assert client.Client.call_args.args == ((2,) if paho == "2" else ())
+    made.connected(made.client, None, {}, 0, *(() if paho == "1.6" else (None,)))
+    assert made.client.subscribe.called
+    payload = wire.encode(scenes()["metres"], "hall", "room", *NOW)
+    made.received(None, None, types.SimpleNamespace(payload=payload))
+    assert made.tf.sendTransform.call_count == 2 * 17  # two of the three have an identity
+    assert len(made.bodies) == 2
+    made.gone(7)
+    assert len(made.bodies) == 1
+    assert not made.get_logger().warning.called
 
 
 def test_the_pages_link_to_files_that_are_there() -> None:
