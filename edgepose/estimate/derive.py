@@ -24,7 +24,7 @@ WORTH = -2.5
 STEEP = 2.0
 """Log-odds per log of a score that nobody fitted; it is even at the model's own threshold."""
 LEAST_THRESHOLD = 0.05
-GATE, ENTER, BELIEVE, STAY = 0.9, 0.5, 0.97, 0.25
+GATE, ENTER, BELIEVE, STAY = 0.91, 0.5, 0.97, 0.25
 
 
 def derived(pair: Pair, finder: Manifest, refiner: Manifest) -> Pair:

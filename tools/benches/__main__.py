@@ -15,6 +15,7 @@ from pathlib import Path
 from edgepose.kernels.aot.library import features
 from tools.benches import (
     child,
+    chips,
     families_grouping,
     families_topdown,
     frame,
@@ -44,6 +45,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     **peers.ROWS,
     **families_topdown.ROWS,
     **families_grouping.ROWS,
+    **chips.ROWS,
     **personlab.ROWS,
     **smooth.ROWS,
     **meaning.ROWS,

@@ -134,18 +134,31 @@ class Mean:
         if "tag" not in heads or heads["tag"].shape[2] != 2 * joints:
             raise ModelError(f"decoder.options.average needs a head 'tag' of {2 * joints} channels, heatmaps first")
         self.quants = common.quant_of(fine), common.quant_of(heads["tag"])
-        self.spec = HeadSpec("heatmap", (*fine.shape[:2], joints), np.dtype(F), 1.0, 0)
+        self.spec = HeadSpec("heatmap", (*fine.shape[:2], joints), np.dtype(F), 0.5, 0)  # of their sum
         self.heat = np.zeros(self.spec.shape, F)
 
     def __call__(self, heads: Heads) -> NDArray[np.float32]:
-        """(H, W, K), overwritten by the next."""
-        from edgepose.core.opencv import cv2
+        """(H, W, K) their sum, which `spec` halves; overwritten by the next."""
+        joints = self.heat.shape[2]
+        _enlarge(_real(heads["tag"][..., :joints], self.quants[1]), self.heat)
+        self.heat += _real(heads["heatmap"][..., :joints], self.quants[0])
+        return self.heat
 
-        height, width, joints = self.heat.shape
-        fine = common.real(heads["heatmap"][..., :joints], self.quants[0])
-        coarse = common.real(heads["tag"][..., :joints], self.quants[1])
-        cv2.resize(coarse, (width, height), dst=self.heat, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.addWeighted(self.heat, 0.5, fine, 0.5, 0, dst=self.heat), F)
+
+def _real(raw: NDArray[np.generic], quant: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As common.real; a float head as it is."""
+    return np.asarray(raw, F) if raw.dtype == F else common.real(raw, quant)
+
+
+def _enlarge(small: NDArray[np.float32], into: NDArray[np.float32]) -> None:
+    """Bilinear (h, w, K) -> (H, W, K), one axis after the other as rows of one channel: OpenCV is slow with many."""
+    from edgepose.core.opencv import cv2
+
+    (rows, columns, joints), (height, width) = small.shape, into.shape[:2]
+    turned = np.ascontiguousarray(small.transpose(1, 0, 2)).reshape(columns, rows * joints)
+    side = cv2.resize(turned, (rows * joints, width), interpolation=cv2.INTER_LINEAR)
+    wide = np.ascontiguousarray(side.reshape(width, rows, joints).transpose(1, 0, 2)).reshape(rows, width * joints)
+    cv2.resize(wide, (width * joints, height), dst=into.reshape(height, -1), interpolation=cv2.INTER_LINEAR)
 
 
 class Top:

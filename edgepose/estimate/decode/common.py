@@ -79,7 +79,7 @@ def least_raw(spec: HeadSpec, least: float) -> Any:
     Where no raw value is that high it is the highest one.
     """
     if spec.dtype.kind == "f":
-        return spec.dtype.type(least)
+        return spec.dtype.type(least / spec.scale)
     limits = np.iinfo(spec.dtype)
     raw = int(np.ceil(least / spec.scale + spec.zero_point - 1e-6))
     return spec.dtype.type(min(max(raw, limits.min), limits.max))
