@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
 
 import edgepose
@@ -17,6 +18,12 @@ from edgepose.commands import cli
 from edgepose.core import config, places, secret
 from edgepose.core.config import Config
 from edgepose.core.errors import ConfigError, SinkError
+from edgepose.lab.meaning import judge
+from edgepose.lift.calibrate import lens_json, pose2sim
+from edgepose.lift.camera import Camera
+from edgepose.lift.fuse import read_calibration
+from edgepose.lift.fuse.calibration import PlacedCamera
+from edgepose.meaning import Rules, taught
 from edgepose.sink.apart import inputs_of, outputs_of, require_apart
 from edgepose.sink.jsonl import JsonlSink
 from edgepose.source.detect import existing
@@ -281,3 +288,68 @@ def test_a_wrong_argument_is_told_in_one_line(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         cli.main(["export", "a.epr", "b.csv", "--to", "\x1b[31mx\ny\u202e"])
     assert "\\x1b[31mx\\ny\\u202e" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ of commands
+
+BOARD = ["calibrate", "intrinsics", "--board", "checkerboard:9x6"]
+WALK = ["calibrate", "extrinsics", "--height", "1.8"]
+OVER = {
+    "a video": [*BOARD, "--source", "in.txt", "--out", "in.txt"],
+    "a picture of a folder": [*BOARD, "--source", ".", "--out", "new.json", "--picture", "in.txt"],
+    "a lens": [*WALK, "--lens", "in.txt", "cam0.jsonl", "--out", "in.txt"],
+    "what a camera saw": [*WALK, "--lens", "lens.json", "in.txt", "--out", "in.txt"],
+    "marks": [*WALK, "--lens", "lens.json", "cam0.jsonl", "--marks", "in.txt", "--out", "in.txt"],
+    "a truth": ["meaning", "check", "day.epr", "--rules", "falls.toml", "--truth", "in.txt", "--page", "in.txt"],
+    "rules": ["meaning", "check", "day.epr", "--rules", "in.txt", "--page", "in.txt"],
+    "a recording": ["meaning", "check", "in.txt", "--rules", "falls.toml", "--sweep", "a.b=0:1", "--picture", "in.txt"],
+    "what is taught from": ["meaning", "teach", "wave", "in.txt", "--to", "in.txt"],
+    "annotations": ["eval", "--annotations", "in.txt", "--json", "in.txt"],
+}
+
+
+@pytest.mark.parametrize("link", ["", "soft", "hard"])
+@pytest.mark.parametrize("words", OVER.values(), ids=OVER)
+def test_no_command_writes_over_what_it_reads(
+    words: list[str], link: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.txt").write_text("mine")
+    written = "in.txt"
+    if link:
+        written = "link.txt"
+        Path(written).symlink_to("in.txt") if link == "soft" else Path(written).hardlink_to("in.txt")
+    assert cli.main([*words[:-1], written]) == 78
+    assert "which it would destroy" in capsys.readouterr().err
+    assert Path("in.txt").read_text() == "mine"
+
+
+def test_what_is_no_text_is_not_written_over_by_a_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("other.mp4").write_bytes(b"\0\0\0 ftyp")
+    assert cli.main([*BOARD, "--source", "in.mp4", "--out", "other.mp4"]) == 78
+    assert "is no text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_truths_examples_and_calibrations_are_read_in_what_windows_saves(tmp_path: Path, encode) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "in.txt"
+    file.write_bytes(encode("recording,rule,begin_s\n"))
+    assert judge.truth_of(file, Rules()) == []
+    file.write_bytes(encode(taught.written({"wave": np.zeros((1, 12, 2))})))
+    assert taught.file_of(file, "here")["wave"].shape == (1, 12, 2)
+    lens = Camera((640, 480), (500.0, 500.0), (320.0, 240.0))
+    for text in (pose2sim([PlacedCamera("café", lens, np.eye(3), np.zeros(3))]), lens_json("café", lens)):
+        file.write_bytes(encode(text))
+        assert [one.name for one in read_calibration(file)] == ["café"]
+
+
+@pytest.mark.parametrize(
+    "reads", [lambda path: judge.truth_of(path, Rules()), lambda path: taught.file_of(path, "here")]
+)
+def test_what_is_no_text_at_all_is_a_wrong_file(tmp_path: Path, reads) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "in.txt").write_bytes(b"\xff\x00\xfe\x81")
+    with pytest.raises(ConfigError, match=r"in\.txt"):
+        reads(tmp_path / "in.txt")

@@ -70,7 +70,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, report, write."""
+    _require_apart(args)
     return _intrinsics(args) if args.kind == "intrinsics" else _extrinsics(args)
+
+
+def _require_apart(args: argparse.Namespace) -> None:
+    """Nothing that is read is written over, be it one of a folder's pictures; found out before the long part."""
+    from edgepose.lab.output import require_folder
+    from edgepose.sink.apart import require_apart
+
+    require_folder("out", args.out)
+    if args.kind == "intrinsics":
+        folder = Path(args.source) if "\0" not in args.source else Path()
+        inside = sorted(folder.iterdir()) if args.source and folder.is_dir() else []
+        inputs = [("--source", args.source), *(("--source", str(path)) for path in inside)]
+        require_apart([("--out", args.out), ("--picture", args.picture)], inputs)
+        return
+    inputs = [("--marks", args.marks), *(("--lens", path) for path in args.lens)]
+    require_apart([("--out", args.out)], [*inputs, *(("NAME.jsonl", path) for path in args.poses)])
 
 
 def _say(lines: list[str]) -> None:

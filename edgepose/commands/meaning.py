@@ -75,10 +75,16 @@ def _check(args: argparse.Namespace) -> int:
     from edgepose.lab.meaning import judge, page
     from edgepose.lab.output import require_folder, say, write_text
     from edgepose.meaning import rules_of
+    from edgepose.sink.apart import require_apart
 
     cfg = read_settings(args)
-    for flag, path in (("page", args.page), ("picture", args.picture if args.sweep else "")):
+    written = (("page", args.page), ("picture", args.picture if args.sweep else ""))
+    for flag, path in written:
         require_folder(flag, path)
+    read = [("--rules", args.rules), ("meaning.rules", cfg.meaning.rules), ("--truth", args.truth)]
+    require_apart(
+        [(f"--{flag}", path) for flag, path in written], [*read, *(("RECORDING", name) for name in args.names)]
+    )
     raw, where = _raw(args, cfg)
     rules = rules_of(raw, where)
     truth = judge.truth_of(Path(args.truth), rules) if args.truth else []
@@ -179,13 +185,15 @@ def _teach(args: argparse.Namespace) -> int:
     from edgepose.lab.meaning import judge
     from edgepose.lab.output import require_folder, say, write_text
     from edgepose.meaning import taught
+    from edgepose.sink.apart import require_apart
 
     if len(args.names) != 2:
         raise ConfigError("teach needs two words: NAME RECORDING")
     name, recording = args.names
     require_folder("to", args.to)
     path = Path(args.to)
-    known = taught.read(path.read_text(encoding="utf-8"), args.to) if path.is_file() else {}
+    require_apart([("--to", args.to)], [("RECORDING", recording)])
+    known = taught.file_of(path, args.to) if path.is_file() else {}
     films = judge.poses_of(Path(recording), read_settings(args))
     start_t = films[0].t
     inside = [poses for poses in films if args.from_s <= poses.t - start_t <= args.to_s]

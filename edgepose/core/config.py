@@ -707,7 +707,7 @@ def _settings(section: type[Section], prefix: str) -> Iterator[Setting]:
 
 PLACES = (
     "uri", "path", "model", "models_dir", "network", "delegate_library", "spool",
-    "password_file", "ca_file", "cert_file", "key_file",
+    "rules", "password_file", "ca_file", "cert_file", "key_file",
 )  # fmt: skip
 """Settings that name a file, whose name need not be text; all others go out in messages, where "?" stands for such."""
 

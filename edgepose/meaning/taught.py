@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.core import places
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import Poses
 from edgepose.meaning import joints as j
@@ -118,13 +119,18 @@ def read(text: str, where: str) -> dict[str, Floats]:
     return found
 
 
-def taught_of(path: str, where: str) -> Taught:
-    """The examples of a file."""
+def file_of(path: Path, where: str) -> dict[str, Floats]:
+    """Those of a file; raises ConfigError where it cannot be read."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = places.text(path.read_bytes())
+    except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "is no text"
         raise ConfigError(f"{where}: {path}: {why}; `edgepose meaning teach` makes one") from None
-    found = read(text, path)
+    return read(text, str(path))
+
+
+def taught_of(path: str, where: str) -> Taught:
+    """The examples of a file."""
+    found = file_of(Path(path), where)
     examples = np.concatenate([*found.values(), np.zeros((0, 12, 2))])
     return Taught(examples, [name for name, poses in found.items() for _ in range(len(poses))])

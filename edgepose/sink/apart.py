@@ -14,7 +14,7 @@ Named = tuple[str, str]
 DRAWN = "_poses.jpg"
 """How the names of drawn pictures end."""
 READ = (
-    "source.uri", "source.password_file", "engine.model", "engine.delegate_library",
+    "source.uri", "source.password_file", "source.network", "engine.model", "engine.delegate_library", "meaning.rules",
     "sink.mqtt.password_file", "sink.mqtt.ca_file", "sink.mqtt.cert_file", "sink.mqtt.key_file",
 )  # fmt: skip
 """Settings of files that are read."""

@@ -406,13 +406,13 @@ FAULTS: dict[str, Fault] = {
         "SIGSTOP, SIGCONT of the service",
         lambda w: w.stop_service(signal.SIGSTOP),
         lambda w: w.stop_service(signal.SIGCONT),
-        (2.5, 10.0),
+        (2.2, 10.0),
     ),
     "commands-hostile": Fault(
         "malformed commands, then a thousand at once",
         World.command,
         lambda _: None,
-        (0.5, 2.0),
+        (0.3, 2.0),
         during=World.answered,
     ),
     "side-disk-full": Fault(

@@ -184,7 +184,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise ConfigError(f"--annotations {path}: no such file") from None
     except OSError as error:
         raise ConfigError(f"--annotations {path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
     expected = "expected a COCO-keypoints file with images, annotations and categories"
     if not isinstance(data, dict):

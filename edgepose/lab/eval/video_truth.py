@@ -57,7 +57,7 @@ def read_film(path: Path) -> Film:
         data = json.loads(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"--truth {path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"--truth {path}: not valid JSON: {error}") from None
     frames = data.get("frames") if isinstance(data, dict) else None
     if not isinstance(frames, list):

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepose.core import config
-from edgepose.core.errors import ConfigError
+from edgepose.core import config, places
+from edgepose.core.errors import ConfigError, one_line
 from edgepose.core.poses import Poses
 from edgepose.meaning import Event, Meaning, Rules
 from edgepose.meaning.records import Tally
@@ -111,9 +111,9 @@ def truth_of(path: Path, rules: Rules) -> list[Truth]:
         ConfigError: naming the line.
     """
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        rows = list(csv.DictReader(places.text(path.read_bytes()).splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise ConfigError(one_line(f"{path}: {getattr(error, 'strerror', None) or error}")) from None
     known = {rule.called for rule in rules.rules}
     found = []
     for line, row in enumerate(rows, 2):

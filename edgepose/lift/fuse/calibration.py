@@ -18,8 +18,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose.core import places
 from edgepose.core.config import read_toml
-from edgepose.core.errors import ConfigError
+from edgepose.core.errors import ConfigError, one_line
 from edgepose.lift.camera import Camera
 
 Array = NDArray[np.float64]
@@ -64,16 +65,18 @@ def read_calibration(path: Path) -> tuple[PlacedCamera, ...]:
     """
     where = str(path)
     try:
-        content = path.read_bytes()[: MAX_BYTES + 1]
-    except OSError as error:
-        raise ConfigError(f"{where}: {error.strerror}; give the calibration file of the room") from None
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # a null byte in the name
+        why = error.strerror if isinstance(error, OSError) else "is no name of a file"
+        raise ConfigError(one_line(f"{where}: {why}; give the calibration file of the room")) from None
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{where}: is larger than {MAX_BYTES / 1e6:g} MB, so it is no calibration")
-    text = content.decode("utf-8-sig", errors="replace").strip()
     try:
+        text = places.text(content).strip()
         cameras = _reader(text)(text, path)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, ElementTree.ParseError) as error:
-        raise ConfigError(f"{where}: is no calibration that edgepose reads: {_said(error)}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, SyntaxError) as error:
+        raise ConfigError(one_line(f"{where}: is no calibration that edgepose reads: {_said(error)}")) from None
     return _checked(cameras, where)
 
 
