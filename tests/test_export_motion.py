@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgepose.commands.cli import main
 from edgepose.core.errors import ConfigError, SinkError
 from edgepose.core.poses import COCO17, MPII16, Poses, Space
 from edgepose.sink.export import FORMATS
@@ -21,10 +22,12 @@ from edgepose.sink.export.gltf import quaternions
 from edgepose.sink.export.mot import coordinates
 from edgepose.sink.export.motion import Gathered, resampled
 from edgepose.sink.export.rig import BONES, forward, rigged, targets
+from edgepose.wire.recording.writer import Writer
 from samples.people import frame
 from samples.people import poses as flat
 from samples.shared import shared
 from tests.test_lift import STANDING
+from tests.test_recording import session
 
 Array = NDArray[np.float64]
 SITTING = STANDING.copy()
@@ -464,3 +467,29 @@ def test_another_skeleton_has_no_rig(tmp_path: Path) -> None:
     other = replace(flat(1), skeleton=MPII16, xy=np.zeros((1, 16, 2), np.float32), score=np.ones((1, 16), np.float32))
     with pytest.raises(SinkError, match="coco17"):
         sink.write(other, frame())
+
+
+@pytest.mark.parametrize("kind", ["bvh", "mot", "trc", "c3d", "gltf"])
+def test_a_recording_that_is_cut_off_gives_what_is_there_and_an_empty_one_is_refused(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    writer = Writer(Path("whole.epr"), wait=True)
+    random = np.random.default_rng(0)  # so that it does not shrink to nothing
+    for run in range(4):
+        writer.begin(session(followed=True, continues=run > 0))
+        for number in range(30):
+            there = STANDING + random.normal(0, 0.01, (17, 3))
+            writer.add(solid(run + number / 30, there, ids=(5,)), 1.7e9)
+    writer.close()
+    content = Path("whole.epr").read_bytes()
+    Path("cut.epr").write_bytes(content[: int(0.7 * len(content))])
+    Path("empty.epr").write_bytes(b"")
+    assert main(["export", "cut.epr", "out", "--format", kind]) == 0
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    written = Path("out") / f"person_5.{kind}" if kind in ("bvh", "mot") else Path("out")
+    assert written.stat().st_size > 1000
+    assert main(["export", "empty.epr", "none", "--format", kind]) != 0
+    assert "Traceback" not in capsys.readouterr().err
+    assert not Path("none").exists()

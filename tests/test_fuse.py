@@ -347,3 +347,75 @@ def test_a_calibration_that_cannot_be_is_refused_in_one_line(text: str, says: st
         read_calibration(path)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+# ------------------------------------------------------------------------------------------------ four real videos
+
+
+@pytest.mark.slow
+@pytest.mark.video
+def test_four_real_videos_reach_what_their_calibration_lets() -> None:
+    import edgepose
+
+    folder = shared("data/multiview/beam_4cam")
+    cameras = read_calibration(folder / "Calib.qca.txt")
+    films = [list(edgepose.watch(folder / f"{camera.name}.mp4", model="default"))[::2] for camera in cameras]
+    found, off, left_out = [], [], []
+    rooms = [Room(cameras, COCO17), *(Room([one for one in cameras if one != out], COCO17) for out in cameras)]
+    for moment in zip(*films, strict=True):
+        t = moment[0].t
+        fused = [_fused(room, cameras, moment, t) for room in rooms]
+        walker = fused[0]
+        if walker is None:
+            continue
+        found.append(~np.isnan(walker[:, 0]))
+        for camera, seen_there, without in zip(cameras, moment, fused[1:], strict=True):
+            off.append(_miss(camera, seen_there, walker))
+            if without is not None:
+                left_out.append(_miss(camera, seen_there, without))
+    assert len(found) > 0.9 * len(films[0])
+    assert np.mean(found) >= 0.98
+    assert np.nanmedian(np.concatenate(off)) <= 18  # pixels of 1920
+    assert np.nanmedian(np.concatenate(left_out)) <= 31
+
+
+def _fused(room: Room, cameras: tuple[PlacedCamera, ...], moment: tuple[Poses, ...], t: float) -> Array | None:
+    """(17, 3) the one of the lowest id, who walks."""
+    for camera, poses in zip(cameras, moment, strict=True):
+        fused = room.add(camera.name, t, poses) if camera.name in room.cameras else None
+        if fused is not None and len(fused):
+            walker: Array = places(fused)[int(np.argmin(fused.track_id))]
+            return walker
+    return None
+
+
+def _miss(camera: PlacedCamera, seen_there: Poses, person: Array) -> Array:
+    """(17,) pixels from the pose that is theirs."""
+    if not len(seen_there):
+        return np.full(17, np.nan)
+    apart = np.linalg.norm(camera.project(person) - seen_there.xy, axis=-1)
+    nearest: Array = apart[int(np.argmin(np.nanmedian(apart, axis=1)))]
+    return nearest
+
+
+# ------------------------------------------------------------------------------------------------ what may come
+
+
+def test_a_device_that_restarts_and_counts_its_ids_anew_changes_nothing() -> None:
+    room = Room(RING, COCO17)
+    ids = {tuple(step(room, [UPRIGHT], n / 15, ids=[7 if n < 15 else 1]).track_id) for n in range(30)}
+    assert ids == {(1,)}
+
+
+def test_poses_of_nothing_but_nan_are_nobody_and_harm_nobody() -> None:
+    room = Room(RING, COCO17)
+    for n in range(15):
+        for camera in RING:
+            poses = seen(camera, [UPRIGHT, UPRIGHT + np.array((1.0, 0, 0))], n / 15)
+            poses.xy[1] = np.nan
+            if camera.name == "cam3":
+                poses.xy[:], poses.score[:] = np.nan, np.nan
+            fused = room.add(camera.name, n / 15, poses)
+        assert fused is not None
+        assert len(fused) == 1
+        assert np.abs(places(fused)[0] - UPRIGHT).max() < 1e-3
