@@ -335,3 +335,27 @@ def test_a_recording_that_could_not_be_made_beside_other_lines_is_no_success(
     assert main(["run", str(PICTURES / "camera.jpg"), *words]) == 1
     assert len((tmp_path / "a.jsonl").read_bytes().splitlines()) == 1
     assert "1 poses were not delivered; the warnings above say why" in capsys.readouterr().err
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["rnu"])
+    assert ended.value.code == 2
+    assert "there is no command 'rnu'; did you mean run?" in capsys.readouterr().err
+
+
+def test_a_mistyped_pair_is_answered_with_the_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", str(PICTURES / "camera.jpg"), "--model", "lite"]) == 78
+    said = capsys.readouterr().err
+    assert "did you mean light? there are: pairs default, landscape, best, light" in said
+
+
+def test_more_threads_than_cores_are_questioned(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert (
+        cli.main(["run", str(PICTURES / "camera.jpg"), "--model", "movenet_lightning_192", "--engine.threads", "3"])
+        == 0
+    )
+    assert "engine.threads is 3, and this board has 2 cores" in capsys.readouterr().err

@@ -23,7 +23,7 @@ WRONG = {
     "not a choice of numbers": ("[sink.mqtt]\nqos = 2", "sink.mqtt.qos is 2, expected one of 0, 1"),
     "part of a pair": ("[source]\nsize_wh = [640, 4]", "source.size_wh[1] is 4, expected int >= 16"),
     "a table expected": ("engine = 2", "engine is 2, expected object"),
-    "pattern": ('camera = "a/b"', "camera is 'a/b', expected str matching regex"),
+    "pattern": ('camera = "a/b"', "camera is 'a/b', expected a name without /, + and #"),
     "optional number": ("[decode]\nmin_person_score = 1.5", "decode.min_person_score is 1.5, expected float <= 1.0"),
     "not toml": ("[engine", "not valid TOML"),
 }

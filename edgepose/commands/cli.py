@@ -6,6 +6,7 @@ import argparse
 import importlib
 import io
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,6 +59,10 @@ class Parser(argparse.ArgumentParser):
         """End with exit code 2 and one line."""
         import difflib
 
+        if typed := re.match(r"argument COMMAND: invalid choice: '(.*?)'", message):
+            close = difflib.get_close_matches(typed[1], names(), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}"
+            self.exit(2, f"{self.prog}: there is no command {typed[1]!r}; {hint}\n")
         wrong = message.removeprefix("unrecognized arguments: ").split("=")[0].split(" ")[0]
         known = [flag for action in self._actions for flag in action.option_strings]
         near = difflib.get_close_matches(wrong, known, n=1) if wrong.startswith("--") else []

@@ -542,6 +542,15 @@ def convert(raw: Mapping[str, Any], type_: type[T], where: str) -> T:
         raise ConfigError(one_line(f"{where}: {_explain(str(error), raw, type_)}")) from None
 
 
+IN_WORDS = {
+    r"^[^+#/\x00]*$": "a name without /, + and #",
+    r"^[^+#/\x00]+$": "a name without /, + and #",
+    r"^[^+#\x00]+$": "a topic without + and #",
+    r"^$|^.+:\d+$": "HOST:PORT such as 127.0.0.1:9464, or empty",
+}
+"""A pattern of a setting -> what it allows."""
+
+
 def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
     """Rewrite msgspec's message as "key path: what is wrong"."""
     text, _, at = message.partition(" - at `")
@@ -560,6 +569,8 @@ def _explain(message: str, raw: Mapping[str, Any], type_: Any) -> str:
         except (KeyError, IndexError, TypeError):
             return f"{path}: {text}"
     expected = text.removeprefix("Expected ").split(", got ")[0].replace("`", "")
+    if regex := re.search(r"matching regex '(.*)'$", expected):
+        expected = IN_WORDS.get(regex[1].replace(r"\\", "\\"), expected)
     if text.startswith("Invalid enum value"):
         expected = "one of " + ", ".join(repr(choice) for choice in _choices(type_, path))
     shown = repr(value)

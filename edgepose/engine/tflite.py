@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from types import TracebackType
@@ -25,6 +26,7 @@ from edgepose.engine.zoo import find_model, shipped_dir, verify_build, verify_mo
 if TYPE_CHECKING:
     from edgepose.engine.delegate.guard import Guard
 
+log = logging.getLogger("edgepose.engine")
 COUNTS = ("failures", "restarts", "fallbacks")
 INVOKE_FAILS = (RuntimeError, ValueError)
 """What both runtimes raise for a model they cannot build, allocate or run."""
@@ -135,6 +137,10 @@ def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
     manifest, graph, content = verify_model(path, here=cfg.delegate == "cpu", known=shipped, noted=True)
     runtime = load_runtime(cfg.runtime)
     threads = cfg.threads or tuned.threads(manifest.name) or default_threads()
+    if threads > (cores := os.cpu_count() or threads):
+        log.warning(
+            "engine.threads is %d, and this board has %d cores; `edgepose bench --tune` finds the best", threads, cores
+        )
     where = str(path.with_name(manifest.file))
     build = content
     if graph.needs:

@@ -16,7 +16,7 @@ from edgepose.estimate.base import Estimate
 from edgepose.estimate.decode import sees_one
 from edgepose.estimate.derive import derived
 from edgepose.estimate.finder_refiner import FinderRefiner
-from edgepose.estimate.pairs import Pair, pair_of
+from edgepose.estimate.pairs import Pair, pair_of, require_known
 from edgepose.estimate.predictor import Predictor, new_counts
 from edgepose.estimate.score import raw_of
 from edgepose.estimate.sensed import SensedPredictor
@@ -38,6 +38,8 @@ def open_estimate(cfg: config.Config) -> Estimate:
     if cfg.source.senses:
         return _sensed(cfg)
     pair = None if cfg.engine.delegate == "hailo" else pair_of(cfg.engine.model)
+    if pair is None:
+        require_known(cfg.engine)
     with ExitStack() as opened:
         estimate = _one(cfg, cfg.engine.model, opened) if pair is None else _two(cfg, pair, opened)
         opened.pop_all()

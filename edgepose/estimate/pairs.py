@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -10,7 +11,9 @@ from msgspec import Meta
 
 from edgepose.core import config, places
 from edgepose.core.config import Section
+from edgepose.core.errors import ModelError
 from edgepose.engine.manifest import SUFFIX
+from edgepose.engine.zoo import list_models
 from edgepose.estimate.score import Logistic
 
 
@@ -129,6 +132,25 @@ def read_pair(path: Path) -> Pair:
         ConfigError: it is damaged; names the key.
     """
     return config.convert(config.read_toml(path), PairFile, str(path)).pair
+
+
+def require_known(cfg: config.Engine) -> None:
+    """Refuse a name that is neither a pair nor a model, naming both.
+
+    Raises:
+        ModelError: with what was probably meant.
+    """
+    if "/" in cfg.model or Path(cfg.model).suffix or "+" in cfg.model:
+        return
+    models = [path.stem for path in list_models(cfg.models_dir)]
+    if cfg.model in models:
+        return
+    near = difflib.get_close_matches(cfg.model, (*PAIRS, *models), n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ModelError(
+        f"engine.model: no model {cfg.model!r}; {hint}there are: pairs {', '.join(PAIRS)}, "
+        f"and models {', '.join(models) or 'none'}; a file is given by its path, NAME.tflite"
+    )
 
 
 def pair_of(name: str) -> Pair | None:
