@@ -65,6 +65,24 @@ SAME = 0.35
 SAME_AS_OTHER = 0.6
 """The same for the detection of somebody who was out of sight."""
 
+LOST_S = 0.5
+"""Seconds since somebody was lost within which who appears in their place is them ..."""
+
+SHARED = 0.5
+"""... where the boxes around their joints share so much of the smaller one."""
+
+TWIN, TWIN_S = 0.6, 1.0
+"""Somebody new whose box and another's are alike (shared over both) is mostly that one once more: it takes so long."""
+
+WITHIN = 0.8
+"""Who has so much of the own box in another's, and few joints, is mostly a part of that one; it takes as long."""
+
+PART = 0.5
+"""Somebody with at most so many of the joints of who appears around them is a part of them."""
+
+SMALLEST_SIDE = 0.05
+"""A box around joints reaches so much farther on each side, in sizes of the body: a single joint has none."""
+
 SIZE_OF_AREA = 0.45
 """Square root of a person's area, which OKS measures by, in body sizes."""
 
@@ -137,7 +155,7 @@ class Tracker:
         bodies, of = self._recognised(before, seen, score, step_s or 0.0, poses.size_wh)
         bodies, of, gone = self._remembered(bodies, of)
         bodies, of = self._joined(bodies, of, seen, score, least_size)
-        bodies, entered = self._named(bodies, of, at_once=step_s is None or step_s >= SLOW_S)
+        bodies, of, entered = self._named(bodies, of, at_once=step_s is None or step_s >= SLOW_S)
         self._state = bodies, poses
         return _told(poses, rows, bodies, of, entered, (*left, *gone))
 
@@ -298,20 +316,32 @@ class Tracker:
                 of = np.append(of, index)
         return bodies, of
 
-    def _named(self, bodies: Bodies, of: Index, at_once: bool) -> tuple[Bodies, tuple[int, ...]]:
-        """With identities for those seen often enough, best first; the new identities."""
+    def _named(self, bodies: Bodies, of: Index, at_once: bool) -> tuple[Bodies, Index, tuple[int, ...]]:
+        """With identities for those seen often enough, best first; the new identities.
+
+        Who is where somebody was lost is them, in another shape.
+        """
         ready = (bodies.track_id < 0) & (of >= 0)
         if not ready.any():
-            return bodies, ()
+            return bodies, of, ()
         ready &= self._believed(bodies, at_once)
+        if not ready.any():
+            return bodies, of, ()
         ready &= (bodies.known_s >= NEAR_S) | ~_near_another(bodies, of)
+        ready &= (bodies.known_s >= TWIN_S) | ~_twins(bodies, of)
         who = np.flatnonzero(ready)
         who = who[np.argsort(of[who])]
-        identities = np.arange(self._next_id, self._next_id + len(who), dtype=np.int32)
-        self._next_id += len(who)
-        track_id = bodies.track_id.copy()
-        track_id[who] = identities
-        return replace(bodies, track_id=track_id), tuple(identities.tolist())
+        track_id, stays = bodies.track_id.copy(), np.ones(len(bodies), bool)
+        new = []
+        for one in who.tolist():
+            former = lost_self(bodies, of, one, track_id)
+            if former is None:
+                track_id[one] = self._next_id
+                new.append(self._next_id)
+                self._next_id += 1
+            else:
+                track_id[one], track_id[former], stays[former] = track_id[former], UNSEEN, False
+        return replace(bodies, track_id=track_id).rows(stays), of[stays], tuple(new)
 
     def _believed(self, bodies: Bodies, at_once: bool) -> NDArray[np.bool_]:
         """(M,) who was seen often and surely enough for an identity."""
@@ -346,6 +376,49 @@ def _near_another(bodies: Bodies, of: Index) -> NDArray[np.bool_]:
     np.fill_diagonal(near, False)
     on_another: NDArray[np.bool_] = near.any(axis=1)
     return on_another
+
+
+def lost_self(bodies: Bodies, of: Index, one: int, track_id: NDArray[np.int32]) -> int | None:
+    """Whom somebody new is: a body with an identity in their place that was lost just now, or is a part of them.
+
+    People who fall, crouch or pull themselves up change too fast to be like what they were.
+    """
+    known = _seen_joints(bodies)
+    part = (of >= 0) & (known <= PART * known[one])
+    lost = (bodies.unseen_s > 0) & (bodies.unseen_s <= LOST_S)
+    maybe = np.flatnonzero((track_id >= 0) & (bodies.track_id >= 0) & (part | lost))
+    if not len(maybe):
+        return None
+    shared, area = _boxes(bodies.rows([one, *maybe]))
+    share = np.nan_to_num(shared[0, 1:] / np.minimum(area[0], area[1:]))
+    best = int(share.argmax())
+    return int(maybe[best]) if share[best] >= SHARED else None
+
+
+def _twins(bodies: Bodies, of: Index) -> NDArray[np.bool_]:
+    """(M,) who has no identity and nearly the box of somebody seen who has one, or few joints within it."""
+    shared, area = _boxes(bodies)
+    joints = _seen_joints(bodies)
+    with np.errstate(invalid="ignore"):
+        alike = shared >= TWIN * (area[:, None] + area - shared)
+        alike |= (shared >= WITHIN * area[:, None]) & (joints[:, None] <= PART * joints)
+    known = (bodies.track_id >= 0) & (of >= 0)
+    twins: NDArray[np.bool_] = (alike & known).any(axis=1) & (bodies.track_id < 0)
+    return twins
+
+
+def _seen_joints(bodies: Bodies) -> Index:
+    """(M,) joints in their last look."""
+    seen: Index = (~np.isnan(bodies.joints[..., 0]) & (bodies.joints[..., 5] == 0)).sum(axis=1)
+    return seen
+
+
+def _boxes(bodies: Bodies) -> tuple[Floats, Floats]:
+    """(M, M) pixels that the boxes around joints share, and (M,) that they have; NaN where no joint is known."""
+    xy, least = bodies.joints[..., :2], SMALLEST_SIDE * bodies.motion[:, :1]
+    low, high = np.fmin.reduce(xy, axis=1) - least, np.fmax.reduce(xy, axis=1) + least
+    sides = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    return np.clip(sides, 0, None).prod(axis=2), (high - low).prod(axis=1)
 
 
 def _is_rest_of(one: Floats, others: Bodies) -> bool:
