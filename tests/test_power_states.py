@@ -212,6 +212,22 @@ def test_between_two_looks_at_an_empty_room_nothing_is_forgotten(seldom_s: float
     assert (expected is not None) == known
 
 
+@pytest.mark.parametrize("away", [0.0, 150.0], ids=["at its place", "elsewhere"])
+def test_who_comes_is_not_taken_for_a_ghost_of_long_ago(away: float) -> None:
+    # a ghost is nobody by many looks; whoever it is taken for would never be believed
+    tracker = Tracker(config.Track(), COCO17, enter=0.25, stay=0.1, believe=0.9, seldom_s=2.0, kernels="numpy")
+
+    def mark(t: float, dx: float) -> int:
+        stranger = pose(t, dx)
+        tracker.update(replace(stranger, track_id=np.array([-1], np.int32), person_score=np.full(1, 0.3, np.float32)))
+        expected = tracker.expected(t)
+        assert expected is not None
+        return int(expected.track_id.min())
+
+    ghost = [mark(t / 10, 0.0) for t in range(10)][-1]
+    assert (mark(2.9, away) == ghost) == (away == 0.0)
+
+
 # ------------------------------------------------------------------------------------------------------- who moves
 
 

@@ -99,6 +99,10 @@ def rule_families(rules: Mapping[str, Mapping[str, float]]) -> Iterator[Family]:
         yield Family(name, "counter", says, samples)
 
 
+WHYS = ("start", "motion", "scene", "timer", "people", "command")
+"""Why the camera is looked at more often."""
+
+
 def _power(numbers: Numbers) -> Iterator[Family]:
     """Nothing where every frame is looked at."""
     power = numbers.power
@@ -109,6 +113,8 @@ def _power(numbers: Numbers) -> Iterator[Family]:
     shares = [("", {"state": name}, share) for name, share in power.shares.items()]
     yield Family("edgepose_power_share", "gauge", "Share of the time since the start in each state.", shares)
     yield Family("edgepose_power_wakes_total", "counter", "Times that it left empty or calm.", [("", {}, power.wakes)])
+    woke = [("", {"why": name}, float(name == power.why)) for name in WHYS]
+    yield Family("edgepose_power_woke", "gauge", "1 for why it last left empty or calm.", woke)
     limits = [
         ("", {"by": name}, float(name == power.limited)) for name in ("cpu", "temperature", "throttled", "schedule")
     ]

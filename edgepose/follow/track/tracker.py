@@ -47,6 +47,9 @@ NEAR_S = 0.3
 CANDIDATE_S = 0.25
 """Seconds for which someone seen once may be seen again; the next frame counts, however late."""
 
+OWN_PLACE = 0.5
+"""Of a body's size: where looks are seldom, who has no identity is found again no farther from where they were."""
+
 NOBODY_S = 90.0
 """Seconds for which it is remembered that somewhere is nobody, though something there looks like a person."""
 
@@ -109,7 +112,8 @@ class Tracker:
         enter    of a look, from which somebody is followed at all
         stay     of a look, down to which somebody with an identity is seen
         believe  chance, by all looks, from which somebody gets one; None: who is seen twice does
-        seldom_s a camera that goes on may be looked at no oftener than this; a step that long is no cut
+        seldom_s a camera may be looked at no oftener than this: a step that long is no cut, and nobody new is taken
+                 for a stranger of long ago
         """
         self.enter_score = enter if cfg.enter_score is None else cfg.enter_score
         self.stay_score = min(stay if cfg.stay_score is None else cfg.stay_score, self.enter_score)
@@ -122,6 +126,7 @@ class Tracker:
         self._sees_from = self.stay_score if believe is None else min(HINT, self.stay_score)
         self.memory_s = cfg.memory_s
         self._cut_s = max(RESTART_S, cfg.memory_s, LATE * seldom_s)
+        self._seldom = seldom_s > 0
         self._skeleton = skeleton
         self._sigmas = np.array(skeleton.sigmas, np.float32)
         self._looseness = (2 * SIZE_OF_AREA * np.array(skeleton.sigmas)) ** 2
@@ -264,6 +269,8 @@ class Tracker:
             self._laws, value, off, common,
         )  # fmt: skip
         value[np.ix_(before.track_id >= 0, score < self.stay_score)] = 0  # says only of a stranger that it is none
+        if self._seldom:
+            value[_strangers(bodies)[:, None] & _elsewhere(bodies, seen)] = 0
         for body, index in assign(value):
             of[body] = index
         doubtful = (of >= 0) & ~firm
@@ -365,11 +372,30 @@ def _identities(bodies: Bodies) -> list[int]:
     return sorted(identity for identity in bodies.track_id.tolist() if identity >= 0)
 
 
+def _strangers(bodies: Bodies) -> NDArray[np.bool_]:
+    """(M,) who has no identity and was not just seen: a place that looked like somebody, more than a person."""
+    unknown: NDArray[np.bool_] = (bodies.track_id < 0) & (bodies.unseen_s > CANDIDATE_S)
+    return unknown
+
+
+def _elsewhere(bodies: Bodies, seen: Floats) -> NDArray[np.bool_]:
+    """(M, D) whether a detection is not where a body was."""
+    here, there = _middles(bodies.joints[..., :2]), _middles(seen[..., :2])
+    off = np.hypot(*np.moveaxis(here[:, None] - there, -1, 0))
+    far: NDArray[np.bool_] = off > OWN_PLACE * bodies.motion[:, :1]
+    return far
+
+
+def _middles(xy: Floats) -> Floats:
+    """(N, 2) of the joints that are known, of which there is one at least."""
+    known = ~np.isnan(xy)
+    middles: Floats = np.where(known, xy, 0).sum(axis=1) / known.sum(axis=1)
+    return middles
+
+
 def _near_another(bodies: Bodies, of: Index) -> NDArray[np.bool_]:
     """(M,) who lies on somebody seen in this frame who has an identity or is the surer of the two."""
-    xy = bodies.joints[..., :2]
-    known = ~np.isnan(xy)
-    middle = np.where(known, xy, 0).sum(axis=1) / known.sum(axis=1)
+    middle = _middles(bodies.joints[..., :2])
     near = ((middle[:, None] - middle) ** 2).sum(axis=2) < (NEAR * bodies.motion[:, 0]) ** 2
     first = np.where(bodies.track_id >= 0, UNSEEN, of)
     near &= (of >= 0) & (first < of[:, None])
