@@ -68,6 +68,16 @@ def test_a_pi_4_with_a_weak_supply_says_now_and_earlier_and_what_to_buy(tmp_path
     assert one(look(made, only=("power",)), "power supply").what == "earlier since the start: under-voltage, throttled"
 
 
+def test_what_keeps_a_camera_busy_by_the_settings_is_named(tmp_path: Path) -> None:
+    found = one(look(pi4(tmp_path), only=("power",)), "always on")
+    assert (found.data["mode"], found.data["costly"], found.data["limits"]) == ("auto", [], [])
+    cfg = settings(power__mode="off", power__idle_fps=0, power__max_cpu=0.5)
+    found = one(look(pi4(tmp_path / "other"), cfg, only=("power",)), "always on")
+    assert found.data["costly"] == ["power.mode", "power.idle_fps"]
+    assert "50 % of a core" in found.what
+    assert any("power.mode is off" in line for line in found.do)
+
+
 def test_without_sysfs_vcgencmd_is_asked_and_then_the_voltage_sensor(tmp_path: Path) -> None:
     made = pi5(tmp_path)
     made.commands["vcgencmd get_throttled"] = Answer(0, "throttled=0x80008")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 
+from edgepose.core.config import Config
 from edgepose.lab.doctor.context import PIS, Context
 from edgepose.lab.doctor.finding import Finding, broken, degraded, fine, unknown
 
@@ -223,7 +224,43 @@ def check_clock(context: Context) -> Iterator[Finding]:
         yield fine("time", f"{now:%Y-%m-%d %H:%M} UTC, not synchronised; {use}{rtc}", set_it, **data)
 
 
+COSTLY: tuple[tuple[str, Callable[[Config], bool], str], ...] = (
+    ("power.mode", lambda cfg: cfg.power.mode == "off", "is off: every frame is looked at, also of an empty room"),
+    ("track.mode", lambda cfg: cfg.track.mode == "off", "is off: nobody is known, so it is never calm"),
+    (
+        "power.calm_fps",
+        lambda cfg: cfg.power.calm_fps > 10,
+        "is above 10: somebody who keeps still costs nearly as much",
+    ),
+    ("power.find_empty_s", lambda cfg: cfg.power.find_empty_s < 1, "is below 1: an empty room is looked at that often"),
+    ("power.idle_fps", lambda cfg: not cfg.power.idle_fps, "is 0: the camera gives all its pictures to an empty room"),
+    ("power.hold", lambda cfg: cfg.power.hold > 15, "is above 15: the camera does not slow down for who keeps still"),
+    ("sink.overlay.gate", lambda cfg: cfg.sink.overlay.gate, "draws every frame: for aiming a camera"),
+)
+"""Setting, whether it keeps a camera busy, and why."""
+
+
+def check_always_on(context: Context) -> Iterator[Finding]:
+    """What a camera of an empty room costs by these settings; how it went, a running service says."""
+    cfg = context.cfg
+    if not context.is_live:
+        yield fine("always on", "every frame is looked at: that is for cameras", mode="off", costly=[], limits=[])
+        return
+    costly = [(name, why) for name, holds, why in COSTLY if holds(cfg)]
+    power = cfg.power
+    limits = [f"{100 * power.max_cpu:g} % of a core"] * bool(power.max_cpu)
+    limits += ([f"{power.max_temp_c:g} °C"] if power.max_temp_c else []) + power.schedule
+    told = "every frame is looked at" if power.mode == "off" else "little is looked at where nothing happens"
+    told += f"; limits: {', '.join(limits)}" if limits else ""
+    hints = [f"{name} {why}" for name, why in costly]
+    if cfg.sink.mqtt.broker and not costly:
+        hints = ["$ edgepose status   (share of time in each state, what woke it last and where, what limits it)"]
+    data = {"mode": power.mode, "costly": [name for name, _ in costly], "limits": limits}
+    yield fine("always on", told, *hints, **data)
+
+
 CHECKS = {
+    "always on": check_always_on,
     "temperature": check_temperature,
     "throttling": check_throttling,
     "supply": check_supply,
