@@ -18,7 +18,7 @@ from edgepose.core import config
 from edgepose.core.poses import Frame
 from edgepose.estimate import open_estimate
 from samples.shared import shared
-from tools.simulating.compare import Run, agreement, both, delays_s
+from tools.simulating.compare import Run, agreement, both, delays_s, known_alike
 from tools.simulating.cutouts import backgrounds, cutouts
 from tools.simulating.scene import Scene, Visit, walk
 
@@ -74,6 +74,8 @@ VISITS = {
     "corridor": {"height": 240, "widths_s": 2.0, "sigma": 3.0, "light": 1.0, "grey": False},
     "slow": {"height": 240, "widths_s": 0.25, "sigma": 3.0, "light": 1.0, "grey": False},
     "night": {"height": 300, "widths_s": 1.0, "sigma": 12.0, "light": 0.5, "grey": True},
+    # kept back: nothing was tuned on these rooms
+    "another room": {"height": 240, "widths_s": 0.5, "sigma": 3.0, "light": 1.0, "grey": False, "room": 5},
 }
 
 
@@ -81,7 +83,8 @@ VISITS = {
 def test_somebody_who_walks_over_a_real_room_is_reported_as_soon(name: str) -> None:
     visit = VISITS[name]
     folder = shared("data/sets/coco_mini_train")
-    who, room = cutouts(folder)[2].scaled(int(visit["height"])), backgrounds(folder, (640, 480))[9]
+    who, rooms = cutouts(folder)[2].scaled(int(visit["height"])), backgrounds(folder, (640, 480))
+    room = rooms[int(visit.get("room", 9))]
     width = who.alpha.shape[1]
     speed = float(visit["widths_s"]) * width
     came = 5.0
@@ -91,6 +94,7 @@ def test_somebody_who_walks_over_a_real_room_is_reported_as_soon(name: str) -> N
     off, on = compared(scene.frames(17, FPS))
     assert off.entered, "the scene shows nobody that the model knows"
     assert len(on.entered) == len(off.entered)
-    assert agreement(off, on) >= 0.99
+    assert known_alike(off, on) >= 0.995
+    assert agreement(off, on) >= 0.99  # a frame in which somebody is there and not seen is no absence
     assert max(delays_s(off, on)) <= LATEST_S
     assert on.looked < off.looked
