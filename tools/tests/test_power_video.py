@@ -75,6 +75,7 @@ VISITS = {
     "slow": {"height": 240, "widths_s": 0.25, "sigma": 3.0, "light": 1.0, "grey": False},
     "night": {"height": 300, "widths_s": 1.0, "sigma": 12.0, "light": 0.5, "grey": True},
     # kept back: nothing was tuned on these rooms
+    "far": {"height": 120, "widths_s": 0.5, "sigma": 3.0, "light": 1.0, "grey": False, "room": 11},
     "another room": {"height": 240, "widths_s": 0.5, "sigma": 3.0, "light": 1.0, "grey": False, "room": 5},
 }
 

@@ -47,7 +47,7 @@ NEAR_S = 0.3
 CANDIDATE_S = 0.25
 """Seconds for which someone seen once may be seen again; the next frame counts, however late."""
 
-OWN_PLACE = 0.5
+OWN_PLACE = 0.25
 """Of a body's size: where looks are seldom, who has no identity is found again no farther from where they were."""
 
 NOBODY_S = 90.0
