@@ -10,10 +10,11 @@ EXAMPLES = """  edgepose models                                  the list
   edgepose models verify                           hash, structure, and one run of each
   edgepose models inspect some.tflite              what it is, what is in it, what an import would write
   edgepose models import some.tflite               cut it at its heads; then `edgepose run --model some`
+  edgepose models convert some.onnx                to some.tflite, checked against onnxruntime
   edgepose models quantize some.tflite --pictures photos/          float to int8, and what it lost
   edgepose models checkup int8.tflite float.tflite --pictures photos/   what another's int8 lost, and why"""
 
-ACTIONS = ("list", "show", "verify", "inspect", "import", "quantize", "checkup")
+ACTIONS = ("list", "show", "verify", "inspect", "import", "quantize", "checkup", "convert")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models_dir", default="", metavar="DIR", help="a folder searched before the shipped models")
     parser.add_argument("--name", default="", help="import, quantize: name of the new model; default: that of the file")
     parser.add_argument("--to", default="", metavar="DIR", help="import, quantize: where to; default: your own models")
+    parser.add_argument("--out", default="", metavar="FILE", help="convert: the new file; default: FILE.tflite")
+    parser.add_argument(
+        "--shape", default="", metavar="N,C,H,W", help="convert: an input's size that the file leaves open"
+    )
     parser.add_argument("--pictures", default="", metavar="DIR", help="photographs of people, to measure on")
 
 
@@ -34,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
         return imported.inspect(args.names)
     if args.action == "import":
         return imported.import_(args.names, args.name, args.to, args.pictures)
+    if args.action == "convert":
+        from edgepose.lab.models import converted
+
+        return converted.convert_all(args.names, args.out, args.shape, args.pictures)
     if args.action in ("quantize", "checkup"):
         from edgepose.lab.models import checkup
 

@@ -13,7 +13,7 @@ TFLITE, ZIP = b"TFL3", b"PK\x03\x04"
 MAX_MEMBERS = 64
 MAX_MEMBER_BYTES = 1 << 28
 EXPORT = "export it as .tflite with the framework it comes from"
-CONVERT = "convert it to .tflite, as onnx2tf does"
+CONVERT = "`edgepose models convert` makes a .tflite of it"
 
 
 class Format(NamedTuple):
