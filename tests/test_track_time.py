@@ -273,3 +273,9 @@ def test_the_expected_are_sorted_by_score_and_are_copies() -> None:
     assert np.nanmin(again.xy) > 0
     told = watch_rest(tracker, list(scene.film(at_rate(30, 2, 1.0))))
     assert sorted(told.values()) == ["left"]
+
+
+def test_who_stands_still_for_an_hour_is_one_person() -> None:
+    told = watch(tracker_of(), Scene([Walker(standing(320))]).film([float(second) for second in range(3600)]))
+    assert {identity for frame in told for identity in frame.poses.track_id.tolist()} == {1}
+    assert len(told[-1].poses) == 1
