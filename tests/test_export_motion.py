@@ -277,7 +277,8 @@ def test_a_mot_file_says_what_it_holds(tmp_path: Path) -> None:
     assert knee[0] < 20 < 60 < knee[-1]  # from standing to sitting
 
 
-def test_opensims_own_reader_opens_mot_and_trc(tmp_path: Path) -> None:
+def test_opensims_own_reader_opens_mot_and_trc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # it leaves a log where it is
     opensim = pytest.importorskip("opensim", reason="pip install opensim: OpenSim's own readers")
     frames = [solid(n / 30, sway(n / 30)) for n in range(31)]
     folder = export("mot", tmp_path / "angles", *frames)

@@ -367,6 +367,9 @@ def test_a_room_has_rules_entities_and_recordings_as_any_device(broker: Broker, 
                     made = wire.encode(seen(camera, people, now_t), f"cam{place}", "camera", now_t, now_wall)
                     there.publish(f"edgepose/cam{place}/camera/poses", made)
                 time.sleep(0.03)
+            there.publish("edgepose/yard/room/control/model", b'{"model": "light"}')
+            wait_until(lambda: there.payloads("yard/room/control/answer"), "an answer", 20)
+            answers = there.payloads("yard/room/control/answer")
             node.send_signal(signal.SIGTERM)
             said = node.communicate(timeout=20)[1].decode()
         finally:
@@ -376,6 +379,8 @@ def test_a_room_has_rules_entities_and_recordings_as_any_device(broker: Broker, 
     assert node.returncode == 0, said
     assert told >= {"zone", "near"}, said
     assert entities, said
+    assert not any(b"control/model" in payload for payload in entities)
+    assert any(b"no model runs here" in payload for payload in answers), answers
     out = tmp_path / "again.jsonl"
     replayed = subprocess.run(
         [sys.executable, "-m", "edgepose", "replay", "yard.epr", "--jsonl", str(out)],

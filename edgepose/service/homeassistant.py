@@ -99,11 +99,13 @@ def _choices(cfg: config.Config) -> list[str]:
 class HomeAssistant:
     """A part of the service: announces the device, and again when Home Assistant starts."""
 
-    def __init__(self, mqtt: Topics, cfg: config.Config) -> None:
+    def __init__(self, mqtt: Topics, cfg: config.Config, *, runs_model: bool = True) -> None:
+        """`runs_model`: False where poses come from others' models, and none can be chosen."""
         self._mqtt = mqtt
         self._prefix = cfg.home_assistant.prefix.rstrip("/")
         self._topic = discovery_topic(self._prefix, cfg.device_name, cfg.camera)
-        described = discovery(cfg, mqtt.root, has_temperature=vitals.temperature_c() is not None, models=_choices(cfg))
+        models = _choices(cfg) if runs_model else []
+        described = discovery(cfg, mqtt.root, has_temperature=vitals.temperature_c() is not None, models=models)
         self._payload = msgspec.json.encode(described)
 
     def start(self) -> None:

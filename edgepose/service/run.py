@@ -162,7 +162,7 @@ def _telling(service: Service, mqtt: Topics | None) -> list[Part]:
         if cfg.home_assistant.on:
             from edgepose.service.homeassistant import HomeAssistant
 
-            parts.append(HomeAssistant(mqtt, cfg))
+            parts.append(HomeAssistant(mqtt, cfg, runs_model=bool(service.pipeline.control.stages().estimate.engines)))
     if cfg.metrics.listen:
         from edgepose.service.prometheus import Metrics
 

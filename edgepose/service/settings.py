@@ -67,6 +67,8 @@ class Settings:
         while True:
             wanted = edit(self._cfg)
             opens = anew or opened_by(wanted) != opened_by(self._cfg)
+            if opens and not self._pipeline.control.stages().estimate.engines:
+                raise ConfigError("no model runs here: the poses come from cameras or a sensor that have their own")
             estimate = try_estimate(wanted, frame) if opens else None
             taken = _Handed(lambda wanted=wanted, estimate=estimate: self._take(edit, wanted, estimate, then))  # type: ignore[misc]
             self._pipeline.control.ask(taken)
