@@ -26,11 +26,16 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError, ModelError, SourceError
 from edgepose.engine.flatfile import read_ends, read_graph
 from edgepose.engine.manifest import read_manifest
+from edgepose.lab.meaning import judge
+from edgepose.lift.fuse import read_calibration
+from edgepose.meaning import rules_of, taught
+from edgepose.pipeline.fuse import messages
 from edgepose.service.control import Control
 from edgepose.service.fleet import Device
 from edgepose.service.fleet import _take as take
 from edgepose.sink.jsonl import JsonlSink
 from edgepose.sink.mqtt.numbering import MOST_BELOW, Bound
+from edgepose.sink.mqtt.spool.queue import Spool
 from edgepose.source.header import picture_kind, picture_size
 from edgepose.source.picture import MOST_PIXELS, require_size
 from edgepose.wire.recording import frame_of, read
@@ -222,6 +227,53 @@ def _header(data: bytes) -> None:
     assert size_wh is None or size_wh[0] * size_wh[1] <= MOST_PIXELS
 
 
+def _calibration(data: bytes) -> None:
+    """Cameras that can see, or none."""
+    for placed in read_calibration(_file(data, "room.toml")):
+        assert np.isfinite(placed.directions(np.zeros((1, 2)))).all()
+
+
+def _rules(data: bytes) -> object:
+    return rules_of(config.read_toml(_file(data, "rules.toml")), "rules.toml").rules
+
+
+def _taught(data: bytes) -> None:
+    """What is read is written, and reads back as many."""
+    known = taught.file_of(_file(data, "gestures.json"), "gestures.json")
+    with np.errstate(invalid="ignore", over="ignore"):
+        again = taught.read(taught.written(known), "again")
+    assert {name: len(poses) for name, poses in again.items()} == {name: len(poses) for name, poses in known.items()}
+
+
+def _truth(data: bytes) -> object:
+    """Of recordings: the rows of a CSV."""
+    return judge.truth_of(_file(data, "truth.csv"), _fall)
+
+
+def _room(data: bytes) -> None:
+    """What a camera of a room says, and who listens in Python: people that can be placed."""
+    heard = messages.read(data)
+    assert heard.poses.xy.shape[1] == 17
+    assert np.isfinite(heard.taken_s)
+
+
+def _meaning(data: bytes) -> object:
+    return wire.decode_struct(wire.Meaning, data)
+
+
+def _spool(data: bytes) -> None:
+    """Bytes where a spool was: it keeps, and gives nothing but what it was given."""
+    path = _file(data, "events.db")
+    try:
+        with Spool(path, 4096, retry_s=0) as spool:
+            new = [spool.put("events", lambda number: b"%d" % number) for _ in range(3)]
+            assert [item.number for item in spool.pending(100)][-3:] == new
+            assert new == sorted(new)
+    finally:
+        for left in path.parent.glob("events.db*"):
+            left.unlink()
+
+
 def _lines(data: bytes) -> None:
     """A file that JSON lines are to be added to: refused, or added to, and never cut."""
     path = _file(data, "poses.jsonl")
@@ -258,6 +310,8 @@ _json = ("{", "}", "[", "]", ":", ",", "null", "true", "1e400", '"\\ud800"', "-0
 _message = tuple(f'"{name}"' for name in wire.Message.__struct_fields__ + wire.Person.__struct_fields__)
 _event = tuple(f'"{name}"' for name in wire.Event.__struct_fields__)
 
+_fall = rules_of({"rule": [{"kind": "fall"}]}, "fuzz")
+
 _commands = (*wire.COMMANDS, '"id"', '"model"', '"preset"', '"max_fps"')
 
 TARGETS: dict[str, Target] = {
@@ -275,10 +329,19 @@ TARGETS: dict[str, Target] = {
     "model": Target(_model, ModelError, 1 << 14, ("TFL3",)),
     "header": Target(_header, SourceError, 4096, ("\xff\xd8", "GIF89a", "ftypheic", "P6 9 9 255 ", "RIFF", "ispe")),
     "lines": Target(_lines, ConfigError, 4096, ("{", "}", "\n", '{"a":1}\n')),
+    "calibration": Target(
+        _calibration, ConfigError, 4096, (*_toml, "matrix", "rotation", "translation", "size", "<calibration")
+    ),
+    "rules": Target(_rules, ConfigError, 4096, (*_toml, "[[rule]]", "[[zone]]", 'kind = "', "name", "schema")),
+    "taught": Target(_taught, ConfigError, 4096, (*_json, "edgepose.taught/1", '"examples"')),
+    "truth": Target(_truth, ConfigError, 1024, ("recording,rule,begin_s,end_s,count\n", "fall", "1e999", "nan", '"')),
+    "room": Target(_room, ValueError, 4096, (*_json, *_message, wire.SCHEMA)),
+    "meaning": Target(_meaning, ValueError, 2048, (*_json, "edgepose.meaning/1", '"rules"', '"people"')),
+    "spool": Target(_spool, ConfigError, 1 << 15, ("SQLite format 3", "item", "about", "lineage")),
     "surgery": Target(_surgery, ModelError, 1 << 14, ("TFL3",)),
 }
 
-JSON_TARGETS = ("poses", "event", "command", "control")
+JSON_TARGETS = ("poses", "event", "command", "control", "taught", "room", "meaning")
 
 ODD: tuple[Any, ...] = (
     None, True, 0, -1, 1 << 63, 1 << 64, 0.5, 1e308, -0.0, "", "x" * 300, "\n\x1b[31m", "\u2028", [], {}, [[]], {"": 0},

@@ -19,6 +19,7 @@ from edgepose.core import config
 from edgepose.core.config import Mqtt
 from edgepose.core.errors import ConfigError
 from edgepose.sink.mqtt import MqttSink
+from edgepose.wire.topics import TOPICS
 from tests.helpers.broker import Broker, program, secret_file, wait_until
 
 PAGE = (Path(__file__).parents[1] / "docs" / "threats.md").read_text(encoding="utf-8")
@@ -103,6 +104,11 @@ def test_a_device_may_write_its_own_topics_and_no_others(guarded: Broker) -> Non
             "anything",
         ):
             assert not porch.may_publish(topic), topic
+
+
+def test_the_rules_name_every_topic_that_a_device_publishes() -> None:
+    granted = {line.rpartition("/+/")[2] for line in block("acl").splitlines() if line.startswith("pattern")}
+    assert {topic.suffix for topic in TOPICS if topic.suffix != "control/+"} <= granted
 
 
 def test_a_device_reads_the_commands_for_it_and_nothing_else(guarded: Broker) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepose import wire
+from edgepose.wire import reading
 from samples.people import poses
 
 MESSAGE = wire.encode(poses(2), "board", "door", 2.5, 1_790_000_000.25)
@@ -168,3 +169,10 @@ def test_a_file_whose_name_is_not_text_is_still_told() -> None:
 
     assert json.loads(wire.encode(made, "board", "door"))["source"] == "caf?.mp4"
     assert wire.binary.decode(wire.binary.encode(made)).source == "caf?.mp4"
+
+
+def test_a_number_that_would_be_infinite_is_refused_by_who_reads_people() -> None:
+    raw = json.loads(wire.encode(poses(1), "board", "door"))
+    raw["people"][0]["keypoints"][0] = [1e308, 1.0, 0.5]
+    with pytest.raises(ValueError, match="larger than any place"):
+        reading.read(json.dumps(raw).encode())

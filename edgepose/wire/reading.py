@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,12 @@ def poses_of(message: poses_json.Message) -> Heard:
     captured = _wall(message.captured)
     missing = [np.nan, np.nan, 0.0]
     rows = [[joint or missing for joint in person.keypoints] for person in message.people]
-    joints = np.array(rows, F).reshape(-1, len(message.joints), 3)
+    joints = _floats(rows).reshape(-1, len(message.joints), 3)
     nowhere = [np.nan] * 3
     solid = None
     if message.people and all(person.xyz is not None for person in message.people):
         points = [[point or nowhere for point in person.xyz or ()] for person in message.people]
-        solid = np.array(points, F).reshape(-1, len(message.joints), 3)
+        solid = _floats(points).reshape(-1, len(message.joints), 3)
     space = None if solid is None else _space_of(message)
     when = message.media_s if message.media_s is not None else captured or 0.0
     return Heard(
@@ -61,7 +61,7 @@ def poses_of(message: poses_json.Message) -> Heard:
         skeleton=skeleton_of(message.skeleton, tuple(message.joints)),
         xy=joints[..., :2],
         score=joints[..., 2],
-        person_score=np.array([person.score for person in message.people], F),
+        person_score=_floats([person.score for person in message.people]),
         track_id=_ids(-1 if person.id is None else person.id for person in message.people),
         xyz=solid,
         missing=_missing(message.people),
@@ -110,6 +110,14 @@ def poses_of_binary(message: binary.BinaryMessage, device: str = "", camera: str
     )
 
 
+def _floats(rows: Sequence[Any]) -> NDArray[np.float32]:
+    """As Poses has them; raises ValueError for what would be infinite there."""
+    values = np.array(rows, np.float64)
+    if (np.abs(values) > np.finfo(F).max).any():
+        raise ValueError("message: has a number larger than any place or score")
+    return values.astype(F)
+
+
 def _ids(given: Iterable[int]) -> NDArray[np.int32]:
     """(N,) as Poses has them; no message's number is too large to be read."""
     return np.array([min(max(identity, -1), MOST_ID) for identity in given], np.int32)
@@ -121,13 +129,13 @@ def _space_of(message: poses_json.Message) -> Space | None:
     if kind not in get_args(Kind) or frame not in get_args(Axes):
         return None
     joints = len(message.joints)
-    roots = np.array([person.root or [np.nan] * 4 for person in message.people], F).reshape(-1, 4)
+    roots = _floats([person.root or [np.nan] * 4 for person in message.people]).reshape(-1, 4)
     unsure = [[np.nan] * 2] * joints
     sigma = [[each or [np.nan] * 2 for each in person.sigma or unsure] for person in message.people]
     guessed = np.zeros((len(message.people), joints), bool)
     for row, person in enumerate(message.people):
         guessed[row, [joint for joint in person.guessed or () if 0 <= joint < joints]] = True
-    spread = np.array(sigma, F).reshape(-1, joints, 2)
+    spread = _floats(sigma).reshape(-1, joints, 2)
     measured = np.array([person.space == "triangulated" for person in message.people], bool)
     known = measured if kind == "lifted" and measured.any() else None
     return Space(cast("Kind", kind), cast("Axes", frame), roots[:, :3], roots[:, 3], spread, guessed, known)

@@ -7,7 +7,7 @@ import queue
 from typing import TYPE_CHECKING, Any
 
 from edgepose.core import config
-from edgepose.core.errors import SourceError
+from edgepose.core.errors import SourceError, one_line
 from edgepose.pipeline.fuse.messages import Heard, read
 from edgepose.sink.mqtt.target import Target, target
 
@@ -100,7 +100,7 @@ class Listener:
         except ValueError as error:
             self.counts["refused"] += 1
             if self.counts["refused"] == 1:
-                log.warning("%s: %s; more like it are counted", message.topic[:200], error)
+                log.warning("%s: %s; more like it are counted", one_line(message.topic), error)
             return
         if heard.poses.held:  # says nothing new of where anybody is
             return
