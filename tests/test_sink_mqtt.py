@@ -20,6 +20,7 @@ import pytest
 from edgepose import wire
 from edgepose.core.config import Mqtt
 from edgepose.sink.mqtt.connection import Connection
+from edgepose.sink.mqtt.reasons import no_connection
 from edgepose.sink.mqtt.sink import MqttSink, Timing
 from samples.people import frame, fresh
 from tests.helpers.broker import (
@@ -445,3 +446,12 @@ def test_from_a_file_without_a_broker_the_run_goes_on_after_a_while(caplog: pyte
     assert publisher.counts["dropped"] == 200
     assert told(caplog, "took nothing for 0.2 s; dropping old poses") == 1
     assert told(caplog, "64 poses did not reach it before the end") == 1
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "says"),
+    [(True, "does this port speak TLS?"), (False, "cannot be reached")],
+    ids=["a handshake at a plain port", "without one"],
+)
+def test_a_connection_that_is_reset_is_told_by_what_was_asked(encrypted: bool, says: str) -> None:
+    assert says in str(no_connection(ConnectionResetError(104, "Connection reset by peer"), encrypted=encrypted))

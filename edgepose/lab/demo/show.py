@@ -70,7 +70,8 @@ def show(cfg: config.Config, seconds: float, picture: Path) -> int:
     if scenes:
         save(scenes, picture)
         say(f"picture  {picture}")
-    say(verdict or "result   correct poses came back through the broker")
+    compared = "correct poses" if own_source else "poses of your own source, compared with nothing,"
+    say(verdict or f"result   {compared} came back through the broker")
     return 1 if verdict else 0
 
 

@@ -125,7 +125,7 @@ class Connection:
         try:
             self._client.connect(self._target.host, self._target.port, keepalive_s, properties=limits)
         except (OSError, UnicodeError) as error:
-            raise no_connection(error) from None
+            raise no_connection(error, encrypted=self._target.tls is not None) from None
         deadline = time.monotonic() + self._answer_s
         while not self._welcome:
             self.turn(min(deadline - time.monotonic(), 0.25), wake)

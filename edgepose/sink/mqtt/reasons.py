@@ -47,8 +47,12 @@ def hung_up(tls: bool) -> ConnectionDown:
     )
 
 
-def no_connection(error: OSError | UnicodeError) -> ConnectionDown:
+def no_connection(error: OSError | UnicodeError, *, encrypted: bool = False) -> ConnectionDown:
     """Tell apart why a connection could not be made."""
+    if encrypted and isinstance(error, ConnectionResetError):  # mosquitto, of a handshake at its plain port
+        return ConnectionDown(
+            "tls", "TLS failed: it hung up; does this port speak TLS? if not, sink.mqtt.broker is mqtt://"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectionDown("tls", f"TLS failed: {error.verify_message}; check sink.mqtt.ca_file and the host's name")
     if isinstance(error, ssl.SSLError) and error.reason in PLAIN:
