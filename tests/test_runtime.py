@@ -168,3 +168,10 @@ def test_loading_a_runtime_imports_neither_opencv_nor_numba_nor_the_schema_and_p
     heavy = ("cv2", "numba", "ai_edge_litert.schema_py_generated")
     load = "from edgepose.engine.runtime import load_runtime; load_runtime('litert'); import sys"
     assert printed(f"{load}; print([n for n in {heavy} if n in sys.modules])") == "[]\n"
+
+
+def test_nothing_comes_before_the_first_line_of_the_log() -> None:
+    code = "import os; from edgepose.engine.runtime import _without_greeting as aside\n"
+    code += "with aside(): os.write(2, b'INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\nERROR: kept\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "ERROR: kept\n"

@@ -7,10 +7,12 @@ candidate runs a model of one operator before it is trusted, once per process.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import functools
 import importlib
 import importlib.util
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -99,10 +101,36 @@ def _try(name: str) -> Runtime | str:
             module.Interpreter,
             module.load_delegate,
         )
-        _run_negate(runtime)
+        with _without_greeting():
+            _run_negate(runtime)
     except LOADING_FAILS as error:
         return f"is installed but broken ({one_line(error)}), type: {candidate.install}"
     return runtime
+
+
+GREETING = b"XNNPACK delegate for CPU"
+"""Of the line that a runtime writes past every log when it makes its first interpreter."""
+
+
+@contextlib.contextmanager
+def _without_greeting() -> Iterator[None]:
+    """What libraries write to standard error meanwhile comes after it, but for their greeting."""
+    try:
+        before, aside = os.dup(2), os.memfd_create("edgepose-stderr")
+    except (AttributeError, OSError):  # no such call here, or no standard error
+        yield
+        return
+    with os.fdopen(aside, "rb") as said:
+        os.dup2(aside, 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            said.seek(0)
+            rest = b"".join(line for line in said if GREETING not in line)
+            if rest:
+                os.write(2, rest)
 
 
 def _version(file: str, distribution: str) -> str:
