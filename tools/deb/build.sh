@@ -26,9 +26,9 @@ build_deb() {
   wheels_into "$lib/lib/common" 3.11 "$machine" --no-deps "$wheel" opencv-python-headless paho-mqtt
   for python_version in $deb_pythons; do
     numpy1=""
-    [ "$python_version" != 3.11 ] || numpy1="-c $root/tools/constraints/numpy1.txt"
+    [ "$python_version" != 3.11 ] || numpy1="$root/tools/constraints/numpy1.txt"
     site="$lib/lib/python$python_version/site-packages"
-    wheels_into "$site" "$python_version" "$machine" $numpy1 numpy msgspec ai-edge-litert
+    wheels_into "$site" "$python_version" "$machine" ${numpy1:+-c "$numpy1"} numpy msgspec ai-edge-litert
     rm -rf "$site/bin" "$site/ai_edge_litert/vendors" # compilers for phones' NPUs
     echo ../../common >"$site/edgepose.pth"
   done
