@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edgepose.core import config
 from edgepose.core.config import Lift
 from edgepose.core.errors import ConfigError
-from edgepose.core.poses import COCO17, MPII16, Poses
+from edgepose.core.poses import BLAZEPOSE33, COCO17, MPII16, Poses
 from edgepose.lift import LIFTERS, mlp, open_lifter
+from edgepose.lift.calibrate import lens_json
 from edgepose.lift.camera import Camera
 from edgepose.lift.rays import facing, normalised
 from edgepose.lift.root import place
@@ -218,3 +220,148 @@ def test_a_damaged_network_is_refused(kind: str, tmp_path: Path, monkeypatch: py
             file.write_bytes(file.read_bytes()[:-1] + b"?")
     with pytest.raises(ConfigError, match="is damaged"):
         open_lifter(Lift(kind=kind), COCO17)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------ BlazePose's metres
+
+
+def blaze(root: NDArray[np.float64], *hidden: str, world: bool = True) -> Poses:
+    """STANDING at a place as BlazePose's landmark model has it: 17 of its 33 joints, and its own metres."""
+    coco = poses_of(STANDING + root, camera=camera_of(Lift()))
+    xy, score = np.full((1, 33, 2), np.nan, F), np.zeros((1, 33), F)
+    xyz = np.full((1, 33, 3), np.nan, F)
+    for joint, name in enumerate(COCO17.joints):
+        if name not in hidden:
+            row = BLAZEPOSE33.joints.index(name)
+            xy[0, row], score[0, row], xyz[0, row] = coco.xy[0, joint], 0.9, STANDING[joint] + 0.1
+    return replace(coco, skeleton=BLAZEPOSE33, xy=xy, score=score, xyz=xyz if world else None)
+
+
+def lifted(poses: Poses, **lift: object) -> Poses:
+    lifter = open_lifter(Lift(**lift), poses.skeleton)  # type: ignore[arg-type]
+    assert lifter is not None
+    return lifter.update(poses)
+
+
+@pytest.mark.parametrize("kind", ["auto", "blazepose"])
+def test_blazeposes_own_metres_are_put_where_the_rays_are(kind: str) -> None:
+    height = 1.34 / 0.79
+    found = lifted(blaze(np.array((0.3, 0.1, 4.0))), kind=kind, height_m=height)
+    assert found.xyz is not None
+    assert found.space is not None
+    assert (found.space.kind, found.space.frame) == ("lifted", "camera")
+    nose = BLAZEPOSE33.joints.index("nose")
+    np.testing.assert_allclose(
+        found.xyz[0, nose], STANDING[0], atol=1e-5
+    )  # from between the hips, not from 10 cm beside
+    np.testing.assert_allclose(found.space.root, [[0.3, 0.1, 4.0]], atol=1e-3)
+    pinky = BLAZEPOSE33.joints.index("left_pinky")
+    assert found.space.guessed[0, pinky]
+    assert not found.space.guessed[0, nose]
+    far, near = (BLAZEPOSE33.joints.index(name) for name in ("left_ankle", "left_hip"))
+    assert (found.space.sigma[0, far] > 2 * found.space.sigma[0, near]).all()
+
+
+def test_a_taller_person_is_farther_away_by_blazeposes_metres_too() -> None:
+    one, two = (lifted(blaze(np.array((0, 0, 4.0))), kind="blazepose", height_m=height).space for height in (1.0, 2.0))
+    assert one is not None
+    assert two is not None
+    np.testing.assert_allclose(two.root, 2 * one.root, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "hidden", [("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")], ids=["hips", "chest"]
+)
+def test_without_a_trunk_blazeposes_metres_are_not_told(hidden: tuple[str, ...]) -> None:
+    found = lifted(blaze(np.array((0, 0, 4.0)), *hidden), kind="blazepose")
+    assert found.xyz is not None
+    assert found.space is not None
+    assert np.isnan(found.xyz).all()
+    assert np.isnan(found.space.root).all()
+
+
+def test_who_was_not_refined_has_no_metres() -> None:
+    found = lifted(blaze(np.array((0, 0, 4.0)), world=False), kind="blazepose")
+    assert found.xyz is not None
+    assert np.isnan(found.xyz).all()
+
+
+def test_blazeposes_metres_of_another_model_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"blazepose takes the metres of BlazePose's landmark model.*coco17"):
+        open_lifter(Lift(kind="blazepose"), COCO17)
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"height_m": 0.0}, {"height_m": 9.0}, {"height_m": float("nan")}, {"fov_deg": 5.0}], ids=str
+)
+def test_sizes_that_no_person_or_lens_has_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"lift.{next(iter(wrong))}"):
+        config.convert({"lift": wrong}, config.Config, "settings")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30], ids=str)
+def test_a_joint_that_is_no_place_harms_no_other_person(kind: str, bad: float) -> None:
+    people = poses_of(STANDING + np.array((0, 0, 4.0)), STANDING + np.array((1, 0, 4.0)), camera=camera_of(Lift()))
+    xy = people.xy.copy()
+    xy[0, 9] = bad  # and its score says that it is there
+    found, alone = lifted(replace(people, xy=xy), kind=kind), lifted(people, kind=kind)
+    assert found.xyz is not None
+    assert alone.xyz is not None
+    assert found.space is not None
+    np.testing.assert_allclose(found.xyz[1], alone.xyz[1], atol=1e-5)
+    assert np.isfinite(found.xyz[1]).all()
+    if np.isnan(bad):
+        assert found.space.guessed[0].tolist() == [joint == 9 for joint in range(17)]
+        assert np.isfinite(found.xyz[0]).all()
+
+
+def test_a_calibrated_lens_takes_the_place_of_the_angle_of_view(tmp_path: Path) -> None:
+    path, root = tmp_path / "door.json", np.array((0.4, 0.1, 4.0))
+    path.write_text(lens_json("door", LENS))
+    poses = poses_of(STANDING + root, camera=LENS)
+    right, guessed = (lifted(poses, kind="mlp", calibration=file).space for file in (str(path), ""))
+    assert right is not None
+    assert guessed is not None
+    assert np.linalg.norm(right.root[0] - root) < 0.3
+    assert abs(right.root[0, 2] - 4) < abs(guessed.root[0, 2] - 4)
+
+
+def test_a_calibration_of_another_picture_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "door.json"
+    path.write_text(lens_json("door", LENS))
+    poses = poses_of(STANDING + np.array((0, 0, 4.0)), camera=camera_of(Lift()))
+    with pytest.raises(ConfigError, match=r"is for pictures of 1088x1920, these are 1280x720"):
+        lifted(poses, kind="mlp", calibration=str(path))
+
+
+CAMERA = """[{name}]
+name = "{name}"
+size = [1280.0, 720.0]
+matrix = [[900.0, 0.0, 640.0], [0.0, 900.0, 360.0], [0.0, 0.0, 1.0]]
+distortions = [0.0, 0.0, 0.0, 0.0]
+rotation = [0.0, 0.0, 0.0]
+translation = [0.0, 0.0, 0.0]
+fisheye = {fisheye}
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (CAMERA.format(name="a", fisheye="true"), "is a fisheye"),
+        (CAMERA.format(name="a", fisheye="false") + CAMERA.format(name="b", fisheye="false"), "holds 2 cameras"),
+        ("nonsense", "not valid TOML"),
+        (None, "No such file"),
+    ],
+    ids=["fisheye", "two", "none", "missing"],
+)
+def test_a_lens_file_that_is_of_no_use_is_refused_at_the_start(content: str | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "lens.toml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=says):
+        open_lifter(Lift(kind="mlp", calibration=str(path)), COCO17)

@@ -260,8 +260,11 @@ class Lift(Section, frozen=True, kw_only=True):
     """Three dimensions from one camera: where joints are in metres, about 10 cm each; not motion capture."""
 
     kind: Annotated[
-        Literal["none", "auto", "mlp", "exemplar"],
-        says("none leaves poses flat; mlp is a small network, exemplar the nearest of 10,000 views, auto the best"),
+        Literal["none", "auto", "mlp", "exemplar", "blazepose"],
+        says(
+            "none leaves poses flat; mlp is a small network, exemplar the nearest of 10,000 views, "
+            "blazepose the metres of MediaPipe's landmark model, auto the best"
+        ),
     ] = "none"
     height_m: Annotated[
         float, says("how tall people are: wrong by a tenth, distances are wrong by a tenth", "m", ge=0.5, le=2.5)
@@ -269,6 +272,9 @@ class Lift(Section, frozen=True, kw_only=True):
     fov_deg: Annotated[
         float, says("the camera's angle of view along the picture's longer side", "degrees", ge=10, le=150)
     ] = 60.0
+    calibration: Annotated[
+        str, says("the camera's lens: a file of `edgepose calibrate intrinsics`, or of others; replaces fov_deg")
+    ] = ""
     pitch_deg: Annotated[
         Annotated[float, Meta(ge=-90, le=90)] | None,
         says("how far the camera looks down; left out: unknown", "degrees"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,8 @@ class Joints:
 
     def __init__(self, have: Skeleton, want: Skeleton) -> None:
         self.places = np.array([have.joints.index(name) if name in have.joints else -1 for name in want.joints])
+        self.shared = bool((self.places >= 0).any())
+        """Whether they have one in common."""
 
     def __call__(
         self, xy: NDArray[np.float32], score: NDArray[np.float32]
@@ -76,19 +79,29 @@ def found_people(poses: Poses, joints: Joints, sigmas: NDArray[np.float32]) -> l
     where = where_of(poses)
     rows = oks.distinct(where, sigmas, SAME_COARSE) if len(poses) > 1 else range(len(poses))
     xy, score = joints(poses.xy, poses.score)
-    return [Candidate(where[row], xy=xy[row], score=score[row], raw=float(poses.person_score[row])) for row in rows]
+    return [
+        Candidate(
+            where[row],
+            xy=xy[row] if joints.shared else None,
+            score=score[row] if joints.shared else None,
+            raw=float(poses.person_score[row]),
+        )
+        for row in rows
+    ]
 
 
-def meet(expected: list[Candidate], found: list[Candidate], sigmas: NDArray[np.float32]) -> list[Candidate]:
+def meet(
+    expected: list[Candidate], found: list[Candidate], alike: Callable[[Candidate, Candidate], float]
+) -> list[Candidate]:
     """Hand what was found to those expected there; returns who was found and not expected.
 
-    `sigmas` are of the joints in which poses are told.
+    alike  how much who was found and who is expected are, 0..1
     """
     free, strangers = list(expected), []
     for seen in found:
-        alike = [_alike(seen, who, sigmas) for who in free]
-        best = int(np.argmax(alike)) if alike else -1
-        if best < 0 or alike[best] < SAME_COARSE:
+        likeness = [alike(seen, who) for who in free]
+        best = int(np.argmax(likeness)) if likeness else -1
+        if best < 0 or likeness[best] < SAME_COARSE:
             strangers.append(seen)
             continue
         who = free.pop(best)
@@ -96,7 +109,8 @@ def meet(expected: list[Candidate], found: list[Candidate], sigmas: NDArray[np.f
     return strangers
 
 
-def _alike(seen: Candidate, who: Candidate, sigmas: NDArray[np.float32]) -> float:
+def alike(seen: Candidate, who: Candidate, sigmas: NDArray[np.float32]) -> float:
+    """How much (OKS) who was found and who is expected are; `sigmas` are of the joints in which poses are told."""
     pose = seen.where if seen.where.shape == who.where.shape else seen.xy
     if pose is None or who.where.shape != pose.shape:
         return 0.0

@@ -27,11 +27,13 @@ from edgepose.estimate.candidates import (
     UNTRACKED,
     Candidate,
     Joints,
+    alike,
     expected_people,
     found_people,
     meet,
     where_of,
 )
+from edgepose.estimate.framing import Framed, Framing, overlap
 from edgepose.estimate.moved import Moved
 from edgepose.estimate.night import Night
 from edgepose.estimate.pairs import Pair
@@ -45,6 +47,8 @@ SAME_POSE = 0.5
 """Two refined poses more alike (OKS) are one person."""
 SKIP = 0.9
 """A crop is skipped that has so many times the source pixels per model pixel of the whole frame: it shows no more."""
+SAME_FRAME = 0.5
+"""Two framed candidates that overlap (IoU) more are one."""
 MARGIN_SMALL, MARGIN_LARGE, LARGE_PX = 1.25, 1.4, 224
 """Side of a crop over the longer side of a coarse pose, for refiners below and from LARGE_PX, which can afford to see
 more around."""
@@ -91,6 +95,9 @@ class FinderRefiner:
         self.skeleton = refine.skeleton
         self.sigmas, self.coarse_sigmas = np.array(self.skeleton.sigmas, F), np.array(find.skeleton.sigmas, F)
         self.joints = Joints(find.skeleton, refine.skeleton)
+        skeletons = (find.skeleton, refine.skeleton) if refine.upright else ()
+        self.framings = {len(each.joints): Framing(each) for each in skeletons}
+        """Number of joints -> how a pose of so many is framed; none: crops are not turned."""
         self.margin = pair.margin or (MARGIN_LARGE if max(refine.size_wh) >= LARGE_PX else MARGIN_SMALL)
         self.min_joint = find.min_joint(cfg.decode), refine.min_joint(cfg.decode)
         """Of the finder's poses and of the refiner's."""
@@ -124,7 +131,7 @@ class FinderRefiner:
         self._forget(people, frame.t)
         looked_at = [who for who in people if self._wanted(who, frame.t)]
         if expected is None or self._must_find(looked_at, frame.t):
-            strangers = meet(people, self._found(frame), self.sigmas)
+            strangers = meet(people, self._found(frame), self._alike)
             looked_at = [who for who in looked_at if who.xy is not None or who.track_id not in self.doubtful]
             looked_at += strangers
         people = looked_at
@@ -185,13 +192,15 @@ class FinderRefiner:
 
     def _detect(self, frame: Frame, who: Candidate) -> Detection | None:
         """What this frame shows of somebody; None: nothing."""
+        framed = self._framed(who.where)
         only_joints = np.isnan(who.where).any()
-        box = around(who.where, self.margin * (MARGIN_OF_JOINTS if only_joints else 1.0))
+        box = framed.box if framed else around(who.where, self.margin * (MARGIN_OF_JOINTS if only_joints else 1.0))
         if box is None or not self._worth(frame, who, box) or not self.budget.allows:
             return self._as_found(who)
-        seen = self._refined(self._look(self.refine, frame, box, self._view(who, frame.t)), who)
+        view = View(degrees=framed.degrees) if framed else self._view(who, frame.t)
+        seen = self._refined(self._look(self.refine, frame, box, view), who)
         self.turns[who.track_id] = self.frames
-        if who.track_id >= 0:
+        if who.track_id >= 0 and not framed:
             seen = self._again(frame, who, box, seen)
         elif seen is not None:
             seen.chance = self._moving(seen.chance, box)
@@ -204,10 +213,9 @@ class FinderRefiner:
             return
         anew = [one.xy for one in seen if not one.who.expected and one.chance >= self.pair.stay]
         for row, identity in enumerate(expected.track_id.tolist()):
-            if identity in self.doubtful and anew:
-                alike = oks.oks(expected.xy[row], np.stack(anew), self.sigmas)
-                if alike.max() >= SAME_POSE:
-                    self.doubtful.discard(identity)
+            likely = identity in self.doubtful and anew
+            if likely and oks.oks(expected.xy[row], np.stack(anew), self.sigmas).max() >= SAME_POSE:
+                self.doubtful.discard(identity)
 
     def _view(self, who: Candidate, t: float) -> View:
         """How to look at somebody."""
@@ -241,10 +249,23 @@ class FinderRefiner:
             return True
         if who.raw < (self.pair.worth or 0.0) or any(self._same(who.where, where) for _, where in self.refused):
             return False
+        if self.framings:  # its joints are others than the finder's
+            return True
         side = side_of(box)
         return self.refine.pixels((side, side)) < SKIP * self.find.pixels(frame.size_wh)
 
+    def _framed(self, where: NDArray[np.float32]) -> Framed | None:
+        return self.framings[len(where)](where) if self.framings else None
+
+    def _alike(self, seen: Candidate, who: Candidate) -> float:
+        """Of one who was found and one expected, 0..1."""
+        if seen.xy is None and (here := self._framed(seen.where)) and (there := self._framed(who.where)):
+            return overlap(here.box, there.box)
+        return alike(seen, who, self.sigmas)
+
     def _same(self, where: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+        if (here := self._framed(where)) and (there := self._framed(other)):
+            return overlap(here.box, there.box) >= SAME_FRAME
         return bool(oks.oks(where, other[None], self.coarse_sigmas)[0] >= SAME_COARSE)
 
     def _remember(self, who: Candidate, t: float, there: bool) -> None:
@@ -274,13 +295,13 @@ class FinderRefiner:
             return None
         pair, raw = self.pair, float(poses.person_score[0])
         if who.xy is None and who.track_id < UNTRACKED and who.before is not None and pair.again:
-            alike = float(oks.oks(poses.xy[0], who.before[None], self.sigmas)[0])
-            chance = pair.again(log(raw), alike)
+            likeness = float(oks.oks(poses.xy[0], who.before[None], self.sigmas)[0])
+            chance = pair.again(log(raw), likeness)
         elif who.xy is None:
             chance = pair.crop(log(raw)) if pair.crop else raw
         elif pair.both:
-            alike = float(oks.oks(poses.xy[0], who.xy[None], self.sigmas)[0])
-            chance = pair.both(log(who.raw), log(raw), alike)
+            likeness = float(oks.oks(poses.xy[0], who.xy[None], self.sigmas)[0])
+            chance = pair.both(log(who.raw), log(raw), likeness)
         else:
             chance = math.sqrt(who.raw * raw)
         xyz = np.full((poses.xy.shape[1], 3), np.nan, F) if poses.xyz is None else poses.xyz[0]

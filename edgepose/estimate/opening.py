@@ -9,11 +9,12 @@ import msgspec
 
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
+from edgepose.core.poses import BLAZEPOSE4
 from edgepose.engine import Engine, open_engine
 from edgepose.engine.sensor import open_sensor
 from edgepose.engine.zoo import find_model
 from edgepose.estimate.base import Estimate
-from edgepose.estimate.decode import sees_one
+from edgepose.estimate.decode import sees_one, stands_upright
 from edgepose.estimate.derive import derived
 from edgepose.estimate.finder_refiner import FinderRefiner
 from edgepose.estimate.pairs import Pair, pair_of, require_known
@@ -117,5 +118,6 @@ def _check(finder: Engine, refiner: Engine) -> None:
         raise ConfigError(
             f"engine.model: {refined.name} is no one-person model and cannot refine; put a top-down model after the +"
         )
-    if not set(found.joints.joints) & set(refined.joints.joints):
+    framed = found.joints == BLAZEPOSE4 and stands_upright(refined.decoder.name, refined.decoder.options)
+    if not framed and not set(found.joints.joints) & set(refined.joints.joints):
         raise ConfigError(f"engine.model: {found.name} and {refined.name} have no joint in common")

@@ -13,7 +13,7 @@ from edgepose.core import config
 from edgepose.core.poses import Crop, Frame, Heads, Poses
 from edgepose.engine import Engine
 from edgepose.estimate.base import Found, Raw
-from edgepose.estimate.decode import open_decoder
+from edgepose.estimate.decode import open_decoder, stands_upright
 from edgepose.estimate.turned import Turn, back, partners, placed
 
 Box = tuple[float, float, float, float]
@@ -31,6 +31,9 @@ def new_counts() -> dict[str, int]:
 class Predictor:
     """preprocess -> engine -> decode; two predictors may share an engine."""
 
+    upright = False
+    """Whether the model wants people turned upright, the hips in the middle."""
+
     def __init__(
         self, engine: Engine, cfg: config.Decode, counts: dict[str, int], options: Mapping[str, Any] | None = None
     ) -> None:
@@ -47,6 +50,7 @@ class Predictor:
         model, decoder = engine.manifest, engine.manifest.decoder
         self.engine, self.counts = engine, counts
         self.skeleton = model.joints
+        self.upright = stands_upright(decoder.name, decoder.options)
         self.preprocess = Preprocess(engine.input)
         self.decode = open_decoder(
             model.name, decoder.name, {**decoder.options, **(options or {})}, model.joints, engine.heads, cfg

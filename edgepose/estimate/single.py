@@ -11,8 +11,10 @@ from edgepose.engine import Engine
 from edgepose.estimate import missing
 from edgepose.estimate.base import Found
 from edgepose.estimate.boxes import BodyBox
+from edgepose.estimate.framing import Framing
 from edgepose.estimate.predictor import Box, Predictor
 from edgepose.estimate.score import Logistic, chances
+from edgepose.estimate.turned import Turn
 
 MARGIN = 1.35
 """Of a crop around joints, where the skeleton has no torso."""
@@ -28,6 +30,7 @@ class SingleModel:
         self.engines: tuple[Engine, ...] = (look.engine,)
         self.next_box = BodyBox(look.skeleton, MARGIN) if follow else None
         self.says_why = cfg.estimate.missing
+        self.framing = Framing(look.skeleton) if follow and look.upright else None
         self.lost = False
         """Nobody was in the last frame: look everywhere."""
         model = look.engine.manifest
@@ -46,7 +49,7 @@ class SingleModel:
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Found:
         """As Estimate."""
-        found = self.look(frame, self._box(expected))
+        found = self._look(frame, expected)
         poses = self.judged(found.poses, expected is None)
         raw = found.raw and found.raw._replace(nothing_expected=expected is None)
         return replace(found, poses=poses, decoded_t=time.monotonic(), raw=raw)
@@ -59,6 +62,12 @@ class SingleModel:
         self.lost = not there
         poses = poses if there == len(poses) else poses.rows(slice(there))
         return missing.told(poses, poses.xy, poses.score, poses.person_score) if self.says_why and there else poses
+
+    def _look(self, frame: Frame, expected: Poses | None) -> Found:
+        """Once, where the person is expected; turned as they are, if the model wants them upright."""
+        box = self._box(expected)
+        framed = self.framing(expected.xy[0]) if box and self.framing and expected is not None else None
+        return self.look.turned(frame, framed.box, Turn(framed.degrees)) if framed else self.look(frame, box)
 
     def _box(self, expected: Poses | None) -> Box | None:
         """What to look at; None: everything."""

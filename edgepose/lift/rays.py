@@ -27,7 +27,7 @@ class Facing(NamedTuple):
 
 def facing(rays: Array, score: NDArray[np.float32]) -> Facing:
     """Turn the camera to each person. rays (N, K, 2), score (N, K) 0 where a joint is missing."""
-    found = (score > 0) & ~np.isnan(rays).any(axis=-1)
+    found = (score > 0) & np.isfinite(rays).all(axis=-1)
     direction = np.concatenate([np.where(found[..., None], rays, 0), np.ones((*rays.shape[:2], 1))], axis=-1)
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     ahead = (direction * found[..., None]).sum(axis=1)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import COCO17, Poses, Skeleton, Space
-from edgepose.lift.camera import Camera
 from edgepose.lift.rays import facing, normalised
 from edgepose.lift.root import SIGMA, place
+from edgepose.lift.view import View
 
+Array = NDArray[np.float64]
 F = np.float32
 CANONICAL_M, PER_HEIGHT = 1.34, 0.79
 """Torso + thigh + shank of the person that lifters know; of a person's height."""
@@ -49,13 +50,13 @@ class Solid(NamedTuple):
     """People in metres, in the axes of the camera that saw them; who is not seen well enough has NaN everywhere."""
 
     xyz: NDArray[np.float64]
-    """(N, 17, 3) from the root."""
+    """(N, K, 3) from the root."""
     sigma: NDArray[np.float64]
-    """(N, 17, 2) across and along the view."""
+    """(N, K, 2) across and along the view."""
     root: NDArray[np.float64]
     """(N, 3) the mid hip."""
     guessed: NDArray[np.bool_]
-    """(N, 17) not seen."""
+    """(N, K) not seen."""
 
 
 def solid(
@@ -75,11 +76,33 @@ def solid(
     centred = lifted.xyz - lifted.xyz[:, HIPS].mean(axis=1, keepdims=True)
     xyz = np.einsum("nji,nkj->nki", seen.turn, centred) * scale
     sigma = lifted.sigma.astype(np.float64) * scale
-    root = place(xyz, rays, weight.astype(np.float64))
-    enough = _enough(seen.found) & ~np.isnan(root).any(axis=1)
+    return standing(xyz, sigma, rays, weight, list(range(len(COCO17.joints))))
+
+
+def standing(xyz: Array, sigma: Array, rays: Array, weight: NDArray[np.float32], body: list[int]) -> Solid:
+    """People with a root where their rays say; NaN for who is not seen well enough.
+
+    xyz     (N, K, 3) metres from the mid hip, in the camera's axes; NaN where it is not known
+    sigma   (N, K, 2) across and along the view
+    rays    (N, K, 2) x / z, y / z
+    weight  (N, K) 0 where a joint is not seen
+    body    the joints that are COCO's 17
+    """
+    known = (weight > 0) & ~np.isnan(xyz[..., 0])
+    root = place(np.where(known[..., None], xyz, 0), rays, np.where(known, weight, F(0)).astype(np.float64))
+    root[~known.any(axis=1)] = np.nan
+    enough = _enough(weight[:, body] > 0) & ~np.isnan(root).any(axis=1)
     for part in (xyz, sigma, root):
         part[~enough] = np.nan
-    return Solid(xyz, sigma, root, ~seen.found)
+    return Solid(xyz, sigma, root, weight <= 0)
+
+
+def in_metres(poses: Poses, found: Solid) -> Poses:
+    """The poses with what was found of them."""
+    xyz, sigma, root = (part.astype(F) for part in found[:3])
+    distance = np.linalg.norm(found.root, axis=1)
+    space = Space("lifted", "camera", root, (SIGMA * distance).astype(F), sigma, found.guessed)
+    return replace(poses, xyz=xyz, space=space)
 
 
 class Lifter:
@@ -89,31 +112,29 @@ class Lifter:
         """Check that it can.
 
         Raises:
-            ConfigError: poses of that skeleton cannot be lifted.
+            ConfigError: poses of that skeleton cannot be lifted, or the calibration is of no use.
         """
         if skeleton != COCO17:
             raise ConfigError(
                 f"lift.kind: only poses of skeleton coco17 are lifted, the model's is {skeleton.name}; set it to none"
             )
         self._lifts = lifts
-        self._fov_deg, self._height_m = cfg.fov_deg, cfg.height_m
-        self._down = _down(cfg)
-        self._camera = Camera.with_view((1, 1), cfg.fov_deg)
+        self._height_m, self._down, self._view = cfg.height_m, _down(cfg), View(cfg)
 
     def update(self, poses: Poses) -> Poses:
         """The same people in metres too; who is not seen well enough has NaN there."""
         if not len(poses):
             return poses
-        if poses.size_wh != self._camera.size_wh:
-            self._camera = Camera.with_view(poses.size_wh, self._fov_deg)
-        found = solid(self._lifts, self._camera.rays(poses.xy), poses.score, self._down, self._height_m)
-        xyz, sigma, root = (part.astype(F) for part in found[:3])
-        distance = np.linalg.norm(found.root, axis=1)
-        space = Space("lifted", "camera", root, (SIGMA * distance).astype(F), sigma, found.guessed)
-        return replace(poses, xyz=xyz, space=space)
+        rays = self._view.camera(poses.size_wh).rays(poses.xy)
+        return in_metres(poses, solid(self._lifts, rays, poses.score, self._down, self._height_m))
 
 
-def _down(cfg: config.Lift) -> NDArray[np.float64]:
+def body_of(skeleton: Skeleton) -> list[int]:
+    """The joints of COCO's 17 in a skeleton that has them."""
+    return [skeleton.joints.index(name) for name in COCO17.joints]
+
+
+def _down(cfg: config.Lift) -> Array:
     """Where down is in the camera's axes; zeros: unknown."""
     if cfg.pitch_deg is None:
         return np.zeros(3)

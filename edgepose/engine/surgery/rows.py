@@ -11,6 +11,8 @@ from edgepose.engine.surgery.shapes import INPUT_UNKNOWN, is_float
 SKELETON_OF = {13: "body13", 14: "aic14", 16: "mpii16", 17: "coco17", 33: "blazepose33"}
 """Joints -> the skeleton that most models of as many have."""
 SCORES = {"min_person_score": 0.2, "min_joint_score": 0.2}
+VISIBLE = {"min_joint_score": 0.5}
+"""Of BlazePose's landmarks, which have a place where nothing is seen too."""
 MAX_SPLIT = 16
 Roles = dict[str, tuple[int, ...]]
 BLAZEPOSE: dict[str, tuple[Roles, Roles, str, tuple[float, float]]] = {
@@ -115,7 +117,7 @@ def blazepose(net: Net) -> Found | None:
                 decoder="blazepose",
                 heads={role: shapes[shape] for role, shape in wanted.items()},
                 skeleton=skeleton,
-                options={"part": part.split(",")[0]},
+                options={"part": part.split(",")[0]} | (VISIBLE if part == "landmarks" else {}),
                 span=span,
             )
     return None

@@ -90,3 +90,8 @@ def sees_one(name: str, options: Options, max_people: int) -> bool:
     if name == "blazepose":
         return options.get("part") == "landmarks"
     return name in ONE_PERSON
+
+
+def stands_upright(name: str, options: Options) -> bool:
+    """Whether the model was trained on people turned upright, the hips in the middle of its picture."""
+    return name == "blazepose" and options.get("part") == "landmarks"

@@ -13,7 +13,8 @@ Coordinates count from the input's outer edge, as MediaPipe's normalised ones do
 Source: the graphs and calculators of MediaPipe's pose_detection and pose_landmark modules (Apache-2.0): anchors of
 SsdAnchorsCalculator with fixed size, weighted non-maximum suppression, RefineLandmarksFromHeatmap with kernel 7.
 
-Not done: the turned crop between both models, tracking from the last landmarks, the segmentation mask.
+The turned crop between both is made in estimate/framing.py, of the joints, not of the auxiliary points. Not done: the
+segmentation mask.
 """
 
 from __future__ import annotations
