@@ -254,12 +254,12 @@ def test_who_expects_nobody_finds_who_comes() -> None:
 class Alone:
     """One fake that follows the person it sees."""
 
-    def __init__(self) -> None:
+    def __init__(self, **estimate: Any) -> None:
         self.scene = Scene([(300.0, 250.0)], [])
         self.look = FakeLook(self.scene, new_counts(), 192)
         options = {"min_person_score": 0.2}
         self.look.engine.manifest = type("M", (), {"score": None, "decoder": type("D", (), {"options": options})})
-        self.estimate = SingleModel(config.Config(), self.look, follow=True)
+        self.estimate = SingleModel(config.Config(estimate=config.Estimate(**estimate)), self.look, follow=True)
 
     def __call__(self, t: float, *expected: tuple[float, float]) -> Poses:
         where = poses_at(self.scene, [(place, 0.9) for place in expected], frame_at(t))
@@ -362,3 +362,19 @@ def test_a_chance_and_its_raw_score_belong_together(chance: float, bias: float, 
     raw = raw_of(chance, bias, slope)
     if 1e-4 < raw < 1:
         assert Logistic(bias, (slope,))(np.log(raw)) == pytest.approx(chance, abs=1e-6)
+
+
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_each_further_pass_looks_closer_at_what_the_one_before_saw(passes: int) -> None:
+    alone = Alone(passes=passes)
+    poses = alone.estimate(frame_at(0), None).poses
+    box = BodyBox(COCO17, 1.0)(poses.xy[0])
+    assert alone.look.boxes == [None] + [box] * (passes - 1)
+    assert len(poses) == 1
+
+
+def test_a_second_pass_is_not_made_where_nobody_was_seen() -> None:
+    alone = Alone(passes=2)
+    alone.scene.people.clear()
+    alone.estimate(frame_at(0), None)
+    assert alone.look.boxes == [None]

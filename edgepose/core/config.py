@@ -200,6 +200,9 @@ class Estimate(Section, frozen=True, kw_only=True):
     crops: Annotated[
         bool, says("look again, closer, at each person: a one-person model follows its crop, FINDER+REFINER refines")
     ] = True
+    passes: Annotated[
+        int, says("a one-person model looks this often, each time closer at what it saw; for pictures", ge=1, le=3)
+    ] = 1
     find_every_s: Annotated[
         float, says("a pair following people looks at the whole frame for new ones this often", "s", ge=0.0, le=60)
     ] = 0.5

@@ -74,7 +74,7 @@ class Predictor:
         began_t, affine = time.monotonic(), placed(box, self.size_wh, turn)
         found = self._found(self.preprocess.turned(frame, affine), AS_IT_IS, frame, True, began_t)
         poses = back(found.poses, affine, self.other_side if turn.mirror else None)
-        return replace(found, poses=poses, decoded_t=time.monotonic())
+        return replace(found, poses=poses, decoded_t=time.monotonic(), raw=None)  # whose crop has no turn
 
     def _found(self, tensor: NDArray[Any], crop: Crop, frame: Frame, part: bool, began_t: float) -> Found:
         heads = self.engine.run(tensor)

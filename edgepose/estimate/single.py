@@ -31,6 +31,7 @@ class SingleModel:
         self.next_box = BodyBox(look.skeleton, MARGIN) if follow else None
         self.says_why = cfg.estimate.missing
         self.framing = Framing(look.skeleton) if follow and look.upright else None
+        self.passes = cfg.estimate.passes
         self.lost = False
         """Nobody was in the last frame: look everywhere."""
         model = look.engine.manifest
@@ -49,7 +50,10 @@ class SingleModel:
 
     def __call__(self, frame: Frame, expected: Poses | None) -> Found:
         """As Estimate."""
-        found = self._look(frame, expected)
+        found = self._look(frame, self._box(expected), expected)
+        for _ in range(self.passes - 1):
+            if self.next_box and len(found.poses):
+                found = self._look(frame, self.next_box(found.poses.xy[0]), found.poses)
         poses = self.judged(found.poses, expected is None)
         raw = found.raw and found.raw._replace(nothing_expected=expected is None)
         return replace(found, poses=poses, decoded_t=time.monotonic(), raw=raw)
@@ -63,10 +67,9 @@ class SingleModel:
         poses = poses if there == len(poses) else poses.rows(slice(there))
         return missing.told(poses, poses.xy, poses.score, poses.person_score) if self.says_why and there else poses
 
-    def _look(self, frame: Frame, expected: Poses | None) -> Found:
-        """Once, where the person is expected; turned as they are, if the model wants them upright."""
-        box = self._box(expected)
-        framed = self.framing(expected.xy[0]) if box and self.framing and expected is not None else None
+    def _look(self, frame: Frame, box: Box | None, around: Poses | None) -> Found:
+        """Once, at a box around somebody; turned as they are, if the model wants them upright."""
+        framed = self.framing(around.xy[0]) if box and self.framing and around is not None else None
         return self.look.turned(frame, framed.box, Turn(framed.degrees)) if framed else self.look(frame, box)
 
     def _box(self, expected: Poses | None) -> Box | None:
