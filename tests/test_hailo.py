@@ -185,6 +185,15 @@ def test_a_file_of_ones_own_runs_by_the_manifest_beside_it(chip: Path) -> None:
     estimate.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("a.hef", "set engine.delegate = 'hailo'"), ("dir/a.rpk", "use --source imx500 with source.network")],
+)
+def test_a_chips_file_on_the_cpu_says_where_it_runs(name: str, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        open_engine(config.Engine(model=name))
+
+
 # ------------------------------------------------------------------------------------------------ what goes wrong
 
 

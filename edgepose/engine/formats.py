@@ -28,7 +28,9 @@ STARTS: Mapping[bytes, Format] = {
     LFS_POINTER: Format("a git-lfs pointer, not the model itself", "run `git lfs pull`"),
     b"\x89HDF\r\n\x1a\n": Format("a Keras or HDF5 file (.h5)", "convert it with tf.lite.TFLiteConverter"),
     b"RKNN": Format("a Rockchip model (.rknn)", "take the .tflite or ONNX file it was made from"),
-    b"\x01HEF": Format("a model compiled for a Hailo chip (.hef)", "take the .tflite file it was made from"),
+    b"\x01HEF": Format(
+        "a model compiled for a Hailo chip (.hef)", "run it with --engine.delegate hailo --model FILE.hef"
+    ),
     b"ftrt": Format("a TensorRT engine", "take the model it was made from"),
     b"ptrt": Format("a TensorRT engine", "take the model it was made from"),
     b"GGUF": Format("a GGUF file of a language model", "take a pose network as .tflite"),

@@ -13,6 +13,12 @@ from edgepose.engine.manifest import SUFFIX, Build, Manifest, read_manifest, rea
 BUILTIN_CUSTOM_OPS = frozenset({"TFLite_Detection_PostProcess", "AudioSpectrogram", "Mfcc", "NumericVerify"})
 """Custom operators that both runtimes bring along."""
 
+CHIPS = {
+    ".hef": "for a Hailo chip; set engine.delegate = 'hailo'",
+    ".rpk": "for the AI Camera's sensor; use --source imx500 with source.network",
+}
+"""End of a file that TFLite cannot run -> what it is, and what to do."""
+
 
 def shipped_dir() -> Path:
     """The folder of the models that come with edgepose: in the package, or beside it in a checkout."""
@@ -62,7 +68,7 @@ def find_model(name_or_path: str, models_dir: str = "") -> Path:
         ModelError: nothing of that name, or a .tflite without its manifest; says what there is.
     """
     suffix = Path(name_or_path).suffix
-    if "/" in name_or_path or suffix in (".tflite", SUFFIX):
+    if "/" in name_or_path or suffix in (".tflite", SUFFIX, *CHIPS):
         return _manifest_at(places.at_home(name_or_path))
     models = {path.stem: path for path in list_models(models_dir)}
     if name_or_path in models:
@@ -90,6 +96,8 @@ def _manifest_at(path: Path) -> Path:
         named = read_manifest(manifest).file
         if named != path.name:
             raise ModelError(f"{manifest}: file is {named!r}, expected {path.name!r}")
+    elif path.suffix in CHIPS:
+        raise ModelError(f"{path}: is {CHIPS[path.suffix]}")
     elif path.suffix != SUFFIX:
         raise ModelError(f"{path}: is neither a .tflite nor a {SUFFIX} file")
     elif not _is("file", manifest):
