@@ -38,8 +38,9 @@ def open_estimate(cfg: config.Config) -> Estimate:
     """
     if cfg.source.senses:
         return _sensed(cfg)
-    pair = None if cfg.engine.delegate == "hailo" else pair_of(cfg.engine.model)
-    if pair is None:
+    on_hailo = cfg.engine.delegate == "hailo"  # whose files have names of their own
+    pair = None if on_hailo else pair_of(cfg.engine.model)
+    if pair is None and not on_hailo:
         require_known(cfg.engine)
     with ExitStack() as opened:
         estimate = _one(cfg, cfg.engine.model, opened) if pair is None else _two(cfg, pair, opened)
