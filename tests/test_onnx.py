@@ -354,3 +354,33 @@ def test_a_real_network_converts_without_a_transpose(name: str, tmp_path: Path, 
     assert "0 of them transposes" in said
     assert "checked against onnxruntime" in said
     assert out.stat().st_size > 3_000_000
+
+
+# ------------------------------------------------------------------------------------------------ ONNX out, and run
+
+
+def test_our_own_network_runs_on_onnxruntime_and_its_heads_are_compared(capsys: Any) -> None:
+    pytest.importorskip("onnxruntime")
+    from edgepose.core import config
+    from edgepose.engine import open_engine
+
+    asked = config.Engine(
+        model="movenet_lightning_192", delegate="onnxruntime", delegate_options="provider=cpu", on_failure="error"
+    )
+    with open_engine(asked) as engine:
+        heads = engine.run(engine.input.tensor)
+        assert engine.ran_on == "onnxruntime"
+        assert {role: head.dtype.name for role, head in heads.items()} == dict.fromkeys(heads, "int8")
+
+
+def test_a_provider_that_is_not_there_is_told_and_never_a_silent_cpu() -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in runtime.get_available_providers():
+        pytest.skip("CUDA is here")
+    from edgepose.core import config
+    from edgepose.core.errors import ConfigError
+    from edgepose.engine import open_engine
+
+    asked = config.Engine(model="movenet_lightning_192", delegate="onnxruntime", on_failure="error")
+    with pytest.raises(ConfigError, match="has no provider cuda, it has cpu"):
+        open_engine(asked)

@@ -129,10 +129,10 @@ class Engine(Section, frozen=True, kw_only=True):
         ),
     ] = 0
     delegate: Annotated[
-        Literal["cpu", "edgetpu", "hailo", "nnapi", "external"],
+        Literal["cpu", "edgetpu", "hailo", "onnxruntime", "nnapi", "external"],
         says(
-            "what runs the model: the CPU (XNNPACK), a Coral Edge TPU, a Hailo chip (.hef files), Android's NNAPI, or "
-            "any delegate library"
+            "what runs the model: the CPU (XNNPACK), a Coral Edge TPU, a Hailo chip (.hef files), ONNX Runtime "
+            "(CUDA, TensorRT), Android's NNAPI, or any delegate library"
         ),
     ] = "cpu"
     delegate_library: Annotated[

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepose.core import config
-from edgepose.core.errors import EngineError, FrameLostError, ModelError
+from edgepose.core.errors import ConfigError, EngineError, FrameLostError, ModelError
 from edgepose.core.poses import Heads, HeadSpec, InputSpec
 from edgepose.engine import tuned
 from edgepose.engine.bytemap import byte_map
@@ -148,11 +148,27 @@ def prepare(cfg: config.Engine) -> tuple[Model, Runtime, int]:
     elif cfg.delegate == "edgetpu":
         named = manifest.delegates.edgetpu
         build = verify_build(path, named, graph) if named else b""
+    elif cfg.delegate == "onnxruntime":
+        build = _as_onnx(cfg, content, where)
     if content and not shipped:  # the shipped ones are known to run
         from edgepose.engine.probe import try_in_child
 
         try_in_child(content, where, runtime, threads)
     return Model(manifest, graph, content, build, where), runtime, threads
+
+
+def _as_onnx(cfg: config.Engine, content: bytes, where: str) -> bytes:
+    """The model as ONNX Runtime reads it.
+
+    Raises:
+        ModelError: it has operators that cannot be written so.
+        ConfigError: it is to run in this process, where a hanging driver could not be ended.
+    """
+    if cfg.delegate_process != "child":
+        raise ConfigError("engine.delegate_process: ONNX Runtime is driven by a child process; set it to child")
+    from edgepose.engine.onnx.writing import to_onnx
+
+    return to_onnx(content, where)
 
 
 def on_cpu(model: Model, runtime: Runtime, threads: int) -> Memory:

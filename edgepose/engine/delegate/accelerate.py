@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgepose.core import config
 from edgepose.core.errors import EngineError
-from edgepose.engine.delegate import check
+from edgepose.engine.delegate import check, ort
 from edgepose.engine.delegate import kinds as delegates
 from edgepose.engine.delegate.block import file_in_memory, open_block
 from edgepose.engine.delegate.child import FRAME, PICTURE
@@ -114,7 +114,8 @@ class Accelerator:
             )
 
     def _work(self, threads: int = 0) -> Work:
-        return Work(self.runtime, threads or self.threads, self.model.specs, self.library, tuple(self.options.items()))
+        runtime = ort.as_runtime() if self.cfg.delegate == ort.NAME else self.runtime
+        return Work(runtime, threads or self.threads, self.model.specs, self.library, tuple(self.options.items()))
 
     def stand_in(self) -> Worker:
         """The same model on the CPU; as Means.stand_in."""

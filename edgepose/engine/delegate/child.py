@@ -84,7 +84,7 @@ def _work(job: Job) -> None:
 
     try:
         at("start")
-        memory, claimed, left = (_open_hef if job.runtime == "hailo" else _open_tflite)(job, at)
+        memory, claimed, left = OPENERS.get(job.runtime, _open_tflite)(job, at)
         arrays = carve(job.block, [*job.specs, *job.specs])
         _check(memory, job.specs)
         frame, picture = arrays[: len(job.specs)], arrays[len(job.specs) :]
@@ -128,6 +128,21 @@ def _open_hef(job: Job, at: Callable[[str], None]) -> Opened:
     memory = HefMemory(job.model_path, job.specs)
     at("run")
     return memory, ["HEF"], []
+
+
+def _open_onnx(job: Job, at: Callable[[str], None]) -> Opened:
+    at("load")
+    from edgepose.engine.delegate.ort import OrtMemory, check_provider
+
+    provider = check_provider(job.options)
+    at("model")
+    memory = OrtMemory(job.model_path, job.specs, provider, job.threads)
+    at("run")
+    return memory, [provider], []
+
+
+OPENERS: dict[str, Callable[[Job, Callable[[str], None]], Opened]] = {"hailo": _open_hef, "onnxruntime": _open_onnx}
+"""Runtime -> how its models are opened; all others are TFLite's."""
 
 
 def _serve(job: Job, memory: Memory, places: Mapping[bytes, list[Any]]) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 
 from edgepose.core import config, places
 from edgepose.core.errors import ConfigError
-from edgepose.engine.delegate import hailo
+from edgepose.engine.delegate import hailo, ort
 from edgepose.engine.delegate.devices import check_edge_tpu, is_device_name
 from edgepose.engine.delegate.finding import Difference, Finding, OpShare, TroubleError
 
 __all__ = ["DELEGATES", "Delegate", "Difference", "Finding", "OpShare", "TroubleError"]
 
 WHERE = "engine.delegate_options"
+EXPECTED = {"device": "usb, pci, usb:0, pci:1 or :0", "provider": f"one of {', '.join(ort.PROVIDERS)}"}
+"""Option -> what it may be."""
 EDGETPU_OP = "edgetpu-custom-op"
 
 
@@ -80,6 +82,11 @@ DELEGATES: dict[str, Delegate] = {
         _look_for_edge_tpu,
     ),
     "hailo": Delegate("a Hailo chip on an AI HAT+ or AI Kit", options={}, look=hailo.look),
+    "onnxruntime": Delegate(
+        "ONNX Runtime, by CUDA or TensorRT on a Jetson",
+        options={"provider": _is_one_of(*ort.PROVIDERS)},
+        look=ort.look,
+    ),
     "nnapi": Delegate("Android's NNAPI, by a vendor's library", look=_look_for_nnapi),
     "external": Delegate("any delegate library: VX, Ethos-U, Arm NN, GPU"),
 }
@@ -108,7 +115,7 @@ def read_options(cfg: config.Engine) -> dict[str, str]:
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
             raise ConfigError(f"{WHERE}: {key} is not an option of {cfg.delegate}; {hint}")
         if known is not None and not known[key](value):
-            said = "usb, pci, usb:0, pci:1 or :0" if key == "device" else "a value that libedgetpu knows"
+            said = EXPECTED.get(key, "a value that libedgetpu knows")
             raise ConfigError(f"{WHERE}: {key} is {value!r}, expected {said}")
         found[key] = value
     return found
@@ -171,6 +178,8 @@ def explain(cfg: config.Engine, library: str, step: str, kind: str, message: str
     """
     row = DELEGATES[cfg.delegate]
     if cfg.delegate == "hailo" and (special := hailo.explain(step, kind, message)):
+        return special
+    if cfg.delegate == "onnxruntime" and (special := ort.explain(step, message)):
         return special
     if kind == "hang":
         return TroubleError(f"{cfg.delegate} hangs {DOING[step]}: {message}", UNPLUG)
