@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepose.core.errors import ModelError
+from edgepose.core.places import at_home
 from edgepose.engine.onnx import Converted, convert
 from edgepose.engine.onnx.judge import available, judge
 from edgepose.engine.onnx.network import read_file
@@ -24,8 +25,8 @@ def convert_all(names: Sequence[str], out: str, shape: str, pictures: str) -> in
     if not names or (out and len(names) > 1):
         raise ModelError("convert which file? edgepose models convert FILE.onnx [--out FILE.tflite]")
     for name in names:
-        path = Path(name).expanduser()
-        convert_one(path, Path(out).expanduser() if out else path.with_suffix(".tflite"), sizes(shape), pictures)
+        path = at_home(name)
+        convert_one(path, at_home(out) if out else path.with_suffix(".tflite"), sizes(shape), pictures)
     return 0
 
 
