@@ -360,7 +360,7 @@ def test_the_probe_picture_fills_the_input_of_every_shipped_model() -> None:
 
 def test_examine_tells_of_every_delegate_and_never_raises() -> None:
     found = report.examine(asked(delegate="nnapi"))
-    assert [finding.name for finding in found] == ["nnapi", "cpu", "edgetpu", "hailo", "external"]
+    assert [finding.name for finding in found] == ["nnapi", "cpu", "edgetpu", "hailo", "onnxruntime", "external"]
     assert (found[0].asked, found[0].state) == (True, "unavailable")
     assert "not Android" in found[0].line or "vendor" in found[0].line
     (wrong,) = (one for one in report.examine(asked(model="no such model")) if one.asked)
