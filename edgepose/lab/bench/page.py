@@ -8,7 +8,7 @@ from html import escape
 from edgepose.core.timing import Histogram
 from edgepose.lab.bench import board
 from edgepose.lab.bench.measure import Measured
-from edgepose.lab.bench.report import MEANINGS, Report
+from edgepose.lab.bench.report import MEANINGS, NOT_ALL, Report
 from edgepose.lab.page import document, header, pairs, panel, section, tile, tiles, value
 
 READ_AHEAD = (
@@ -129,7 +129,8 @@ def _table(run: Measured) -> str:
             cells = "".join(f'<td class="n">{_ms(number)}</td>' for number in row)
             rows.append(f'<tr><td>{name.replace("_", " ")}</td>{cells}<td class="m">{escape(meaning)}</td></tr>')
     head = "<tr><th></th><th>p50</th><th>p95</th><th>p99</th><th>longest</th><th></th></tr>"
-    return f"<table>{head}{''.join(rows)}</table>"
+    note = f'<p class="m">{escape(NOT_ALL)}</p>' if "camera_to_subscriber" in run.stages else ""
+    return f"<table>{head}{''.join(rows)}</table>{note}"
 
 
 def _counted(run: Measured) -> str:

@@ -82,6 +82,9 @@ def numbers(run: Measured) -> dict[str, str]:
     }
 
 
+NOT_ALL = "latency is of every frame, camera_to_subscriber of those that arrived: its p99 may be the lower one"
+
+
 def say(report: Report, out: TextIO) -> None:
     """The report for a person at a terminal."""
     lines = [f"{name:<10}{text}" for name, text in report.board.items() if name in ("board", "memory", "system")]
@@ -99,4 +102,5 @@ def say(report: Report, out: TextIO) -> None:
             row = run.stages.get(name)
             if row is not None:
                 lines += [f"  {name:<34}{row.p50:>8.2f}{row.p95:>8.2f}{row.p99:>8.2f}{row.longest:>9.2f}  {meaning}"]
+        lines += [f"  {NOT_ALL}"] * ("camera_to_subscriber" in run.stages)
     out.write("\n".join(lines) + "\n")
