@@ -74,19 +74,26 @@ def test_a_picture_smaller_than_its_cells_is_drawn_on(size_hw: tuple[int, int]) 
     assert image.shape == (*size_hw, 3)
 
 
+def drawn(folder: Path, least: int) -> list[str]:
+    """Names of the pictures in a folder, once there are so many: a sink has a thread of its own."""
+    until_t = time.monotonic() + 30
+    while len(names := sorted(path.name for path in folder.iterdir())) < least and time.monotonic() < until_t:
+        time.sleep(0.01)
+    return names
+
+
 def test_a_frame_that_nobody_looked_at_is_drawn_by_who_wants_it_alone(tmp_path: Path) -> None:
     memory = MemorySink()
     overlay = OverlaySink(str(tmp_path), live=True, fps=30, gate=True)
     poses, first = nobody()
     with Publisher([memory, overlay], True, StageTimes()) as publish:
         publish(Seen(poses, first, Stages(Looks()), view()))
+        assert drawn(tmp_path, 1)[0] == "000001_poses.jpg"
         for seq in range(2, 40):
             publish.leave_out(Unseen(nobody(float(seq), seq)[1], False, view()))
             time.sleep(0.005)
+        assert len(drawn(tmp_path, 2)) > 1
     overlay.close()
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names[0] == "000001_poses.jpg"
-    assert len(names) > 1
     assert len(memory.poses) == 1
 
 
