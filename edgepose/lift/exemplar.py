@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgepose import kernels
 from edgepose.lift.mlp import checked, folder
 from edgepose.lift.stage import Lifted
 
@@ -27,10 +28,8 @@ LEAST_SPREAD_M = np.array([0.03, 0.045], F)
 class Library(NamedTuple):
     """Known views."""
 
-    pose: NDArray[np.float32]
-    """(M, K * 2) normalised x, y."""
-    square: NDArray[np.float32]
-    """(M, K) their squared distance from the middle."""
+    views: NDArray[np.float32]
+    """(K, 2, M) normalised x, y."""
     xyz: NDArray[np.float32]
     """(M, K, 3) metres of the canonical person."""
 
@@ -38,8 +37,8 @@ class Library(NamedTuple):
 class Exemplar:
     """Lifts by the nearest views; as Lifts."""
 
-    def __init__(self) -> None:
-        """Read the views.
+    def __init__(self, loops: kernels.Choice = "auto") -> None:
+        """Read the views; `loops` as `decode.kernels`.
 
         Raises:
             ConfigError: they are missing or damaged.
@@ -47,7 +46,8 @@ class Exemplar:
         with np.load(io.BytesIO(checked(folder() / "exemplar.npz"))) as file:
             pose = file["pose"].astype(F) * file["step"]
             xyz = file["xyz"].astype(F)
-        self._library = Library(pose.reshape(len(pose), -1), (pose**2).sum(axis=2), xyz)
+        self._library = Library(np.ascontiguousarray(pose.transpose(1, 2, 0)), xyz)
+        self._apart = kernels.family("match", loops).apart
         self._weight = np.where(np.arange(pose.shape[1]) < 5, FACE_WEIGHT, 1).astype(F)
 
     def __call__(self, pose: NDArray[np.float32], extent: NDArray[np.float32], down: NDArray[np.float32]) -> Lifted:  # noqa: ARG002
@@ -57,16 +57,15 @@ class Exemplar:
 
     def _one(self, xy: NDArray[np.float32], found: NDArray[np.float32]) -> Lifted:
         library, weight = self._library, self._weight * found
-        # sum w |q - a|^2 = sum w q^2 - 2 (w q) . a + w . |a|^2; the first is the same for all
-        distance = library.square @ weight - 2 * library.pose @ (xy * weight[:, None]).reshape(-1)
+        distance = np.empty(len(library.xyz), F)
+        self._apart(library.views, np.ascontiguousarray(np.where(found[:, None] > 0, xy, 0), F), weight, distance)
         near = np.argpartition(distance, NEIGHBOURS)[:NEIGHBOURS]
-        own = float((weight * (xy**2).sum(axis=1)).sum())
-        off = np.maximum(distance[near] + own, 0)
+        off = distance[near]
         share = np.exp(-(off - off.min()) / max(float(off.min()), 0.02))
         share /= share.sum()
         poses = library.xyz[near]
         xyz = np.einsum("n,nkc->kc", share, poses)
-        flat = np.einsum("n,nkc->kc", share, library.pose[near].reshape(NEIGHBOURS, -1, 2))
+        flat = np.einsum("n,nkc->kc", share, library.views[:, :, near].transpose(2, 0, 1))
         xyz[:, :2] = _as_seen(xyz[:, :2], flat, xy, found)
         spread = np.sqrt(np.einsum("n,nkc->kc", share, (poses - np.einsum("n,nkc->kc", share, poses)) ** 2))
         sigma = np.stack([np.sqrt((spread[:, :2] ** 2).mean(axis=1)), spread[:, 2]], axis=1)
