@@ -233,6 +233,16 @@ def _calibration(data: bytes) -> None:
         assert np.isfinite(placed.directions(np.zeros((1, 2)))).all()
 
 
+def _onnx(data: bytes) -> None:
+    """What is converted is a model that can be read."""
+    from edgepose.engine.onnx import convert
+    from edgepose.engine.onnx.network import read_network
+
+    with np.errstate(all="ignore"):
+        made = convert(read_network(data, "model.onnx"), "model.onnx")
+    read_graph(made.content, "model.tflite")
+
+
 def _rules(data: bytes) -> object:
     return rules_of(config.read_toml(_file(data, "rules.toml")), "rules.toml").rules
 
@@ -337,6 +347,7 @@ TARGETS: dict[str, Target] = {
     "truth": Target(_truth, ConfigError, 1024, ("recording,rule,begin_s,end_s,count\n", "fall", "1e999", "nan", '"')),
     "room": Target(_room, ValueError, 4096, (*_json, *_message, wire.SCHEMA)),
     "meaning": Target(_meaning, ValueError, 2048, (*_json, "edgepose.meaning/1", '"rules"', '"people"')),
+    "onnx": Target(_onnx, ModelError, 4096, ("Conv", "Resize", "Expand", "Reshape", "Transpose", "Concat", "pads")),
     "spool": Target(_spool, ConfigError, 1 << 15, ("SQLite format 3", "item", "about", "lineage")),
     "surgery": Target(_surgery, ModelError, 1 << 14, ("TFL3",)),
 }

@@ -384,3 +384,24 @@ def test_a_provider_that_is_not_there_is_told_and_never_a_silent_cpu() -> None:
     asked = config.Engine(model="movenet_lightning_192", delegate="onnxruntime", on_failure="error")
     with pytest.raises(ConfigError, match="has no provider cuda, it has cpu"):
         open_engine(asked)
+
+
+def test_what_no_network_has_is_refused_before_it_costs_memory() -> None:
+    huge = graph(
+        [h.make_node("Expand", ["x", "c0"], ["y0"], name="it")], {"x": X}, ["y0"], {"c0": i(1 << 20, 8, 12, 10)}
+    )
+    with pytest.raises(ModelError, match="more than any network has"):
+        convert(read_network(huge, "a.onnx"), "a.onnx")
+
+
+def test_an_output_without_a_name_is_refused() -> None:
+    made = graph([h.make_node("Relu", ["x"], ["y0"], name="it")], {"x": X}, [""], {})
+    with pytest.raises(ModelError, match="no node makes its output"):
+        convert(read_network(made, "a.onnx"), "a.onnx")
+
+
+def test_a_nodes_name_cannot_write_to_the_terminal() -> None:
+    made = graph([h.make_node("Nonsense", ["x"], ["y0"], name="it\n\x1b[31m")], {"x": X}, ["y0"], {})
+    with pytest.raises(ModelError, match="Nonsense") as refused:
+        convert(read_network(made, "a.onnx"), "a.onnx")
+    assert str(refused.value).isprintable()

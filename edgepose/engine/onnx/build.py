@@ -6,6 +6,7 @@ channels last and says perm (0, 2, 3, 1); a Transpose only changes perm; who nee
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,21 @@ Option = tuple[int, str, Any]
 """Number of a field, struct's letter for it, value."""
 
 
+LARGEST = 1 << 25
+"""Numbers in one value; 128 MiB of float32."""
+
+
+def sized(shape: Shape) -> Shape:
+    """A shape that something in a network may have.
+
+    Raises:
+        ValueError: it is too large, or an axis is negative.
+    """
+    if math.prod(shape) > LARGEST or any(not 0 <= size < 1 << 31 for size in shape):
+        raise ValueError(f"{'x'.join(map(str, shape))[:80]} numbers are more than any network has in one value")
+    return shape
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """real = (raw - zero) * scale, one of each or one per channel of `axis`."""
@@ -50,6 +66,9 @@ class Value:
     """In ONNX's order of axes."""
     scale: Scale | None = None
     """Of a constant: real values are (constant - zero) * scale."""
+
+    def __post_init__(self) -> None:
+        sized(self.shape)
 
     @property
     def stored(self) -> Shape:

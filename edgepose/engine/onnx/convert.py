@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgepose.core.errors import ModelError, printable
+from edgepose.core.errors import ModelError, one_line, printable
 from edgepose.engine.onnx import arithmetic, quantised, shaping, spatial, tidy
-from edgepose.engine.onnx.build import NHWC, Builder, Perm, Shape, Value, plain
+from edgepose.engine.onnx.build import LARGEST, NHWC, Builder, Perm, Shape, Value, plain
 from edgepose.engine.onnx.folding import fold
 from edgepose.engine.onnx.network import Network, Node
 from edgepose.engine.onnx.spatial import UnsupportedError
@@ -91,6 +91,9 @@ def convert(network: Network, where: str, shape: Sequence[int] = ()) -> Converte
     values = {name: _constant(array) for name, array in network.constants.items()} | inputs
     failed = _run(b, nodes, values)
     _check(failed, where)
+    unmade = [name for name in network.outputs if name not in values]
+    if unmade:
+        raise ModelError(f"{where}: no node makes its output {printable(unmade[0])!r}; export it anew")
     outputs = {name: _output(b, values[name]) for name in network.outputs}
     ends = [value.tensor for value in outputs.values()]
     if len(set(ends)) < len(ends) or not ends:
@@ -123,7 +126,7 @@ def _input(b: Builder, name: str, said: Sequence[int | str], wanted: Sequence[in
             f"{where}: its input {printable(name)!r} leaves its size open ({', '.join(map(str, said))}); "
             f"say it with --shape, such as --shape 1,3,256,256"
         )
-    if np.prod(shape, dtype=object) > 1 << 27:
+    if np.prod(shape, dtype=object) > LARGEST:
         raise ModelError(f"{where}: its input {printable(name)!r} of {shape} is larger than any picture")
     perm = NHWC if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3) else plain(len(shape))
     return Value(tuple(shape), perm, b.tensor(tuple(shape[axis] for axis in perm)))
@@ -151,7 +154,7 @@ def _run(b: Builder, nodes: Sequence[Node], values: dict[str, Value]) -> list[st
             made = _one(b, node, ins)
         except UnsupportedError as error:
             failed.append(f"{node.said}: {error}")
-        except (ValueError, IndexError, TypeError, KeyError, OverflowError, ZeroDivisionError) as error:
+        except (ValueError, IndexError, TypeError, KeyError, OverflowError, ZeroDivisionError, MemoryError) as error:
             failed.append(f"{node.said}: its inputs do not fit it ({type(error).__name__}: {error})")
         else:
             values.update(zip(node.outputs, made, strict=False))
@@ -193,8 +196,9 @@ def _check(failed: Sequence[str], where: str) -> None:
     if not failed:
         return
     rest = f"; and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
+    named = "; ".join(one_line(each) for each in failed[:MOST_NAMED])
     raise ModelError(
-        f"{where}: {len(failed)} of its nodes cannot be converted: {'; '.join(failed[:MOST_NAMED])}{rest}; "
+        f"{where}: {len(failed)} of its nodes cannot be converted: {named}{rest}; "
         "export it without them: cut behind the heads, without suppression or post-processing"
     )
 

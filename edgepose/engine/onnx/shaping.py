@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgepose.engine.onnx.build import Builder, Perm, Scale, Shape, Value, plain
+from edgepose.engine.onnx.build import Builder, Perm, Scale, Shape, Value, plain, sized
 from edgepose.engine.onnx.network import Node
 from edgepose.engine.onnx.spatial import UnsupportedError, constant, need
 
@@ -270,7 +270,7 @@ def expand(b: Builder, node: Node, ins: list[Value | None]) -> list[Value]:
         return [source]
     tensor, perm = b.at(source)
     stored = tuple(shape[axis] for axis in perm)
-    return [Value(shape, perm, b.step("ADD", [tensor, b.const(np.zeros(stored, np.float32))], stored, 11))]
+    return [Value(shape, perm, b.step("ADD", [tensor, b.const(np.zeros(sized(stored), np.float32))], stored, 11))]
 
 
 def depth_to_space(b: Builder, node: Node, ins: list[Value | None]) -> list[Value]:

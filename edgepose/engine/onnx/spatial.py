@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgepose.engine.onnx.build import NHWC, Array, Builder, Scale, Shape, Value
+from edgepose.engine.onnx.build import NHWC, Array, Builder, Scale, Shape, Value, sized
 from edgepose.engine.onnx.network import Node
 
 SAME, VALID = 0, 1
@@ -247,7 +247,7 @@ def _rounded_up(pads: Pads, size: Sequence[int], kernel: Sequence[int], stride: 
 
 
 def _share(size: int, pads: tuple[int, int], kernel: int, stride: int, out: int) -> Array:
-    starts = np.arange(out) * stride - pads[0]
+    starts = np.arange(*sized((out,))) * stride - pads[0]
     inside = np.minimum(starts + kernel, size) - np.maximum(starts, 0)
     return (kernel / inside).astype(np.float32)
 
@@ -328,7 +328,7 @@ def _nearest(b: Builder, node: Node, tensor: int, shape: Shape, scales: Sequence
     picks = []
     for axis, scale in zip((1, 2), scales, strict=True):
         n, out = old[axis], shape[axis]
-        x = np.arange(out)
+        x = np.arange(*sized((out,)))
         if where == "align_corners":
             place = x * ((n - 1) / max(1, out - 1))
         else:
