@@ -150,3 +150,12 @@ def test_notes_of_the_last_start_are_forgotten(cache: Path, tmp_path: Path, monk
     assert [path.name for path in folder.iterdir()] == names[1:]
     monkeypatch.setattr(sound, "BOOT", tmp_path / "nothing")
     assert not sound.known(sound.note(file.stat(), "ab" * 32))
+
+
+def test_a_cache_that_may_not_be_looked_at_is_no_reason_to_fail(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert not sound.known("some")
+    assert not verdicts.known_good("some")
