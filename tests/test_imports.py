@@ -147,3 +147,23 @@ def test_kernels_compiled_ahead_decode_without_numba() -> None:
         "sys.stdout = sys.__stdout__"
     )
     assert loaded_by(code) <= {"cv2", "ai_edge_litert", "tflite_runtime"}
+
+
+def test_playing_a_picture_loads_nothing_of_chips_and_of_conversion() -> None:
+    code = (
+        "import io; sys.stdout = io.StringIO(); from edgepose.commands.cli import main;"
+        "from edgepose.lab.demo import scene; from pathlib import Path;"
+        "main(['run', '--source', str(Path(scene.__file__).parent / 'pictures'), '--jsonl', '/dev/null']);"
+        "sys.stdout = sys.__stdout__;"
+        "print(*[name for name in sys.modules if name.startswith('edgepose.')])"
+    )
+    answer = subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=True, capture_output=True, text=True)
+    loaded = set(answer.stdout.split())
+    assert "edgepose.estimate.opening" in loaded
+    assert not {
+        name
+        for name in loaded
+        if name.startswith(
+            ("edgepose.engine.chips", "edgepose.engine.sensor", "edgepose.engine.onnx", "edgepose.engine.surgery")
+        )
+    }

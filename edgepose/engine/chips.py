@@ -6,7 +6,6 @@ beside it. Sources: picamera2's examples and rpicam-apps' stages of these files,
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,6 +110,8 @@ def manifest_of(path: Path) -> tuple[Manifest, bytes]:
             f"{path}: nobody knows what its heads mean; edgepose knows {known}; for another one write {beside.name} "
             f"beside it, as {PAGES.get(path.suffix, 'docs/models.md')} shows"
         )
+    import hashlib
+
     return _manifest(path, network, hashlib.sha256(content).hexdigest()), content
 
 

@@ -11,7 +11,6 @@ from edgepose.core import config
 from edgepose.core.errors import ConfigError
 from edgepose.core.poses import BLAZEPOSE4
 from edgepose.engine import Engine, open_engine
-from edgepose.engine.sensor import open_sensor
 from edgepose.engine.zoo import find_model
 from edgepose.estimate.base import Estimate
 from edgepose.estimate.decode import sees_one, stands_upright
@@ -63,6 +62,8 @@ def _sensed(cfg: config.Config) -> SingleModel:
             f"engine.model is {cfg.engine.model!r}, but the AI Camera's sensor runs source.network; leave it at "
             "its default, or use source picamera2 to run a model on the processor"
         )
+    from edgepose.engine.sensor import open_sensor
+
     return single_model(cfg, open_sensor(cfg.source.network), SensedPredictor)
 
 

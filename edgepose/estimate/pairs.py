@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -145,6 +144,8 @@ def require_known(cfg: config.Engine) -> None:
     models = [path.stem for path in list_models(cfg.models_dir)]
     if cfg.model in models:
         return
+    import difflib
+
     near = difflib.get_close_matches(cfg.model, (*PAIRS, *models), n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ModelError(

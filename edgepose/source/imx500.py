@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import subprocess
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -30,8 +29,6 @@ NETWORK_STAGE = 2
 """Of the sensor's firmware: its loader, its main part, the network."""
 LOOK_S = 5.0
 """How often the upload is looked at."""
-UPLOAD_FAILS = (OSError, ValueError, IndexError, AssertionError, subprocess.SubprocessError)
-"""What reading the progress raises where the kernel does not tell it, or not to us."""
 INSTALL = "`sudo apt install imx500-all python3-picamera2`"
 
 
@@ -97,11 +94,15 @@ class Imx500Grabber(Picamera2Grabber):
 
     def _tell_upload(self) -> None:
         """Log how far the network's upload is, where the kernel tells."""
+        from subprocess import SubprocessError
+
+        # what reading the progress raises where the kernel does not tell it, or not to us
+        fails = (OSError, ValueError, IndexError, AssertionError, SubprocessError)
         last = -1
         while not self._arrived.wait(LOOK_S):
             try:
                 done, total = self._sensor.get_fw_upload_progress(NETWORK_STAGE)
-            except UPLOAD_FAILS:
+            except fails:
                 log.info("%s: waits for the sensor's network; the first upload takes minutes", self._cfg.uri)
                 return
             percent = 100 * done // total if total else last
